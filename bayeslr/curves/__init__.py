@@ -1,0 +1,10 @@
+"""Loss curves: validated, with their schedules, sizes and branches.
+
+:class:`LossCurve` is one run, :class:`CurveSet` the runs of an experiment. Curves are read from logs by
+:mod:`bayeslr.logs`; :meth:`CurveSet.from_frame` builds them from a table in memory.
+"""
+
+from bayeslr.curves.curve import LossCurve
+from bayeslr.curves.curveset import CurveSet
+
+__all__ = ["CurveSet", "LossCurve"]

@@ -1,0 +1,210 @@
+"""One loss curve: what was measured in one training run, and the rates that the run was trained with.
+
+A :class:`LossCurve` always holds the whole history of a run. A run that was branched off another one in the middle has
+its parent's earlier observations and rates in front of its own (see :mod:`bayeslr.curves.branches`), so that a law can
+be evaluated from update 0 on without asking where the rows came from.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from bayeslr.errors import CurveError
+from bayeslr.schedules import Schedule
+
+__all__ = ["LossCurve"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LossCurve:
+    """The losses of one run at some of its steps, with its schedule and its size.
+
+    Parameters
+    ----------
+    name
+        Name of the run, not empty.
+    steps
+        Steps at which the loss was measured, shape ``[n]``, n >= 1: strictly increasing, from 1 on. A loss at step
+        ``s`` was measured after ``s`` updates and sees the rates ``schedule.lr[:s]``. Kept as a read-only copy.
+    loss
+        Losses in nats per token, shape ``[n]``, finite. Kept as a read-only copy.
+    schedule
+        The rates from update 0 on; at least as long as the last step.
+    params
+        Number of non-embedding parameters; None where it is not known.
+    size
+        Label of the model size, for example ``"25M"``; None where there is none.
+    metadata
+        Further facts of the run, such as the columns of a manifest. Kept as a copy.
+
+    Raises
+    ------
+    CurveError
+        If a value is not as described.
+    """
+
+    name: str
+    steps: NDArray[np.int64]
+    loss: NDArray[np.float64]
+    schedule: Schedule
+    params: float | None = None
+    size: str | None = None
+    metadata: Mapping[str, object] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not self.name.strip():
+            raise CurveError(f"curve: the name is {self.name!r}; allowed: text that is not empty")
+        where = f"curve {self.name!r}"
+        if not isinstance(self.schedule, Schedule):
+            raise CurveError(f"{where}: schedule is a {type(self.schedule).__name__}; allowed: a Schedule")
+        steps, loss = _checked_steps(self.steps, where), _checked_loss(self.loss, where)
+        if steps.size != loss.size:
+            raise CurveError(f"{where}: {steps.size} steps but {loss.size} losses; allowed: one loss a step")
+        if steps[-1] > self.schedule.total_steps:
+            raise CurveError(
+                f"{where}: the last step is {steps[-1]}, but the schedule ends at {self.schedule.total_steps}; "
+                "allowed: observations within the schedule"
+            )
+        object.__setattr__(self, "steps", steps)
+        object.__setattr__(self, "loss", loss)
+        object.__setattr__(self, "params", _checked_params(self.params, where))
+        if self.size is not None and not isinstance(self.size, str):
+            raise CurveError(f"{where}: size is {self.size!r}; allowed: a label such as '25M', or None")
+        object.__setattr__(self, "metadata", dict(self.metadata))
+
+    def __len__(self) -> int:
+        return int(self.steps.size)
+
+    def __repr__(self) -> str:
+        return (
+            f"LossCurve(name={self.name!r}, size={self.size!r}, params={self.params}, n={len(self)}, "
+            f"steps={self.steps[0]}..{self.steps[-1]}, loss={self.loss[0]:.4g}..{self.loss[-1]:.4g})"
+        )
+
+    @property
+    def lr(self) -> NDArray[np.float64]:
+        """Rate at each observation, shape ``[n]``, as loggers write it.
+
+        The rate at step ``s`` is that of update ``s``, the one that follows the measurement; after the last update of
+        the schedule it is the rate of that update.
+        """
+        return self.schedule.lr[np.minimum(self.steps, self.schedule.total_steps - 1)]
+
+    @property
+    def past_warmup(self) -> NDArray[np.bool_]:
+        """True where at least one update after the warm-up has been seen, shape ``[n]``: the observations to fit."""
+        return self.steps > self.schedule.warmup_steps
+
+    def take(self, keep: NDArray[np.bool_]) -> "LossCurve":
+        """Return the curve with some of its observations; schedule and metadata stay.
+
+        Parameters
+        ----------
+        keep
+            True for each observation to keep, shape ``[n]``, True somewhere.
+
+        Returns
+        -------
+        LossCurve
+            With the kept observations.
+
+        Raises
+        ------
+        CurveError
+            If nothing is kept.
+        """
+        if not keep.any():
+            raise CurveError(
+                f"curve {self.name!r}: none of its {len(self)} observations is left; allowed: at least one"
+            )
+        return replace(self, steps=self.steps[keep], loss=self.loss[keep])
+
+    def after_warmup(self) -> "LossCurve":
+        """Return the curve without the observations inside the warm-up, which no law here describes.
+
+        Returns
+        -------
+        LossCurve
+            With the observations at steps greater than ``schedule.warmup_steps``.
+
+        Raises
+        ------
+        CurveError
+            If every observation lies in the warm-up.
+        """
+        if not self.past_warmup.any():
+            raise CurveError(
+                f"curve {self.name!r}: all {len(self)} observations lie in the warm-up of {self.schedule.warmup_steps} "
+                "steps; allowed: at least one after it"
+            )
+        return self.take(self.past_warmup)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the observations as a tidy table.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns ``run, size, params, step, lr, loss``, one row an observation.
+        """
+        return pd.DataFrame(
+            {
+                "run": self.name,
+                "size": self.size,
+                "params": self.params,
+                "step": self.steps,
+                "lr": self.lr,
+                "loss": self.loss,
+            }
+        )
+
+
+def _checked_steps(values: ArrayLike, where: str) -> NDArray[np.int64]:
+    """Return a checked, read-only int64 copy of the steps."""
+    steps = np.array(values)
+    if steps.ndim != 1 or steps.size == 0 or steps.dtype.kind not in "iuf":
+        raise CurveError(
+            f"{where}: steps has shape {steps.shape} and type {steps.dtype}; allowed: a 1-D array of whole numbers, "
+            "not empty"
+        )
+    if steps.dtype.kind == "f":
+        whole = np.isfinite(steps) & (steps == np.floor(steps))
+        if not whole.all():
+            raise CurveError(f"{where}: step {steps[~whole][0]} is not a whole number; allowed: whole numbers")
+    steps = steps.astype(np.int64)
+    if steps[0] < 1:
+        raise CurveError(f"{where}: the first step is {steps[0]}; allowed: 1 or more (no update, no observation)")
+    back = np.flatnonzero(np.diff(steps) <= 0)
+    if back.size:
+        i = int(back[0])
+        raise CurveError(f"{where}: step {steps[i + 1]} follows step {steps[i]}; allowed: strictly increasing steps")
+    steps.setflags(write=False)
+    return steps
+
+
+def _checked_loss(values: ArrayLike, where: str) -> NDArray[np.float64]:
+    """Return a checked, read-only float64 copy of the losses."""
+    raw = np.asarray(values)
+    if raw.ndim != 1 or raw.dtype.kind not in "iuf":
+        raise CurveError(f"{where}: loss has shape {raw.shape} and type {raw.dtype}; allowed: a 1-D array of numbers")
+    loss = raw.astype(np.float64)
+    if not np.isfinite(loss).all():
+        bad = int(np.argmin(np.isfinite(loss)))
+        raise CurveError(f"{where}: loss {loss[bad]} at observation {bad}; allowed: finite losses")
+    loss = loss.copy()
+    loss.setflags(write=False)
+    return loss
+
+
+def _checked_params(params: object, where: str) -> float | None:
+    """Return the number of parameters as a float."""
+    if params is None:
+        return None
+    if isinstance(params, bool) or not isinstance(params, int | float | np.integer | np.floating):
+        raise CurveError(f"{where}: params is {params!r}; allowed: a positive number of parameters, or None")
+    if not (np.isfinite(params) and params > 0):
+        raise CurveError(f"{where}: params is {params}; allowed: a positive, finite number of parameters, or None")
+    return float(params)

@@ -1,0 +1,55 @@
+"""A schedule from the rates that a run logged, for runs whose schedule nobody wrote down."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayeslr.errors import CurveError
+from bayeslr.schedules import Schedule
+
+__all__ = ["interpolate_rates"]
+
+
+def interpolate_rates(
+    steps: NDArray[np.int64], lr: NDArray[np.float64], total_steps: int, *, where: str = "schedule"
+) -> Schedule:
+    """Return the schedule that passes through logged rates.
+
+    The rate logged at step ``s`` is taken as the rate of update ``s``. Between logged steps rates are interpolated
+    linearly. Before the first logged step they rise linearly from 0 if the logged rates begin with a rise (the log
+    starts inside the warm-up) and are constant otherwise. A last rate of 0 after a constant stretch is ignored: some
+    trainers log it when the run is over.
+
+    Parameters
+    ----------
+    steps
+        Logged steps, shape ``[n]``, n >= 1: strictly increasing, 0 or more.
+    lr
+        Rates logged there, shape ``[n]``, finite, not negative.
+    total_steps
+        Number of updates of the schedule, 1 or more.
+    where
+        What the rates belong to, as the beginning of a message.
+
+    Returns
+    -------
+    Schedule
+        With ``total_steps`` rates; after the last logged step the rate stays what it was.
+
+    Raises
+    ------
+    CurveError
+        If there are no rates, or some are not valid.
+    """
+    if steps.size == 0:
+        raise CurveError(f"{where}: no rates are logged; allowed: at least one")
+    wrong = ~(np.isfinite(lr) & (lr >= 0))
+    if wrong.any():
+        i = int(np.argmax(wrong))
+        raise CurveError(f"{where}: the rate logged at step {steps[i]} is {lr[i]}; allowed: finite, not negative")
+    if not lr.any():
+        raise CurveError(f"{where}: all {lr.size} logged rates are zero; allowed: at least one positive rate")
+    if lr.size >= 3 and lr[-1] == 0 and lr[-2] == lr[-3]:
+        steps, lr = steps[:-1], lr[:-1]
+    if steps[0] > 0 and lr.size > 1 and lr[1] > lr[0]:
+        steps, lr = np.concatenate([[0], steps]), np.concatenate([[0.0], lr])
+    return Schedule(lr=np.interp(np.arange(total_steps), steps, lr))
