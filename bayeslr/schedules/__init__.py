@@ -1,5 +1,30 @@
-"""Learning-rate schedules: builders, specs, and readers of other libraries' schedules."""
+"""Learning-rate schedules: the rates of every update of a run, built, parsed or read from elsewhere.
 
+``wsd(peak_lr=3e-4, warmup_steps=2160, decay_steps=4000, total_steps=24_000)`` and its siblings build the shapes that
+recipes name; :func:`parse_schedule` reads them from text; ``from_array``, ``from_csv``, ``from_optax`` and
+``from_torch`` take the rates of others; :func:`join` and :meth:`Schedule.prefix` put parts together.
+"""
+
+from bayeslr.schedules.builders import constant, cosine, cyclic, inverse_sqrt, linear, multistep, wsd
+from bayeslr.schedules.composition import join
+from bayeslr.schedules.readers import from_array, from_csv, from_optax
 from bayeslr.schedules.schedule import Schedule
+from bayeslr.schedules.spec import parse_schedule
+from bayeslr.schedules.torch_scheduler import from_torch
 
-__all__ = ["Schedule"]
+__all__ = [
+    "Schedule",
+    "constant",
+    "cosine",
+    "cyclic",
+    "from_array",
+    "from_csv",
+    "from_optax",
+    "from_torch",
+    "inverse_sqrt",
+    "join",
+    "linear",
+    "multistep",
+    "parse_schedule",
+    "wsd",
+]
