@@ -6,6 +6,7 @@ found, what it is, and what is allowed.
 
 import math
 import reprlib
+import textwrap
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -15,12 +16,17 @@ from numpy.typing import NDArray
 from bayeslr.errors import ScheduleError
 from bayeslr.schedules.schedule import MAX_STEPS
 
-__all__ = ["as_count", "as_counts", "as_rate", "as_rates", "as_total_steps", "as_warmup_steps", "show"]
+__all__ = ["as_count", "as_counts", "as_rate", "as_rates", "as_total_steps", "as_warmup_steps", "reason", "show"]
 
 
 def show(value: object) -> str:
     """Return a short one-line text of any value, for an error message."""
     return " ".join(reprlib.repr(value).split())
+
+
+def reason(error: BaseException) -> str:
+    """Return what an error of other code says, on one line that is not too long."""
+    return textwrap.shorten(f"{type(error).__name__}: {error}", 200, placeholder=" ...")
 
 
 def as_rate(where: str, name: str, value: object, *, positive: bool = False, at_most: float = math.inf) -> float:
@@ -62,7 +68,7 @@ def as_rates(where: str, name: str, value: object, *, positive: bool = False) ->
     ]
 
 
-def as_count(where: str, name: str, value: object, *, low: int, high: int, reason: str = "") -> int:
+def as_count(where: str, name: str, value: object, *, low: int, high: int, because: str = "") -> int:
     """Return a number of updates as an int; a float such as ``2.4e4`` is a count if it is integral.
 
     Parameters
@@ -73,7 +79,7 @@ def as_count(where: str, name: str, value: object, *, low: int, high: int, reaso
         The value as given.
     low, high
         Smallest and largest value allowed, in updates.
-    reason
+    because
         Where the largest value comes from, for the message.
 
     Returns
@@ -89,14 +95,14 @@ def as_count(where: str, name: str, value: object, *, low: int, high: int, reaso
     count = _number(value)
     if low <= count <= high and count.is_integer():
         return int(count)
-    because = f" ({reason})" if reason else ""
-    raise ScheduleError(f"{where}: {name} is {show(value)}; allowed: a whole number from {low} to {high}{because}")
+    limits = f" ({because})" if because else ""
+    raise ScheduleError(f"{where}: {name} is {show(value)}; allowed: a whole number from {low} to {high}{limits}")
 
 
-def as_counts(where: str, name: str, value: object, *, low: int, high: int, reason: str = "") -> list[int]:
+def as_counts(where: str, name: str, value: object, *, low: int, high: int, because: str = "") -> list[int]:
     """Return a strictly increasing list of counts; arguments and errors as for :func:`as_count`."""
     counts = [
-        as_count(where, f"{name}[{k}]", item, low=low, high=high, reason=reason)
+        as_count(where, f"{name}[{k}]", item, low=low, high=high, because=because)
         for k, item in enumerate(_items(where, name, value))
     ]
     if any(later <= earlier for earlier, later in pairwise(counts)):
@@ -111,7 +117,7 @@ def as_total_steps(where: str, value: object) -> int:
 
 def as_warmup_steps(where: str, value: object, total_steps: int) -> int:
     """Return the number of warm-up updates as an int; at least one update must follow, at the peak."""
-    return as_count(where, "warmup_steps", value, low=0, high=total_steps - 1, reason="total_steps - 1")
+    return as_count(where, "warmup_steps", value, low=0, high=total_steps - 1, because="total_steps - 1")
 
 
 def _number(value: object) -> float:

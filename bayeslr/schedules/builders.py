@@ -159,7 +159,7 @@ def wsd(
     """
     T = as_total_steps("wsd", total_steps)
     w = as_warmup_steps("wsd", warmup_steps, T)
-    d = as_count("wsd", "decay_steps", decay_steps, low=0, high=T - w, reason="total_steps - warmup_steps")
+    d = as_count("wsd", "decay_steps", decay_steps, low=0, high=T - w, because="total_steps - warmup_steps")
     if not isinstance(decay, str) or decay not in _DECAYS:
         raise ScheduleError(f"wsd: decay is {show(decay)}; allowed: {', '.join(map(repr, _DECAYS))}")
     peak = as_rate("wsd", "peak_lr", peak_lr, positive=True)
@@ -208,7 +208,7 @@ def multistep(
     w = as_warmup_steps("multistep", warmup_steps, T)
     peak = as_rate("multistep", "peak_lr", peak_lr, positive=True)
     limits = "after warmup_steps and before total_steps"
-    changes = as_counts("multistep", "milestones", milestones, low=w + 1, high=T - 1, reason=limits)
+    changes = as_counts("multistep", "milestones", milestones, low=w + 1, high=T - 1, because=limits)
     levels = as_rates("multistep", "lrs", lrs)
     if len(levels) != len(changes):
         raise ScheduleError(f"multistep: lrs has {len(levels)} rates; allowed: {len(changes)}, one for each milestone")
@@ -290,8 +290,8 @@ def cyclic(
     """
     T = as_total_steps("cyclic", total_steps)
     w = as_warmup_steps("cyclic", warmup_steps, T)
-    n = as_count("cyclic", "cycle_steps", cycle_steps, low=w + 1, high=T, reason="after warmup_steps, to total_steps")
-    r = as_count("cyclic", "rewarmup_steps", rewarmup_steps, low=0, high=n - 1, reason="cycle_steps - 1")
+    n = as_count("cyclic", "cycle_steps", cycle_steps, low=w + 1, high=T, because="after warmup_steps, to total_steps")
+    r = as_count("cyclic", "rewarmup_steps", rewarmup_steps, low=0, high=n - 1, because="cycle_steps - 1")
     cycles = -(-T // n)
     if isinstance(peak_lr, list | tuple | np.ndarray):
         listed = as_rates("cyclic", "peak_lr", peak_lr, positive=True)

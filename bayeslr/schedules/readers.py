@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bayeslr.errors import ScheduleError
-from bayeslr.schedules.arguments import as_total_steps, show
+from bayeslr.schedules.arguments import as_total_steps, reason, show
 from bayeslr.schedules.schedule import MAX_STEPS, Schedule
 
 __all__ = ["from_array", "from_csv", "from_optax"]
@@ -116,9 +116,11 @@ def from_optax(fn: Callable[[Any], Any], total_steps: int, *, warmup_steps: int 
     if not callable(fn):
         raise ScheduleError(f"{where}: a {type(fn).__name__}; allowed: a callable from the update to its rate")
     T = as_total_steps(where, total_steps)
-    rates = _all_at_once(where, fn, T)
-    if rates is None:
-        rates = np.array([_one(where, fn, i) for i in range(T)])
+    # A branch not taken, as in np.where, may divide by zero; a rate that is not finite is refused below.
+    with np.errstate(all="ignore"):
+        rates = _all_at_once(where, fn, T)
+        if rates is None:
+            rates = np.array([_one(where, fn, i) for i in range(T)])
     return Schedule(lr=rates, warmup_steps=warmup_steps)
 
 
@@ -157,8 +159,7 @@ def _number(cell: str | None) -> float:
 def _all_at_once(where: str, fn: Callable[[Any], Any], total_steps: int) -> NDArray[np.float64] | None:
     """Return the rates of one call on all updates, or None where it does not give them."""
     try:
-        with np.errstate(all="ignore"):
-            rates = np.asarray(fn(np.arange(total_steps)), dtype=np.float64)
+        rates = np.asarray(fn(np.arange(total_steps)), dtype=np.float64)
     except CALL_ERRORS:
         return None
     # A constant schedule may answer with one number; the spot checks tell it from a function that misread the array.
@@ -175,5 +176,6 @@ def _one(where: str, fn: Callable[[Any], Any], step: int) -> float:
     try:
         return float(fn(step))
     except CALL_ERRORS as error:
-        reason = show(f"{type(error).__name__}: {error}")
-        raise ScheduleError(f"{where}: update {step} failed ({reason}); allowed: a function of the update") from error
+        raise ScheduleError(
+            f"{where}: update {step} failed ({reason(error)}); allowed: a function of the update"
+        ) from error

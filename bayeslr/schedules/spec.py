@@ -21,7 +21,7 @@ from typing import Any, Final
 
 from bayeslr.errors import ScheduleError
 from bayeslr.schedules import builders
-from bayeslr.schedules.arguments import show
+from bayeslr.schedules.arguments import reason, show
 from bayeslr.schedules.readers import from_csv, from_optax
 from bayeslr.schedules.schedule import Schedule
 
@@ -136,8 +136,9 @@ def _arguments(where: str, values: list[ast.keyword], parameters: Mapping[str, i
 def _reason(error: Exception) -> str:
     """Return in a few words why Python cannot parse a text."""
     if isinstance(error, SyntaxError):
-        return f"{error.msg} at character {error.offset}" if error.offset else error.msg
-    return "a number has too many digits" if isinstance(error, ValueError) else "nested too deeply"
+        what = error.msg.partition(";")[0]
+        return f"{what} at character {error.offset}" if error.offset else what
+    return "nested too deeply" if isinstance(error, RecursionError | MemoryError) else reason(error)
 
 
 def _shown(text: str) -> str:

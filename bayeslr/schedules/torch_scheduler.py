@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from bayeslr.errors import ScheduleError
-from bayeslr.schedules.arguments import as_count, as_total_steps, show
+from bayeslr.schedules.arguments import as_count, as_total_steps, reason
 from bayeslr.schedules.schedule import Schedule
 
 __all__ = ["TorchScheduler", "from_torch"]
@@ -70,7 +70,7 @@ def from_torch(scheduler: TorchScheduler, total_steps: int, *, group: int = 0, w
         if not hasattr(scheduler, name):
             raise ScheduleError(f"{where}: it has no {name!r}; allowed: a torch.optim.lr_scheduler.LRScheduler")
     groups = scheduler.optimizer.param_groups
-    index = as_count(where, "group", group, low=0, high=len(groups) - 1, reason="the last parameter group")
+    index = as_count(where, "group", group, low=0, high=len(groups) - 1, because="the last parameter group")
     rates = np.empty(T)
     with _restored(scheduler), warnings.catch_warnings():
         # The order of the two step() calls does not matter where the optimiser is not stepped; the other warning is
@@ -83,10 +83,9 @@ def from_torch(scheduler: TorchScheduler, total_steps: int, *, group: int = 0, w
                 scheduler.step()
                 rates[i] = float(groups[index]["lr"])
             except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
-                reason = show(f"{type(error).__name__}: {error}")
                 raise ScheduleError(
-                    f"{where}: step {i} failed ({reason}); allowed: total_steps within the scheduler's range, and a "
-                    "rate that depends on the step alone"
+                    f"{where}: step {i} failed ({reason(error)}); allowed: total_steps within the scheduler's "
+                    "range, and a rate that depends on the step alone"
                 ) from error
     return Schedule(lr=rates, warmup_steps=warmup_steps)
 
