@@ -92,7 +92,7 @@ def owned(curves: Sequence[LossCurve]) -> tuple[NDArray[np.bool_], ...]:
 
 
 def trunks(curves: Sequence[LossCurve]) -> tuple[int, ...]:
-    """Return, for each curve, the earlier curve with which it shares most observations.
+    """Return, for each curve, the earlier curve with which it went together longest.
 
     Parameters
     ----------
@@ -102,11 +102,12 @@ def trunks(curves: Sequence[LossCurve]) -> tuple[int, ...]:
     Returns
     -------
     tuple of int
-        Index of the earlier curve (of several equal ones the first), or -1 where nothing is shared.
+        Index of the earlier curve whose last shared step is the greatest (of several the first), or -1 where nothing is
+        shared.
     """
     found = []
     for i, curve in enumerate(curves):
-        lengths = [int(shared(curve, earlier).sum()) for earlier in curves[:i]]
-        longest = max(lengths, default=0)
-        found.append(lengths.index(longest) if longest else -1)
+        last = [int(curve.steps[shared(curve, earlier)].max(initial=0)) for earlier in curves[:i]]
+        furthest = max(last, default=0)
+        found.append(last.index(furthest) if furthest else -1)
     return tuple(found)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayeslr.curves.curve import LossCurve
-from bayeslr.curves.sharing import shared
+from bayeslr.curves.sharing import shared, trunks
 
 __all__ = ["annealing", "thin_masks"]
 
@@ -41,7 +41,8 @@ def thin_masks(curves: Sequence[LossCurve], max_points: int) -> tuple[NDArray[np
     """Choose the observations to keep, the same ones on a prefix that several curves share.
 
     Each observation is chosen by the first curve that holds it. A later curve takes over what was chosen on the shared
-    prefix and spends the rest of its budget (half of it at least) on its own observations.
+    prefix and spends the rest of its budget (half of it at least) on its own observations. The last observation that a
+    curve shares with its trunk is kept in both, so that it is known after thinning where they parted.
 
     Parameters
     ----------
@@ -55,6 +56,7 @@ def thin_masks(curves: Sequence[LossCurve], max_points: int) -> tuple[NDArray[np
     tuple of numpy.ndarray
         Bool, one array of shape ``[n]`` a curve. The first and the last observation after the warm-up are always kept.
     """
+    partings = _partings(curves)
     kept: list[NDArray[np.bool_]] = []
     for i, curve in enumerate(curves):
         mine = curve.past_warmup.copy()
@@ -63,11 +65,28 @@ def thin_masks(curves: Sequence[LossCurve], max_points: int) -> tuple[NDArray[np
             same = shared(curve, earlier)
             mine &= ~same
             inherited |= same & np.isin(curve.steps, earlier.steps[choice])
-        kept.append(_choose(curve, mine, inherited & curve.past_warmup, max_points))
+        kept.append(_choose(curve, mine, inherited & curve.past_warmup, partings[i], max_points))
     return tuple(kept)
 
 
-def _choose(curve: LossCurve, mine: NDArray[np.bool_], inherited: NDArray[np.bool_], budget: int) -> NDArray[np.bool_]:
+def _partings(curves: Sequence[LossCurve]) -> list[NDArray[np.bool_]]:
+    """Mark in each curve the last observations that it shares with its trunk and with the curves whose trunk it is."""
+    marks = [np.zeros(len(curve), dtype=bool) for curve in curves]
+    for i, trunk in enumerate(trunks(curves)):
+        if trunk >= 0:
+            last = int(curves[i].steps[shared(curves[i], curves[trunk])][-1])
+            for k in (i, trunk):
+                marks[k] |= (curves[k].steps == last) & curves[k].past_warmup
+    return marks
+
+
+def _choose(
+    curve: LossCurve,
+    mine: NDArray[np.bool_],
+    inherited: NDArray[np.bool_],
+    parting: NDArray[np.bool_],
+    budget: int,
+) -> NDArray[np.bool_]:
     """Keep at most ``budget`` observations: own ones by the rule, inherited ones as far as there is room."""
     keep = np.zeros(len(curve), dtype=bool)
     usable = np.flatnonzero(curve.past_warmup)
@@ -75,13 +94,15 @@ def _choose(curve: LossCurve, mine: NDArray[np.bool_], inherited: NDArray[np.boo
         return keep
     keep[usable[[0, -1]]] = True
     half = (budget + 1) // 2
-    log_steps = np.log(curve.steps)
+    steps = curve.steps.astype(np.float64)
 
+    # A trunk with more branches than room keeps some of the partings.
+    _spread(keep, parting, steps, min(int(parting.sum()), budget // 2 - 1))
     anneal = mine & annealing(curve)
-    _spread(keep, anneal, curve.steps.astype(np.float64), half - int((keep & anneal).sum()))
-    own_budget = max(budget - int((inherited | keep).sum()), half - int((keep & mine).sum()))
-    _spread(keep, mine, log_steps, min(own_budget, budget - int(keep.sum())))
-    _spread(keep, inherited, log_steps, budget - int(keep.sum()))
+    _spread(keep, anneal, steps, min(half - int((keep & anneal).sum()), budget - int(keep.sum())))
+    own = max(budget - int((inherited | keep).sum()), half - int((keep & mine).sum()))
+    _spread(keep, mine, np.log(steps), min(own, budget - int(keep.sum())))
+    _spread(keep, inherited, np.log(steps), budget - int(keep.sum()))
     return keep
 
 
@@ -94,10 +115,10 @@ def _spread(keep: NDArray[np.bool_], among: NDArray[np.bool_], position: NDArray
     x = position[free]
     # Midpoints: the ends of the curve are kept already.
     targets = x[0] + (x[-1] - x[0]) * (np.arange(count) + 0.5) / count
-    right = np.clip(np.searchsorted(x, targets), 1, x.size - 1) if x.size > 1 else np.zeros(count, dtype=np.int64)
-    nearest = np.where(targets - x[right - 1] <= x[right] - targets, right - 1, right) if x.size > 1 else right
+    right = np.minimum(np.searchsorted(x, targets), x.size - 1)
+    left = np.maximum(right - 1, 0)
+    nearest = np.where(targets - x[left] <= x[right] - targets, left, right)
     # Where the wanted positions are denser than the observations, the neighbours are taken, each once.
     rank = np.arange(count)
-    chosen = np.maximum.accumulate(nearest - rank) + rank
-    chosen = np.minimum(chosen, free.size - count + rank)
+    chosen = np.minimum(np.maximum.accumulate(nearest - rank) + rank, free.size - count + rank)
     keep[free[chosen]] = True

@@ -1,0 +1,298 @@
+"""Runs that begin in the middle: finding the run they were branched off, and joining its history in front.
+
+Cool-downs are trained from a checkpoint of another run, and their logs hold only the rows after it. A run starts late
+when its first observation comes more than 5% of its schedule and more than two logging intervals after the end of its
+warm-up. (Logs that begin just after the warm-up, or inside it, do not.) Then:
+
+1. A parent that is named is taken.
+2. Otherwise a parent is looked for among the runs of the same size and number of parameters that have earlier
+   observations and the same rates up to that step (within .1% of the peak). At a branch point the weights are the same,
+   so the losses of parent and branch agree there to .02% (evaluated twice, the branches of Haegele et al. agree to
+   .002%; different seeds differ by .03% or more): the run that agrees best is the parent.
+3. Where no run agrees that well (noisy losses, say) and the run starts more than ten logging intervals late, it must
+   be a branch all the same. Of the runs whose loss is within 5% the one that agrees in most metadata is taken, then the
+   one that is nearest in loss, and a note says so; two that are equally good but differ are an error, and so is none.
+   (A run that starts less late is left as it is: its log is sparse.)
+
+A joined run has its parent's observations up to its own first step and its parent's rates before it. Where both
+measured the loss at that very step it is the same state measured twice, and the parent's value is kept.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from bayeslr.curves.curve import LossCurve
+from bayeslr.curves.sharing import common_updates
+from bayeslr.errors import CurveError
+from bayeslr.schedules import Schedule
+
+__all__ = ["Joined", "RawRun", "join_branches", "starts_late"]
+
+_SAME_RATE = 1e-3
+"""Rates of a run and of a parent that is looked for agree up to this share of the peak."""
+_SAME_NAMED_RATE = 1e-2
+"""The same where the parent is named, so that one of the two may come from a log."""
+_SAME_FIRST_RATE = 0.05
+"""The same where the run's rates come from its log: one logging interval of a cool-down may lie in between."""
+_SAME_STATE = 2e-4
+"""Losses of the same weights agree up to this share."""
+_NEAR = 0.05
+"""Losses of the same weights agree up to this share even if they are noisy."""
+_NOT_COMPARED = frozenset({"file", "schedule", "split", "source", "first_step", "last_step", "parent", "run", "name"})
+"""Metadata that says nothing about whether two runs have the same past."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RawRun:
+    """A run as its own log has it.
+
+    Parameters
+    ----------
+    curve
+        The observations of the log and the schedule as far as it is known.
+    parent
+        Name of the run it was branched off; None where it is not said.
+    rates_from
+        First update whose rate is known. Default 0: the schedule was given. Where the rates come from the log, its
+        first logged step; the rates before it are a guess.
+    """
+
+    curve: LossCurve
+    parent: str | None = None
+    rates_from: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Joined:
+    """A run with its whole history.
+
+    Parameters
+    ----------
+    curve
+        The joined curve.
+    parent
+        Name of the run whose history it took over; None where it has its own.
+    note
+        What was uncertain about the choice; empty where nothing was.
+    """
+
+    curve: LossCurve
+    parent: str | None = None
+    note: str = ""
+
+
+def starts_late(curve: LossCurve, *, intervals: float) -> bool:
+    """Return whether a log begins too late to be the beginning of its run.
+
+    Parameters
+    ----------
+    curve
+        The observations of the log.
+    intervals
+        How many logging intervals (median distance of the steps) after the warm-up are too late.
+
+    Returns
+    -------
+    bool
+        True if the first step is also more than 5% of the schedule after the warm-up. A single observation is no log.
+    """
+    if len(curve) < 2:
+        return False
+    gap = int(curve.steps[0]) - curve.schedule.warmup_steps
+    interval = float(np.median(np.diff(curve.steps)))
+    return gap > max(0.05 * curve.schedule.total_steps, intervals * interval)
+
+
+def join_branches(
+    runs: Sequence[RawRun], *, names: Sequence[str] | None = None, allow_late_start: bool = False
+) -> tuple[Joined, ...]:
+    """Give runs their whole history.
+
+    Parameters
+    ----------
+    runs
+        All runs among which parents may be found, with different names.
+    names
+        The runs to return, in this order. Default: all.
+    allow_late_start
+        Accept a run that starts late and has no parent as it is; its schedule must then be trusted. Default False.
+
+    Returns
+    -------
+    tuple of Joined
+        One a name.
+
+    Raises
+    ------
+    CurveError
+        If a run starts late and no parent is found, several are equally likely, a named parent does not fit, or parents
+        form a circle.
+    """
+    by_name = {run.curve.name: run for run in runs}
+    done: dict[str, Joined] = {}
+
+    def resolve(name: str, children: tuple[str, ...]) -> Joined:
+        if name in children:
+            circle = " -> ".join([*children[children.index(name) :], name])
+            raise CurveError(f"run {name!r}: its parents form a circle ({circle}); allowed: parents without a circle")
+        if name not in done:
+            run = by_name[name]
+            parent, note = _parent(run, by_name, allow_late_start)
+            if parent is None:
+                done[name] = Joined(curve=run.curve)
+            else:
+                history = resolve(parent, (*children, name)).curve
+                done[name] = Joined(curve=_join(run, history), parent=parent, note=note)
+        return done[name]
+
+    return tuple(resolve(name, ()) for name in (by_name if names is None else names))
+
+
+def _parent(run: RawRun, by_name: Mapping[str, RawRun], allow_late_start: bool) -> tuple[str | None, str]:
+    """Return the name of the parent, if there is one, and what is uncertain about it."""
+    curve = run.curve
+    if run.parent is not None:
+        if run.parent not in by_name:
+            known = ", ".join(list(by_name)[:10])
+            raise CurveError(f"run {curve.name!r}: its parent {run.parent!r} is not among the runs ({known})")
+        return run.parent, ""
+    if not starts_late(curve, intervals=2):
+        return None, ""
+
+    candidates = [
+        other.curve
+        for other in by_name.values()
+        if _fits(run, other) and curve.name not in _named_ancestors(other, by_name)
+    ]
+    distance = {c.name: _distance(curve, c) for c in candidates}
+    ranked = sorted(candidates, key=lambda c: distance[c.name])
+    if ranked and distance[ranked[0].name] <= _SAME_STATE:
+        return ranked[0].name, ""
+    if allow_late_start or not starts_late(curve, intervals=10):
+        return None, ""
+    first = int(curve.steps[0])
+    problem = (
+        f"run {curve.name!r} starts at step {first}, {first - curve.schedule.warmup_steps} steps after its warm-up, so "
+        "its earlier observations are in another run"
+    )
+    way_out = "; allowed: name that run as its `parent`, or pass allow_late_start=True"
+    if run.rates_from:
+        way_out += ", or give its `schedule` if it has one"
+    likely = [c for c in ranked if distance[c.name] <= _NEAR or np.isinf(distance[c.name])]
+    if not likely:
+        raise CurveError(f"{problem}, but none has the same size and rates and a loss near its first one{way_out}")
+    likely.sort(key=lambda c: (-_agreement(curve, c), distance[c.name]))
+    best = likely[0]
+    rivals = [c for c in likely[1:] if _rank(curve, c) == _rank(curve, best) and not _same_past(best, c, first)]
+    if rivals:
+        raise CurveError(f"{problem}, and {best.name!r} and {rivals[0].name!r} are equally likely{way_out}")
+    return best.name, (
+        f"run {curve.name!r} starts at step {first}: taken as a branch of {best.name!r}, which fits best, but its loss "
+        "there is not the same; name its `parent` to be sure"
+    )
+
+
+def _rank(curve: LossCurve, candidate: LossCurve) -> tuple[int, float]:
+    """Return by what uncertain candidates are ordered."""
+    return -_agreement(curve, candidate), _distance(curve, candidate)
+
+
+def _named_ancestors(run: RawRun, by_name: Mapping[str, RawRun]) -> set[str]:
+    """Return the names of the parent of a run, its parent's parent and so on, as far as they are said."""
+    names: set[str] = set()
+    parent = run.parent
+    while parent is not None and parent in by_name and parent not in names:
+        names.add(parent)
+        parent = by_name[parent].parent
+    return names
+
+
+def _fits(run: RawRun, other: RawRun) -> bool:
+    """Return whether a run may be the parent: the same model and rates, and something was observed earlier."""
+    curve, parent = run.curve, other.curve
+    first = int(curve.steps[0])
+    if parent is curve or (parent.size, parent.params) != (curve.size, curve.params) or parent.steps[0] >= first:
+        return False
+    if run.rates_from:
+        at = min(run.rates_from, curve.schedule.total_steps - 1)
+        if parent.schedule.total_steps <= at:
+            return False
+        gap = abs(float(parent.schedule.lr[at]) - float(curve.schedule.lr[at]))
+        return gap <= _SAME_FIRST_RATE * parent.schedule.peak_lr
+    return common_updates(curve.schedule, parent.schedule, tolerance=_SAME_RATE) >= first
+
+
+def _distance(curve: LossCurve, candidate: LossCurve) -> float:
+    """Return the difference of the losses at the branch point, as a share; infinite where the candidate has none."""
+    first = int(curve.steps[0])
+    interval = float(np.median(np.diff(candidate.steps))) if len(candidate) > 1 else 0.0
+    if first > candidate.steps[-1] + interval:
+        return float("inf")
+    there = float(np.interp(first, candidate.steps, candidate.loss))
+    return abs(there - float(curve.loss[0])) / abs(float(curve.loss[0]))
+
+
+def _agreement(curve: LossCurve, candidate: LossCurve) -> int:
+    """Return in how many columns of metadata two runs agree."""
+    return sum(
+        key not in _NOT_COMPARED and value is not None and candidate.metadata.get(key) == value
+        for key, value in curve.metadata.items()
+    )
+
+
+def _same_past(one: LossCurve, other: LossCurve, step: int) -> bool:
+    """Return whether two curves have the same observations before a step."""
+    before, others = one.steps < step, other.steps < step
+    return np.array_equal(one.steps[before], other.steps[others]) and np.array_equal(
+        one.loss[before], other.loss[others]
+    )
+
+
+def _join(run: RawRun, parent: LossCurve) -> LossCurve:
+    """Put a parent's observations and rates in front of a run's own."""
+    curve = run.curve
+    first = int(curve.steps[0])
+    if parent.steps[0] >= first:
+        if starts_late(curve, intervals=10):
+            raise CurveError(
+                f"run {curve.name!r} starts at step {first}, but its parent {parent.name!r} at step {parent.steps[0]}; "
+                "allowed: a parent with earlier observations"
+            )
+        return curve
+    earlier = parent.steps <= first
+    own = curve.steps > parent.steps[earlier][-1]
+    return replace(
+        curve,
+        steps=np.concatenate([parent.steps[earlier], curve.steps[own]]),
+        loss=np.concatenate([parent.loss[earlier], curve.loss[own]]),
+        schedule=_joined_rates(run, parent),
+        metadata={**curve.metadata, "parent": parent.name},
+    )
+
+
+def _joined_rates(run: RawRun, parent: LossCurve) -> Schedule:
+    """Return a run's schedule with its parent's rates before the branch point."""
+    mine, theirs = run.curve.schedule, parent.schedule
+    first = int(run.curve.steps[0])
+    if theirs.total_steps < first and run.rates_from:
+        raise CurveError(
+            f"run {run.curve.name!r}: its log begins at step {first}, but the rates of its parent {parent.name!r} "
+            f"end at {theirs.total_steps}; allowed: a parent that reaches the branch point"
+        )
+    branch = min(run.rates_from or first, mine.total_steps, theirs.total_steps)
+    if common_updates(mine, theirs) >= branch:
+        return mine
+    if not run.rates_from:
+        # Nominal and logged rates often disagree inside the warm-up; after it a parent has to fit.
+        start = min(max(mine.warmup_steps, theirs.warmup_steps), branch)
+        parted = np.abs(mine.lr[start:branch] - theirs.lr[start:branch]) > _SAME_NAMED_RATE * mine.peak_lr
+        if parted.any():
+            at = start + int(np.argmax(parted))
+            raise CurveError(
+                f"run {run.curve.name!r}: its rate of update {at} is {mine.lr[at]:.6g}, but {theirs.lr[at]:.6g} in its "
+                f"parent {parent.name!r}; allowed: the same rates up to its first step {first}"
+            )
+    warmup_steps = theirs.warmup_steps if theirs.warmup_steps < branch else -1
+    return Schedule(lr=np.concatenate([theirs.lr[:branch], mine.lr[branch:]]), warmup_steps=warmup_steps)
