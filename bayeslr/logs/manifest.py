@@ -1,0 +1,193 @@
+"""Manifests: a CSV with one row a run, saying which log is whose and what the logs do not say.
+
+======================  ===============================================================================================
+column
+======================  ===============================================================================================
+``run``                 name of the run; required, unique
+``file``                its log, relative to the manifest; required
+``params``              non-embedding parameters (``25000000``, ``2.5e7``, ``25M``); empty: what ``size`` says if it
+                        reads as a number with a suffix, such as ``190M``
+``size``                label of the model size
+``schedule``            spec of the schedule; empty: the rates logged in the file, interpolated between logged steps
+``parent``              run whose history precedes this one's first step; empty: found automatically where it is needed
+any other               kept as metadata, as numbers or truth values where the whole column reads as such
+======================  ===============================================================================================
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from bayeslr.errors import ManifestError, ScheduleError
+from bayeslr.logs.counts import params_in_label, parse_count
+from bayeslr.logs.delimited import table_rows
+from bayeslr.logs.sources import Source
+from bayeslr.schedules import Schedule, parse_schedule
+
+__all__ = ["Manifest", "looks_like_manifest", "parse_manifest"]
+
+_REQUIRED = ("run", "file")
+_KNOWN = (*_REQUIRED, "params", "size", "schedule", "parent")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Manifest:
+    """The runs of a manifest.
+
+    Parameters
+    ----------
+    path
+        The manifest.
+    sources
+        Its runs, in order.
+    lines
+        The line of each run.
+    """
+
+    path: Path
+    sources: tuple[Source, ...]
+    lines: tuple[int, ...]
+
+    def table(self) -> pd.DataFrame:
+        """Return the table that a query asks.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row a run: ``run, size, params, parent``, the metadata, and where the manifest has no such columns the
+            ``total_steps`` and ``peak_lr`` of the given schedules.
+        """
+        return pd.DataFrame([self._row(source) for source in self.sources])
+
+    @staticmethod
+    def _row(source: Source) -> dict[str, object]:
+        given = source.schedule
+        derived: dict[str, object] = {
+            "total_steps": None if given is None else given.total_steps,
+            "peak_lr": None if given is None else given.peak_lr,
+        }
+        row = {"run": source.run, "size": source.size, "params": source.params, "parent": source.parent}
+        return {**row, **derived, **source.metadata}
+
+
+def looks_like_manifest(text: str, path: Path) -> bool:
+    """Return whether a text is meant as a manifest, complete or not.
+
+    Parameters
+    ----------
+    text
+        The text of a file.
+    path
+        The file, for messages.
+
+    Returns
+    -------
+    bool
+        True if its header names a manifest's columns and no step.
+    """
+    columns, _ = table_rows(text.lstrip().split("\n", 1)[0], path)
+    names = {column.lower() for column in columns}
+    return bool(names & {"run", "file", "schedule"}) and not names & {"step", "_step", "loss"}
+
+
+def parse_manifest(text: str, path: Path) -> Manifest:
+    """Read a manifest, but not the logs that it names.
+
+    Parameters
+    ----------
+    text
+        Its text.
+    path
+        Where it is: files and ``@file.csv`` are relative to its folder.
+
+    Returns
+    -------
+    Manifest
+        The runs.
+
+    Raises
+    ------
+    ManifestError
+        If a column or a value is missing, repeated or not valid.
+    """
+    columns, rows = table_rows(text, path)
+    names = [column.lower() if column.lower() in _KNOWN else column for column in columns]
+    for name in _REQUIRED:
+        if name not in names:
+            raise ManifestError(
+                f"{path}: the column {name!r} is missing; required: run, file; found: {', '.join(names)}"
+            )
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise ManifestError(f"{path}: the column {twice!r} occurs more than once; allowed: one column a name")
+    if not rows:
+        raise ManifestError(f"{path}: the manifest has no runs; allowed: at least one row")
+    cells = [dict(zip(names, (value.strip() for value in values), strict=True)) for _, values in rows]
+    lines = tuple(line for line, _ in rows)
+    metadata = {name: _typed([row[name] for row in cells]) for name in names if name not in _KNOWN}
+
+    seen: dict[str, int] = {}
+    sources = []
+    for i, (line, row) in enumerate(zip(lines, cells, strict=True)):
+        where = f"{path}, line {line}"
+        for name in _REQUIRED:
+            if not row[name]:
+                raise ManifestError(f"{where}: {name} is empty; allowed: a text in each row")
+        if row["run"] in seen:
+            raise ManifestError(
+                f"{where}: the run {row['run']!r} is on line {seen[row['run']]} already; allowed: one row a run"
+            )
+        seen[row["run"]] = line
+        sources.append(_source(row, {name: values[i] for name, values in metadata.items()}, path.parent, where))
+    for line, source in zip(lines, sources, strict=True):
+        if source.parent is not None and source.parent not in seen:
+            raise ManifestError(
+                f"{path}, line {line}: the parent {source.parent!r} of run {source.run!r} is not in the manifest; "
+                "allowed: the name of another run"
+            )
+    return Manifest(path=path, sources=tuple(sources), lines=lines)
+
+
+def _source(row: Mapping[str, str], metadata: Mapping[str, object], folder: Path, where: str) -> Source:
+    """Understand one row."""
+    size = row.get("size") or None
+    params = parse_count(row["params"]) if row.get("params") else params_in_label(size)
+    if row.get("params") and params is None:
+        raise ManifestError(
+            f"{where}: params is {row['params']!r}; allowed: a positive number such as 25000000, 2.5e7 or 25M"
+        )
+    return Source(
+        run=row["run"],
+        path=folder / row["file"],
+        schedule=_schedule(row.get("schedule", ""), folder, where),
+        params=params,
+        size=size,
+        parent=row.get("parent") or None,
+        metadata=metadata,
+    )
+
+
+def _schedule(spec: str, folder: Path, where: str) -> Schedule | None:
+    """Build the schedule of a row."""
+    if not spec:
+        return None
+    try:
+        return parse_schedule(spec, base_dir=folder)
+    except ScheduleError as problem:
+        raise ManifestError(f"{where}: {problem}") from None
+
+
+def _typed(values: Sequence[str]) -> list[object]:
+    """Convert the values of a column if all of them are numbers, or all truth values; None where empty."""
+    given = [value for value in values if value]
+    truths = {"true": True, "false": False}
+    if given and all(value.lower() in truths for value in given):
+        return [truths[value.lower()] if value else None for value in values]
+    for convert in (int, float):
+        try:
+            return [convert(value) if value else None for value in values]
+        except ValueError:
+            continue
+    return [value or None for value in values]
