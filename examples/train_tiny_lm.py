@@ -352,6 +352,12 @@ def write_table(path: Path, columns: Iterable[str], rows: Iterable[Iterable[obje
     write_file(path, text.getvalue().encode())
 
 
+def read_rows(path: Path) -> list[list[Any]]:
+    """Read the rows below the header of a CSV file, as text."""
+    with path.open() as file:
+        return list(csv.reader(file))[1:]
+
+
 def checkpoint_path(root: Path, run_name: str, step: int) -> Path:
     """Name the file with the state after ``step`` updates."""
     return root / "checkpoints" / run_name / f"{step}.npz"
@@ -405,9 +411,12 @@ def train_run(run: Run, trainer: Trainer, root: Path, *, keep: Iterable[int] = (
     if checkpoints:
         step = max(checkpoints)
         state = load_state(checkpoint_path(root, run.name, step), state)
-        rows = [row for row in csv.reader(log.read_text().splitlines()[1:]) if int(row[0]) <= step]
+        rows = [row for row in read_rows(log) if int(row[0]) <= step]
     elif run.parent:
         state = load_state(checkpoint_path(root, run.parent, step), state)
+        # A branch begins with the row of its parent at the branch point, where its own rates begin.
+        parent_rows = {row[0]: row for row in read_rows(root / f"{run.parent}.csv")}
+        rows = [[step, float(rates[step]), *parent_rows[str(step)][2:]]]
     with scalar_writer(root / "tensorboard" / run.name, on=tensorboard) as write_scalars:
         while step < len(rates):
             state, train_loss = trainer.updates(
@@ -499,7 +508,7 @@ def ship(runs: list[Run], root: Path, to: Path) -> None:
     columns = ("run", "file", "size", "params", "schedule", "parent", "seed", "split")
     rows = []
     for run in finished:
-        params = count_params(init_params(run.size, run.seed))
+        params = count_params(jax.eval_shape(functools.partial(init_params, run.size, run.seed)))
         rows.append((run.name, run.file, run.size.label, params, run.spec, run.parent, run.seed, run.split))
         write_file(to / run.file, (root / run.file).read_bytes())
     write_file(to / "settings.json", (root / "settings.json").read_bytes())
