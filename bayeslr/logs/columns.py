@@ -1,12 +1,12 @@
 """Which columns of a log hold the step, the loss and the rate.
 
-Names are compared in lower case with ``/ . : -`` and spaces as ``_`` (``Val/Loss`` is ``val_loss``); of the ``run -
-metric`` names in W&B's exports the metric counts. Where several names fit:
+Names are compared in lower case with ``/ . : -`` and spaces as ``_`` (``Val/Loss`` and ``valLoss`` are ``val_loss``);
+of the ``run - metric`` names in W&B's exports the metric counts. Where several names fit:
 
 - *step*: ``step``, then names of global steps, iterations and updates, and ``_step`` last, because a trainer that logs
   to W&B often has a global step beside W&B's own counter. A column counts only if it is filled wherever the loss is.
-- *loss*: a validation loss (``val_loss, valid_loss, eval_loss, ...``), then ``loss``, then a training loss, then losses
-  with more words in their name (``eval/c4_en-validation/CrossEntropyLoss``), again validation first.
+- *loss*: a validation loss (``val_loss, valid_loss, eval_loss, ...``), then one with more words in its name
+  (``eval/c4_en-validation/CrossEntropyLoss``), then ``loss``, then a training loss, then any other.
 - *rate*: ``lr, learning_rate``, then names with a group or an optimiser (``optim/learning_rate_group0, lr-AdamW``).
 """
 
@@ -26,7 +26,6 @@ _VALIDATION = frozenset({"val", "valid", "validation", "eval", "evaluation", "te
 _TRAINING = frozenset({"train", "training", "batch"})
 _PLAIN_LOSSES = frozenset({"loss", "lm_loss", "ce_loss", "nll_loss", "cross_entropy", "cross_entropy_loss"})
 _NOT_THE_LOSS = frozenset({"aux", "auxiliary", "z", "router", "balance", "std", "var", "min", "max", "scale", "scaled"})
-_LOSS = re.compile(r"(?:^|_)(?:\w*loss|cross_entropy)$")
 _RATE = re.compile(r"(?:\w+_)?(?:lr|learning_rate)(?:_(?:group_?\d+|pg\d+|\d+|adam\w*|sgd|lion|muon)(?:_pg\d+)?)?")
 
 
@@ -77,15 +76,19 @@ def loss_columns(columns: Sequence[str]) -> list[list[str]]:
     """
     groups: dict[int, list[str]] = {}
     for column in columns:
-        name = _plain(column)
-        words = name.split("_")
-        if not _LOSS.search(name) or _NOT_THE_LOSS & set(words):
-            continue
+        words = _plain(column).split("_")
         about_split = (_VALIDATION | _TRAINING) & set(words)
-        rest = "_".join(word for word in words if word not in about_split)
-        known = 0 if rest in _PLAIN_LOSSES else 3
-        kind = 0 if _VALIDATION & about_split else 2 if about_split else 1
-        groups.setdefault(known + kind, []).append(column)
+        rest = [word for word in words if word not in about_split]
+        if not (rest[-1:] == ["loss"] or rest[-2:] == ["cross", "entropy"]) or _NOT_THE_LOSS & set(rest):
+            continue
+        named = "_".join(rest) not in _PLAIN_LOSSES
+        if _VALIDATION & about_split:
+            rank = 1 if named else 0
+        elif named:
+            rank = 4
+        else:
+            rank = 3 if about_split else 2
+        groups.setdefault(rank, []).append(column)
     # TensorBoard's own exports have one metric a file and call it so.
     if not groups and {_plain(column) for column in columns} == {"wall_time", "step", "value"}:
         return [[column for column in columns if _plain(column) == "value"]]
@@ -147,6 +150,7 @@ def _by_rank(columns: Sequence[str], names: Sequence[str]) -> list[str]:
 
 def _plain(column: str) -> str:
     """Return a name for comparison: lower case, words separated by one underscore."""
-    metric = column.rsplit(" - ", 1)[-1].strip().lower()
+    metric = column.rsplit(" - ", 1)[-1].strip()
+    metric = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", metric).lower()
     words = re.sub(r"[/.:\-\s_]+", "_", metric)
     return words if metric.startswith("_") else words.strip("_")

@@ -11,13 +11,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from bayeslr.errors import LogError
+from bayeslr.errors import BayeslrError, LogError
 from bayeslr.logs.rawlog import RawLog
 
 __all__ = ["open_delimited", "table_rows"]
 
 
-def table_rows(text: str, path: Path) -> tuple[tuple[str, ...], list[tuple[int, list[str]]]]:
+def table_rows(
+    text: str, path: Path, *, error: type[BayeslrError] = LogError
+) -> tuple[tuple[str, ...], list[tuple[int, list[str]]]]:
     """Split a delimited text into its header and its rows.
 
     Parameters
@@ -26,6 +28,8 @@ def table_rows(text: str, path: Path) -> tuple[tuple[str, ...], list[tuple[int, 
         The text, with a header line; separated by commas, semicolons or tabs, whichever the header has most of.
     path
         Where it comes from, for messages.
+    error
+        Class of the exception to raise. Default: LogError.
 
     Returns
     -------
@@ -36,8 +40,8 @@ def table_rows(text: str, path: Path) -> tuple[tuple[str, ...], list[tuple[int, 
 
     Raises
     ------
-    LogError
-        If a row has more values than there are columns, or the text is not a table.
+    BayeslrError
+        Of the class ``error``: if a row has more values than there are columns, or the text is not a table.
     """
     header = next(line for line in text.split("\n") if line.strip())
     separator = max(",;\t", key=header.count)
@@ -52,13 +56,13 @@ def table_rows(text: str, path: Path) -> tuple[tuple[str, ...], list[tuple[int, 
                 columns = tuple(value.strip() for value in values)
                 continue
             if len(values) > len(columns) and any(value.strip() for value in values[len(columns) :]):
-                raise LogError(
+                raise error(
                     f"{path}, line {reader.line_num}: {len(values)} values, but {len(columns)} columns in the header; "
                     "allowed: one value a column, quoted where it contains a separator"
                 )
             rows.append((reader.line_num, values + [""] * (len(columns) - len(values))))
     except csv.Error as problem:
-        raise LogError(f"{path}, line {reader.line_num}: not a table ({problem}); allowed: CSV") from None
+        raise error(f"{path}, line {reader.line_num}: not a table ({problem}); allowed: CSV") from None
     return columns, rows
 
 

@@ -112,7 +112,7 @@ def parse_manifest(text: str, path: Path) -> Manifest:
     ManifestError
         If a column or a value is missing, repeated or not valid.
     """
-    columns, rows = table_rows(text, path)
+    columns, rows = table_rows(text, path, error=ManifestError)
     names = [column.lower() if column.lower() in _KNOWN else column for column in columns]
     for name in _REQUIRED:
         if name not in names:

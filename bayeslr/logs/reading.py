@@ -144,6 +144,8 @@ def read_logs(
     sources = []
     for run, path in named.items():
         label = size.get(run) if isinstance(size, Mapping) else size
+        if label is not None and not isinstance(label, str):
+            raise LogError(f"size of run {run!r}: {label!r}; allowed: a label such as '25M'")
         spec = schedule.get(run) if isinstance(schedule, Mapping) else schedule
         sources.append(
             Source(

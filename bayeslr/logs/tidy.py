@@ -106,9 +106,12 @@ def tidy(raw: RawLog, *, step: str | None = None, loss: str | None = None, lr: s
     for name in rates:
         rate, has_rate = numbers(frame[name], path=raw.path, unit=raw.unit)
         has_rate &= np.isfinite(rate) & np.isfinite(at_step)
+        if (has_rate & (rate < 0)).any():
+            row = int(np.argmax(has_rate & (rate < 0)))
+            raise LogError(
+                f"{raw.path}, {raw.unit} {frame.index[row]}: {name} is {rate[row]:g}; allowed: a rate of 0 or more"
+            )
         rate_steps, logged_rates = _cleaned(raw, frame.index, step_column, at_step, rate, has_rate, [])
-        if (logged_rates < 0).any():
-            raise LogError(f"{raw.path}: {name} is {logged_rates.min():g} somewhere; allowed: rates of 0 or more")
     return TidyLog(
         path=raw.path,
         steps=all_steps[seen],

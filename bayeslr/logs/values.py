@@ -132,7 +132,7 @@ def history(steps: NDArray[np.int64], values: NDArray[np.float64]) -> tuple[NDAr
             f"{int(void.sum())} earlier rows do not count"
         )
     kept = steps[order]
-    is_last = np.append(kept[1:] != kept[:-1], True)
+    is_last = np.append(kept[1:] != kept[:-1], True)[: kept.size]
     repeated = np.flatnonzero(~is_last)
     differ = values[order[repeated]] != values[order[repeated + 1]]
     if differ.any():
