@@ -15,7 +15,8 @@ warm-up. (Logs that begin just after the warm-up, or inside it, do not.) Then:
    (A run that starts less late is left as it is: its log is sparse.)
 
 A joined run has its parent's observations up to its own first step and its parent's rates before it. Where both
-measured the loss at that very step it is the same state measured twice, and the parent's value is kept.
+measured the loss at that very step, and no rate has differed by then, it is the same state measured twice, and the
+parent's value is kept.
 """
 
 from collections.abc import Mapping, Sequence
@@ -167,9 +168,9 @@ def _parent(run: RawRun, by_name: Mapping[str, RawRun], allow_late_start: bool) 
         if _fits(run, other) and curve.name not in _named_ancestors(other, by_name)
     ]
     distance = {c.name: _distance(curve, c) for c in candidates}
-    ranked = sorted(candidates, key=lambda c: distance[c.name])
-    if ranked and distance[ranked[0].name] <= _SAME_STATE:
-        return ranked[0].name, ""
+    nearest = min(distance, key=lambda name: distance[name], default="")
+    if nearest and distance[nearest] <= _SAME_STATE:
+        return nearest, ""
     if allow_late_start or not starts_late(curve, intervals=10):
         return None, ""
     first = int(curve.steps[0])
@@ -180,23 +181,18 @@ def _parent(run: RawRun, by_name: Mapping[str, RawRun], allow_late_start: bool) 
     way_out = "; allowed: name that run as its `parent`, or pass allow_late_start=True"
     if run.rates_from:
         way_out += ", or give its `schedule` if it has one"
-    likely = [c for c in ranked if distance[c.name] <= _NEAR or np.isinf(distance[c.name])]
+    likely = [c for c in candidates if distance[c.name] <= _NEAR or np.isinf(distance[c.name])]
     if not likely:
         raise CurveError(f"{problem}, but none has the same size and rates and a loss near its first one{way_out}")
-    likely.sort(key=lambda c: (-_agreement(curve, c), distance[c.name]))
-    best = likely[0]
-    rivals = [c for c in likely[1:] if _rank(curve, c) == _rank(curve, best) and not _same_past(best, c, first)]
+    rank = {c.name: (-_agreement(curve, c), distance[c.name]) for c in likely}
+    best = min(likely, key=lambda c: rank[c.name])
+    rivals = [c for c in likely if rank[c.name] == rank[best.name] and not _same_past(best, c, first)]
     if rivals:
         raise CurveError(f"{problem}, and {best.name!r} and {rivals[0].name!r} are equally likely{way_out}")
     return best.name, (
         f"run {curve.name!r} starts at step {first}: taken as a branch of {best.name!r}, which fits best, but its loss "
         "there is not the same; name its `parent` to be sure"
     )
-
-
-def _rank(curve: LossCurve, candidate: LossCurve) -> tuple[int, float]:
-    """Return by what uncertain candidates are ordered."""
-    return -_agreement(curve, candidate), _distance(curve, candidate)
 
 
 def _named_ancestors(run: RawRun, by_name: Mapping[str, RawRun]) -> set[str]:
@@ -231,7 +227,8 @@ def _distance(curve: LossCurve, candidate: LossCurve) -> float:
     if first > candidate.steps[-1] + interval:
         return float("inf")
     there = float(np.interp(first, candidate.steps, candidate.loss))
-    return abs(there - float(curve.loss[0])) / abs(float(curve.loss[0]))
+    here = float(curve.loss[0])
+    return abs(there - here) / max(abs(here), 1e-12)
 
 
 def _agreement(curve: LossCurve, candidate: LossCurve) -> int:
@@ -261,13 +258,15 @@ def _join(run: RawRun, parent: LossCurve) -> LossCurve:
                 "allowed: a parent with earlier observations"
             )
         return curve
-    earlier = parent.steps <= first
-    own = curve.steps > parent.steps[earlier][-1]
+    schedule = _joined_rates(run, parent)
+    # Where both measured the loss at the branch point the state is the same only if no rate has differed by then.
+    earlier = parent.steps <= min(first, common_updates(schedule, parent.schedule))
+    own = curve.steps > max(parent.steps[earlier], default=0)
     return replace(
         curve,
         steps=np.concatenate([parent.steps[earlier], curve.steps[own]]),
         loss=np.concatenate([parent.loss[earlier], curve.loss[own]]),
-        schedule=_joined_rates(run, parent),
+        schedule=schedule,
         metadata={**curve.metadata, "parent": parent.name},
     )
 

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from bayeslr.errors import CurveError
@@ -141,25 +140,6 @@ class LossCurve:
                 "steps; allowed: at least one after it"
             )
         return self.take(self.past_warmup)
-
-    def to_frame(self) -> pd.DataFrame:
-        """Return the observations as a tidy table.
-
-        Returns
-        -------
-        pandas.DataFrame
-            Columns ``run, size, params, step, lr, loss``, one row an observation.
-        """
-        return pd.DataFrame(
-            {
-                "run": self.name,
-                "size": self.size,
-                "params": self.params,
-                "step": self.steps,
-                "lr": self.lr,
-                "loss": self.loss,
-            }
-        )
 
 
 def _checked_steps(values: ArrayLike, where: str) -> NDArray[np.int64]:

@@ -8,6 +8,9 @@ from bayeslr.schedules import Schedule
 
 __all__ = ["interpolate_rates"]
 
+_RISE = 1.01
+"""Rates that rise by less than this factor are constant up to rounding."""
+
 
 def interpolate_rates(
     steps: NDArray[np.int64], lr: NDArray[np.float64], total_steps: int, *, where: str = "schedule"
@@ -50,6 +53,8 @@ def interpolate_rates(
         raise CurveError(f"{where}: all {lr.size} logged rates are zero; allowed: at least one positive rate")
     if lr.size >= 3 and lr[-1] == 0 and lr[-2] == lr[-3]:
         steps, lr = steps[:-1], lr[:-1]
-    if steps[0] > 0 and lr.size > 1 and lr[1] > lr[0]:
+    falls = np.flatnonzero(np.diff(lr) <= 0)
+    first_peak = lr[falls[0]] if falls.size else lr[-1]
+    if steps[0] > 0 and first_peak > _RISE * lr[0]:
         steps, lr = np.concatenate([[0], steps]), np.concatenate([[0.0], lr])
     return Schedule(lr=np.interp(np.arange(total_steps), steps, lr))

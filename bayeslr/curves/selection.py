@@ -10,6 +10,11 @@ from bayeslr.errors import BayeslrError
 
 __all__ = ["matching_rows"]
 
+_QUERY_ERRORS = (
+    *(SyntaxError, NameError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError),
+    *(NotImplementedError, RecursionError, MemoryError, tokenize.TokenError),
+)
+"""What pandas raises for a query that cannot be evaluated."""
 _SHOWN_VALUES = 8
 """How many values of a column an error lists."""
 
@@ -42,16 +47,7 @@ def matching_rows(table: pd.DataFrame, query: str, *, error: type[BayeslrError],
     try:
         # Empty scopes: a query speaks of the columns alone, never of the variables of this program.
         answer = table.eval(query, engine="python", local_dict={}, global_dict={})
-    except (
-        SyntaxError,
-        NameError,
-        ValueError,
-        TypeError,
-        KeyError,
-        AttributeError,
-        NotImplementedError,
-        tokenize.TokenError,
-    ) as problem:
+    except _QUERY_ERRORS as problem:
         reason = " ".join(str(problem).split()) or type(problem).__name__
         raise error(f"{where}: the query {query!r} is not valid ({reason}); columns: {columns}") from None
     selected = np.asarray(answer)

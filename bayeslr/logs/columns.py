@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from bayeslr.errors import LogError
 
-__all__ = ["loss_columns", "named_column", "rate_columns", "step_columns", "time_columns"]
+__all__ = ["loss_columns", "named_column", "rate_columns", "run_columns", "step_columns", "time_columns"]
 
 _STEPS = (
     *("step", "steps", "global_step", "trainer_global_step", "train_global_step", "iter", "iteration", "iterations"),
@@ -26,6 +26,7 @@ _VALIDATION = frozenset({"val", "valid", "validation", "eval", "evaluation", "te
 _TRAINING = frozenset({"train", "training", "batch"})
 _PLAIN_LOSSES = frozenset({"loss", "lm_loss", "ce_loss", "nll_loss", "cross_entropy", "cross_entropy_loss"})
 _NOT_THE_LOSS = frozenset({"aux", "auxiliary", "z", "router", "balance", "std", "var", "min", "max", "scale", "scaled"})
+_NOT_THE_RATE = frozenset({"peak", "max", "min", "init", "initial", "base", "final", "target", "end", "start"})
 _RATE = re.compile(r"(?:\w+_)?(?:lr|learning_rate)(?:_(?:group_?\d+|pg\d+|\d+|adam\w*|sgd|lion|muon)(?:_pg\d+)?)?")
 
 
@@ -59,6 +60,22 @@ def time_columns(columns: Sequence[str]) -> list[str]:
         Some of them.
     """
     return _by_rank(columns, _TIMES)
+
+
+def run_columns(columns: Sequence[str]) -> list[str]:
+    """Return the columns that tell runs apart in a table of several.
+
+    Parameters
+    ----------
+    columns
+        Names of all columns.
+
+    Returns
+    -------
+    list of str
+        Some of them.
+    """
+    return _by_rank(columns, ("run", "run_name", "run_id"))
 
 
 def loss_columns(columns: Sequence[str]) -> list[list[str]]:
@@ -109,7 +126,8 @@ def rate_columns(columns: Sequence[str]) -> list[str]:
         Some of them.
     """
     exact = _by_rank(columns, ("lr", "learning_rate"))
-    return exact + [c for c in columns if c not in exact and _RATE.fullmatch(_plain(c))]
+    others = [c for c in columns if _RATE.fullmatch(_plain(c)) and not _NOT_THE_RATE & set(_plain(c).split("_"))]
+    return list(dict.fromkeys([*exact, *others]))
 
 
 def named_column(columns: Sequence[str], name: str, *, what: str, path: str) -> str:

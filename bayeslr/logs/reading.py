@@ -146,12 +146,14 @@ def read_logs(
         label = size.get(run) if isinstance(size, Mapping) else size
         if label is not None and not isinstance(label, str):
             raise LogError(f"size of run {run!r}: {label!r}; allowed: a label such as '25M'")
-        spec = schedule.get(run) if isinstance(schedule, Mapping) else schedule
+        given = schedule.get(run) if isinstance(schedule, Mapping) else schedule
+        if given is not None and not isinstance(given, Schedule | str):
+            raise LogError(f"schedule of run {run!r}: a {type(given).__name__}; allowed: a Schedule or its spec")
         sources.append(
             Source(
                 run=run,
                 path=path,
-                schedule=parse_schedule(spec) if isinstance(spec, str) else spec,
+                schedule=parse_schedule(given) if isinstance(given, str) else given,
                 params=_params(params.get(run) if isinstance(params, Mapping) else params, label, run),
                 size=label,
                 parent=None if parent is None else parent.get(run),

@@ -117,7 +117,7 @@ def curves_from_sources(
     for run in joined:
         if run.note:
             notes[run.curve.name].append(_Note(category=DataWarning, text=run.note))
-    _warn({str(by_name[name].path): notes[name] for name in used})
+    _warn([(str(by_name[name].path), note) for name in used for note in notes[name]])
     return CurveSet(curves=tuple(run.curve for run in joined))
 
 
@@ -169,12 +169,11 @@ def _logged_schedule(log: TidyLog) -> tuple[Schedule, int]:
     return schedule, int(log.rate_steps[0])
 
 
-def _warn(notes: Mapping[str, Sequence[_Note]]) -> None:
+def _warn(notes: Sequence[tuple[str, _Note]]) -> None:
     """Warn of each thing once, however many logs it is true of."""
     logs: dict[_Note, list[str]] = {}
-    for path, texts in notes.items():
-        for note in texts:
-            logs.setdefault(note, []).append(path)
+    for path, note in notes:
+        logs.setdefault(note, []).append(path)
     for note, paths in logs.items():
-        more = f" and {len(paths) - 1} other logs" if len(paths) > 1 else ""
-        warnings.warn(f"{paths[0]}{more}: {note.text}", note.category, skip_file_prefixes=(_PACKAGE,))
+        others = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+        warnings.warn(f"{paths[0]}{others}: {note.text}", note.category, skip_file_prefixes=(_PACKAGE,))

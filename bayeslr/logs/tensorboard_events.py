@@ -63,4 +63,6 @@ def open_tensorboard(path: Path) -> RawLog:
         ]
         return pd.DataFrame({column: pd.Series([row.get(column) for row in values], dtype=object) for column in wanted})
 
-    return RawLog(path=str(path), columns=("step", "wall_time", *scalars), rows=read, unit="event")
+    return RawLog(
+        path=str(path), columns=tuple(dict.fromkeys(["step", "wall_time", *scalars])), rows=read, unit="event"
+    )

@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayeslr.errors import LogError
-from bayeslr.logs.columns import loss_columns, named_column, rate_columns, step_columns, time_columns
+from bayeslr.logs.columns import loss_columns, named_column, rate_columns, run_columns, step_columns, time_columns
 from bayeslr.logs.rawlog import RawLog
 from bayeslr.logs.values import history, numbers, whole_steps
 
@@ -73,6 +73,13 @@ def tidy(raw: RawLog, *, step: str | None = None, loss: str | None = None, lr: s
     LogError
         If a column is not found or holds something else than numbers, or no finite loss is left.
     """
+    for column in run_columns(raw.columns):
+        runs = raw.rows([column])[column].dropna().unique()
+        if len(runs) > 1:
+            raise LogError(
+                f"{raw.path}: the column {column!r} names {len(runs)} runs; allowed: a log of one run, or the table in "
+                "CurveSet.from_frame"
+            )
     notes: list[str] = []
     losses = [[named_column(raw.columns, loss, what="loss", path=raw.path)]] if loss else loss_columns(raw.columns)
     steps = [named_column(raw.columns, step, what="step", path=raw.path)] if step else step_columns(raw.columns)
@@ -136,20 +143,18 @@ def _chosen_loss(
     raw: RawLog, frame: pd.DataFrame, groups: Sequence[Sequence[str]], notes: list[str]
 ) -> tuple[str, NDArray[np.float64], NDArray[np.bool_]]:
     """Return the first loss column that has values, with them."""
-    filled: list[str] = []
-    chosen: tuple[str, NDArray[np.float64], NDArray[np.bool_]] | None = None
-    for column in (column for group in groups for column in group):
-        if chosen is None:
-            values, logged = numbers(frame[column], path=raw.path, unit=raw.unit)
-            if logged.any():
-                chosen = (column, values, logged)
-        filled.append(column)
-    if chosen is None:
-        raise LogError(f"{raw.path}: the column {filled[0]!r} has no values; columns: {', '.join(raw.columns)}")
-    if len(filled) > 1:
-        others = ", ".join(map(repr, [c for c in filled if c != chosen[0]][:4])) + (", ..." if len(filled) > 5 else "")
-        notes.append(f"several columns may be the loss: {chosen[0]!r} was taken, not {others}; name one with `loss`")
-    return chosen
+    columns = [column for group in groups for column in group]
+    for column in columns:
+        values, logged = numbers(frame[column], path=raw.path, unit=raw.unit)
+        if logged.any():
+            break
+    else:
+        raise LogError(f"{raw.path}: the column {columns[0]!r} has no values; columns: {', '.join(raw.columns)}")
+    if len(columns) > 1:
+        rest = [repr(other) for other in columns if other != column]
+        others = ", ".join(rest[:4]) + (", ..." if len(rest) > 4 else "")
+        notes.append(f"several columns may be the loss: {column!r} was taken, not {others}; name one with `loss`")
+    return column, values, logged
 
 
 def _chosen_step(

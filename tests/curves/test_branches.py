@@ -170,6 +170,15 @@ def test_logged_rates_are_completed_by_the_parents():
     assert answer.curve.schedule.warmup_steps == WARMUP
 
 
+def test_losses_after_the_rates_parted_are_not_the_parents():
+    """The rates are logged from step 6050 on, the losses only from 6500: by then the parent is in another state."""
+    branch = run("branch", first=6500, decay_from=6000, offset=-0.1, rates_from=6050, parent="trunk")
+    answer = joined(run("trunk"), branch, name="branch")
+    steps = answer.curve.steps
+    assert steps[steps < 6500].tolist() == list(range(EVERY, 6051, EVERY))
+    assert answer.curve.loss[steps >= 6500].tolist() == branch.curve.loss.tolist()
+
+
 def test_nominal_and_logged_rates_may_differ_in_the_warm_up_of_a_named_parent():
     crooked = rates().lr.copy()
     crooked[: WARMUP // 2] *= 1.2

@@ -29,6 +29,11 @@ def test_a_log_that_starts_later_is_constant_before():
     assert s.warmup_steps == 0
 
 
+def test_rounding_is_no_rise():
+    s = schedule([(4, 0.99999999), (8, 1.0), (12, 0.5)], 12)
+    assert s.lr[:5].tolist() == [0.99999999] * 5
+
+
 def test_a_zero_after_a_constant_stretch_is_no_rate():
     assert schedule([(0, 3.0), (5, 3.0), (10, 0.0)], 10).lr.tolist() == [3.0] * 10
     # A decay that ends at zero is one.

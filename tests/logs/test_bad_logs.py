@@ -49,6 +49,11 @@ def bad_logs():
         "JSON text for loss": (b'{"step": 1, "loss": 5}\n{"step": 2, "loss": "low"}', "line 2: loss is 'low'"),
         "empty JSON": (b"[]", "there are no records"),
         "odd trainer_state": (b'{"log_history": 5}', "log_history is a int"),
+        "several runs": (b"run,step,loss,lr\na,1,5,1\nb,1,5,1\n", "the column 'run' names 2 runs"),
+        "late start": (
+            ("step,loss,lr\n" + "".join(f"{s},3,0.1\n" for s in range(500, 1000))).encode(),
+            "run 'log' starts at step 500",
+        ),
         "deep JSON": (b"[" * 100_000, "nested too deeply"),
     }
 
@@ -62,7 +67,7 @@ def test_bad_logs(tmp_path, case):
     with pytest.raises(BayeslrError, match=re.escape(message)) as caught:
         read_logs(path)
     assert "\n" not in str(caught.value)
-    assert str(tmp_path) in str(caught.value)
+    assert "log.csv" in str(caught.value) or "run 'log'" in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -73,6 +78,7 @@ def test_bad_logs(tmp_path, case):
         ({"lr": "rate"}, "the column 'rate', named by `lr`, does not exist"),
         ({"schedule": "constant(peak_lr=1)"}, "constant"),
         ({"schedule": "cosinus(1)"}, "cosinus"),
+        ({"schedule": [1e-3] * 5}, "schedule of run 'log': a list; allowed: a Schedule or its spec"),
         ({"params": "many"}, "params of run 'log': 'many'; allowed: a positive number such as 2.5e7 or '25M'"),
         ({"params": -5}, "params is -5"),
         ({"size": 25}, "size of run 'log': 25"),
@@ -147,6 +153,8 @@ def test_bad_manifests(tmp_path, text, message):
         ("spilt == 'train'", "is not valid"),
         ("split == ", "is not valid"),
         ("size", "is not a condition"),
+        ("(" * 500 + ")" * 500, "is not valid"),
+        ("size.str[99] == 'x'", "selects none"),
         ("size > 3", "is not valid"),
         ("__import__('os')", "is not valid"),
         ("@os.getcwd() == 1", "is not valid"),

@@ -199,7 +199,7 @@ def test_what_is_true_of_many_logs_is_said_once(tmp_path):
     with pytest.warns(DataWarning) as said:
         read_logs(sorted(tmp_path.iterdir()))
     assert len(said) == 1
-    assert "0.csv and 4 other logs: several columns may be the loss: 'val_loss' was taken" in str(said[0].message)
+    assert "0.csv and 4 more: several columns may be the loss: 'val_loss' was taken" in str(said[0].message)
     assert said[0].filename == __file__
 
 
