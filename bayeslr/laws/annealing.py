@@ -1,0 +1,255 @@
+"""The annealing law, ``L(s) = L0 + A * S1(s)^-alpha - C * S2(s)``.
+
+Source: Tissue, Wang, Wang 2024, "Scaling Law with Learning Rate Annealing", arXiv 2408.11029, equation 1. The paper
+fixes the decay of the momentum; here it is inferred. C and decay form one ridge (the best C is proportional to
+``1 - decay``), so the law is sampled in ``drop = C / (1 - decay)``, the loss gained per unit of rate removed, and in
+``tau = 1 / (1 - decay)``, the memory in steps.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.typing import ArrayLike
+from numpy.typing import NDArray
+
+from bayeslr.laws.areas import Warmup, annealing_area, counted_rates, forward_area, rate_removed
+from bayeslr.laws.basis import LOG_TAU_RANGE, chebyshev, response_coefficients
+from bayeslr.laws.parameters import Parameter, PriorSpec, Scale
+from bayeslr.schedules import Schedule
+
+__all__ = ["AnnealingLaw", "Features", "Terms"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Features:
+    """What a law sees of a schedule at the steps of some observations, all on the data's scale.
+
+    Parameters
+    ----------
+    log_area
+        ``log(S1 / scale.area)``, shape ``[n]``.
+    response
+        Annealing response on the Chebyshev basis, divided by ``scale.rate``, shape ``[n, 48]``.
+    removed
+        Rate removed so far divided by ``scale.rate``, shape ``[n]``.
+    """
+
+    log_area: NDArray[np.float64]
+    response: NDArray[np.float64]
+    removed: NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Terms:
+    """The parts of the loss, ``total = base + forward - annealing``, each of shape ``[..., n]``.
+
+    Parameters
+    ----------
+    base
+        The asymptote L0.
+    forward
+        ``A * S1^-alpha``.
+    annealing
+        ``C * S2``.
+    """
+
+    base: Array
+    forward: Array
+    annealing: Array
+
+    @property
+    def total(self) -> Array:
+        """The loss of the law."""
+        return self.base + self.forward - self.annealing
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnnealingLaw:
+    """Power law in the forward area, minus an annealing term with exponential memory.
+
+    Parameters
+    ----------
+    warmup
+        How warm-up is counted: ``"as_logged"`` (default, the rates as they were) or ``"peak"`` (the paper's convention:
+        warm-up updates count at the peak rate). It changes alpha and L0 a lot, so it is stored with every posterior.
+    """
+
+    warmup: Warmup = "as_logged"
+
+    @property
+    def name(self) -> str:
+        """Name of the law on the command line and in posterior files."""
+        return "annealing"
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """The sampled parameters, in the order of the unconstrained vector."""
+        return (
+            Parameter(
+                name="L0",
+                support="real",
+                unit="loss",
+                meaning="Loss that training would approach with unlimited area.",
+                prior=PriorSpec(family="Normal", center=0.85, spread=0.2, relative_to="loss"),
+                trend="power",
+                deviation=0.005,
+            ),
+            Parameter(
+                name="forward",
+                support="positive",
+                unit="loss",
+                meaning="Forward term A * S1^-alpha at the reference area.",
+                prior=PriorSpec(family="LogNormal", center=0.07, spread=1.0, relative_to="loss"),
+                deviation=0.05,
+            ),
+            Parameter(
+                name="alpha",
+                support="positive",
+                unit="1",
+                meaning="Exponent of the forward area.",
+                prior=PriorSpec(family="LogNormal", center=0.5, spread=0.4),
+                slope=0.1,
+                deviation=0.05,
+            ),
+            Parameter(
+                name="drop",
+                support="positive",
+                unit="loss",
+                meaning="Loss gained when a rate as high as the reference peak has been removed for long.",
+                prior=PriorSpec(family="LogNormal", center=0.05, spread=0.8, relative_to="loss"),
+                deviation=0.05,
+            ),
+            Parameter(
+                name="tau",
+                support="positive",
+                unit="steps",
+                meaning="Memory of the annealing momentum, 1 / (1 - decay).",
+                prior=PriorSpec(family="LogNormal", center=0.02, spread=1.2, relative_to="steps"),
+                deviation=0.15,
+            ),
+        )
+
+    def features(self, schedule: Schedule, steps: NDArray[np.int64], scale: Scale) -> Features:
+        """Compute what the law needs of a schedule, once, in float64 NumPy.
+
+        Parameters
+        ----------
+        schedule
+            The full schedule from update 0.
+        steps
+            Steps of the observations, shape ``[n]``.
+        scale
+            The data's scale.
+
+        Returns
+        -------
+        Features
+            Arrays whose size does not depend on the number of training steps.
+
+        Raises
+        ------
+        ModelError
+            If a step lies outside the schedule, or no area has been covered by a step.
+        """
+        return Features(
+            log_area=np.log(forward_area(schedule, steps, warmup=self.warmup) / scale.area),
+            response=response_coefficients(schedule, steps) / scale.rate,
+            removed=rate_removed(schedule, steps) / scale.rate,
+        )
+
+    def log_area_path(self, schedule: Schedule, scale: Scale) -> NDArray[np.float64]:
+        """Return ``log(S1 / scale.area)`` after every update, shape ``[T]``; minus infinity before the first rate."""
+        with np.errstate(divide="ignore"):
+            path: NDArray[np.float64] = np.log(np.cumsum(counted_rates(schedule, self.warmup)) / scale.area)
+        return path
+
+    def terms(self, values: Mapping[str, ArrayLike], features: Features) -> Terms:
+        """Evaluate the parts of the law.
+
+        Parameters
+        ----------
+        values
+            The sampled parameters by name, each of shape ``[...]``, on the data's scale.
+        features
+            What :meth:`features` returned, ``n`` observations.
+
+        Returns
+        -------
+        Terms
+            Each of shape ``[..., n]``.
+        """
+        column = {name: jnp.asarray(value)[..., None] for name, value in values.items()}
+        forward = column["forward"] * jnp.exp(-column["alpha"] * features.log_area)
+        weights = jnp.moveaxis(chebyshev(jnp.log(jnp.asarray(values["tau"]))), 0, -1)
+        response = weights @ jnp.asarray(features.response).T
+        base = jnp.broadcast_to(column["L0"], forward.shape)
+        return Terms(base=base, forward=forward, annealing=column["drop"] * response)
+
+    def reported(self, values: Mapping[str, ArrayLike], scale: Scale) -> dict[str, Array]:
+        """Convert sampled values to the paper's parameters.
+
+        Parameters
+        ----------
+        values
+            The sampled parameters by name, on the data's scale.
+        scale
+            The data's scale.
+
+        Returns
+        -------
+        dict
+            ``L0, A, alpha, C, decay`` in units of loss, ``loss * (rate*steps)^alpha``, 1, ``loss / (rate*steps)``
+            and 1.
+        """
+        value = {name: jnp.asarray(array) for name, array in values.items()}
+        return {
+            "L0": value["L0"],
+            "A": value["forward"] * scale.area ** value["alpha"],
+            "alpha": value["alpha"],
+            "C": value["drop"] / (scale.rate * value["tau"]),
+            "decay": 1.0 - 1.0 / value["tau"],
+        }
+
+    def loss(
+        self,
+        schedule: Schedule,
+        steps: NDArray[np.int64],
+        *,
+        L0: float,
+        A: float,
+        alpha: float,
+        C: float,
+        decay: float,
+    ) -> NDArray[np.float64]:
+        """Evaluate the law with the paper's parameters, exactly and for any decay.
+
+        Parameters
+        ----------
+        schedule
+            The schedule.
+        steps
+            Steps of the loss, shape ``[n]``.
+        L0, A, alpha, C, decay
+            The paper's parameters, S1 and S2 in units of rate times steps.
+
+        Returns
+        -------
+        numpy.ndarray
+            The loss, shape ``[n]``.
+
+        Raises
+        ------
+        ModelError
+            If a step lies outside the schedule, or `decay` outside [0, 1).
+        """
+        area = forward_area(schedule, steps, warmup=self.warmup)
+        return L0 + A * area**-alpha - C * annealing_area(schedule, steps, decay)
+
+    @property
+    def tau_range(self) -> tuple[float, float]:
+        """Memories in steps that the basis covers; outside them the law is evaluated at the nearer end."""
+        low, high = LOG_TAU_RANGE
+        return float(np.exp(low)), float(np.exp(high))

@@ -1,0 +1,204 @@
+"""The two areas under a learning-rate schedule that the law is made of.
+
+With the rate ``lr_i`` of update ``i = 1..s`` (Tissue, Wang, Wang 2024, arXiv 2408.11029, equations 1-3)::
+
+    S1(s) = sum_{i=1..s} lr_i                                   forward area
+    m_i   = decay * m_{i-1} + (lr_{i-1} - lr_i),  m_1 = 0       annealing momentum
+    S2(s) = sum_{i=1..s} m_i                                    annealing area
+
+Solving the recursion shows that ``S2 * (1 - decay)`` is a *response*, the rate removed so far seen through an
+exponential memory of ``tau = 1 / (1 - decay)`` steps::
+
+    response(s) = sum_{k<=s} (lr_{k-1} - lr_k) * (1 - decay^(s-k+1)) = (rate removed by s) - decay * m_s
+
+It is zero at a constant rate, and tends to the rate removed when the rate has been at rest for many ``tau``. The law
+needs it at the observed steps only, so the momentum is summed in blocks: one matrix product, then one step a block.
+
+Warm-up: ``"as_logged"`` takes the rates as they were and counts as annealing only changes after the peak is first
+reached; ``"peak"`` is the paper's convention, in which warm-up updates count at the peak rate, in both areas.
+"""
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayeslr.errors import ModelError
+from bayeslr.schedules import Schedule
+
+__all__ = ["Warmup", "annealing_area", "counted_rates", "forward_area", "rate_removed", "response"]
+
+type Warmup = Literal["as_logged", "peak"]
+
+_BLOCK = 128
+
+
+def counted_rates(schedule: Schedule, warmup: Warmup = "as_logged") -> NDArray[np.float64]:
+    """Return the rates that the forward area counts.
+
+    Parameters
+    ----------
+    schedule
+        The schedule of ``T`` updates.
+    warmup
+        ``"as_logged"``: the rates as they are; ``"peak"``: warm-up updates at the peak rate, as in the paper.
+
+    Returns
+    -------
+    numpy.ndarray
+        Rates, shape ``[T]``.
+
+    Raises
+    ------
+    ModelError
+        If `warmup` is not one of the two conventions.
+    """
+    if warmup == "as_logged":
+        return schedule.lr
+    if warmup == "peak":
+        rates = schedule.lr.copy()
+        rates[: schedule.warmup_steps] = rates[schedule.warmup_steps]
+        return rates
+    raise ModelError(f"warmup: found {warmup!r}; allowed: 'as_logged', 'peak'")
+
+
+def _at(schedule: Schedule, steps: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Check the steps of a question and return the index of the last update that each has seen."""
+    steps = np.asarray(steps, dtype=np.int64)
+    if steps.ndim != 1 or steps.size == 0:
+        raise ModelError(f"steps: found an array of shape {steps.shape}; allowed: one dimension, at least one step")
+    if steps.min() < 1 or steps.max() > schedule.total_steps:
+        bad = int(steps.min()) if steps.min() < 1 else int(steps.max())
+        raise ModelError(f"steps: found {bad}; allowed: 1 to {schedule.total_steps}, the steps of the schedule")
+    return steps - 1
+
+
+def forward_area(schedule: Schedule, steps: NDArray[np.int64], *, warmup: Warmup = "as_logged") -> NDArray[np.float64]:
+    """Return S1, the sum of the rates that a loss has seen.
+
+    Parameters
+    ----------
+    schedule
+        The schedule.
+    steps
+        Steps of the observations, shape ``[n]``, from 1 to the schedule's length.
+    warmup
+        How warm-up is counted, see :func:`counted_rates`.
+
+    Returns
+    -------
+    numpy.ndarray
+        S1 in units of rate times steps, shape ``[n]``.
+
+    Raises
+    ------
+    ModelError
+        If a step lies outside the schedule.
+    """
+    seen: NDArray[np.float64] = np.cumsum(counted_rates(schedule, warmup))[_at(schedule, steps)]
+    return seen
+
+
+def rate_removed(schedule: Schedule, steps: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the rate removed since the peak was first reached: that peak minus the rate of the last update.
+
+    Parameters
+    ----------
+    schedule
+        The schedule.
+    steps
+        Steps of the observations, shape ``[n]``.
+
+    Returns
+    -------
+    numpy.ndarray
+        In units of the rate, shape ``[n]``; negative after a re-warm-up above the first peak, zero inside warm-up.
+
+    Raises
+    ------
+    ModelError
+        If a step lies outside the schedule.
+    """
+    last = _at(schedule, steps)
+    return np.where(last > schedule.warmup_steps, schedule.lr[schedule.warmup_steps] - schedule.lr[last], 0.0)
+
+
+def response(schedule: Schedule, steps: NDArray[np.int64], tau: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return ``S2 * (1 - decay)`` for several memories at once.
+
+    Parameters
+    ----------
+    schedule
+        The schedule. Warm-up needs no convention here: under both, warm-up removes no rate.
+    steps
+        Steps of the observations, shape ``[n]``, in any order.
+    tau
+        Memories in steps, ``1 / (1 - decay)``, shape ``[k]``, each >= 1.
+
+    Returns
+    -------
+    numpy.ndarray
+        In units of the rate, shape ``[n, k]``. Multiply by `tau` to get S2.
+
+    Raises
+    ------
+    ModelError
+        If a step lies outside the schedule, or a memory is shorter than one step.
+
+    Notes
+    -----
+    Exact up to rounding; the cost is one ``[T / 128, 128] @ [128, k]`` product plus ``[n, 128] @ [128, k]`` for the
+    observations, and no Python loop runs over steps.
+    """
+    tau = np.asarray(tau, dtype=np.float64)
+    if tau.ndim != 1 or tau.size == 0 or not np.all(tau >= 1.0):
+        raise ModelError("tau: found a memory below one step or no memory; allowed: one or more of at least 1 step")
+    last = _at(schedule, steps)
+    length = int(last.max()) + 1
+    changes = np.zeros(-(-length // _BLOCK) * _BLOCK)
+    first = schedule.warmup_steps + 1
+    changes[first:length] = schedule.lr[first - 1 : length - 1] - schedule.lr[first:length]
+    blocks = changes.reshape(-1, _BLOCK)
+    decay = 1.0 - 1.0 / tau
+    # powers[j] weighs a change j updates before the end of a block
+    powers = decay ** np.arange(_BLOCK, dtype=np.float64)[:, None]
+    ends = blocks @ powers[::-1]
+    carried = np.zeros((len(blocks), tau.size))
+    leap = decay**_BLOCK
+    for block in range(1, len(blocks)):
+        carried[block] = leap * carried[block - 1] + ends[block - 1]
+    home, offset = np.divmod(last, _BLOCK)
+    # row r of `recent` holds the changes of its block from the observation backwards, zero before the block's start
+    reach = offset[:, None] - np.arange(_BLOCK)[None, :]
+    recent = np.where(reach >= 0, blocks[home[:, None], np.maximum(reach, 0)], 0.0)
+    momentum = recent @ powers + carried[home] * decay ** (offset[:, None] + 1.0)
+    lagged: NDArray[np.float64] = rate_removed(schedule, steps)[:, None] - decay * momentum
+    return lagged
+
+
+def annealing_area(schedule: Schedule, steps: NDArray[np.int64], decay: float) -> NDArray[np.float64]:
+    """Return S2, the annealing area with momentum.
+
+    Parameters
+    ----------
+    schedule
+        The schedule.
+    steps
+        Steps of the observations, shape ``[n]``.
+    decay
+        The decay of the momentum (the paper's lambda), from 0 up to but not including 1.
+
+    Returns
+    -------
+    numpy.ndarray
+        S2 in units of rate times steps, shape ``[n]``; negative values are possible after a re-warm-up.
+
+    Raises
+    ------
+    ModelError
+        If `decay` or a step lies outside its range.
+    """
+    if not 0.0 <= decay < 1.0:
+        raise ModelError(f"decay: found {decay!r}; allowed: 0 <= decay < 1")
+    tau = 1.0 / (1.0 - decay)
+    return response(schedule, steps, np.array([tau]))[:, 0] * tau

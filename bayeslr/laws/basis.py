@@ -1,0 +1,79 @@
+"""The annealing response as a short vector, so that inferring the memory costs nothing more than knowing it.
+
+For a fixed schedule and step, ``S2 * (1 - decay)`` is a smooth function of ``log tau``. Tabulated at the 48 Chebyshev
+nodes of ``log10 tau`` in [1, 5] it interpolates to less than 1e-6 of its maximum (tested), so that the response for
+*any* memory is one product::
+
+    response(tau) = coefficients @ chebyshev(log tau)             [n, 48] @ [48]
+
+whatever the number of training steps. Mixtures of memories live on the same basis.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.typing import ArrayLike
+from numpy.typing import NDArray
+
+from bayeslr.laws.areas import response
+from bayeslr.schedules import Schedule
+
+__all__ = ["LOG_TAU_RANGE", "NODES", "chebyshev", "response_coefficients"]
+
+# the whole library computes in float64 on the CPU: losses are known to 1e-4, and C and decay lie on a narrow ridge
+jax.config.update("jax_enable_x64", True)
+
+NODES = 48
+"""Number of Chebyshev nodes; measured error below 1e-7 of the maximum."""
+
+LOG_TAU_RANGE = (float(np.log(10.0)), float(np.log(1e5)))
+"""Range of ``log tau`` that the basis covers: decays from 0.9 to 0.99999."""
+
+_NODES = np.cos(np.pi * (np.arange(NODES) + 0.5) / NODES)
+_INVERSE = np.linalg.inv(np.polynomial.chebyshev.chebvander(_NODES, NODES - 1))
+
+
+def chebyshev(log_tau: ArrayLike) -> Array:
+    """Return the Chebyshev polynomials at a memory.
+
+    Parameters
+    ----------
+    log_tau
+        Natural logarithm of the memory in steps, any shape; values outside :data:`LOG_TAU_RANGE` count as its ends.
+
+    Returns
+    -------
+    jax.Array
+        ``T_0 .. T_47`` of the memory's place in the range, shape ``[48, ...]``.
+    """
+    low, high = LOG_TAU_RANGE
+    place = jnp.clip((2.0 * jnp.asarray(log_tau) - low - high) / (high - low), -1.0, 1.0)
+    order = jnp.arange(NODES).reshape((-1,) + (1,) * place.ndim)
+    # cos(n arccos x) has an infinite derivative at the ends; keep away from them by less than the basis' own error
+    return jnp.cos(order * jnp.arccos(place[None] * (1.0 - 1e-12)))
+
+
+def response_coefficients(schedule: Schedule, steps: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the coefficients of the annealing response on the basis.
+
+    Parameters
+    ----------
+    schedule
+        The schedule.
+    steps
+        Steps of the observations, shape ``[n]``.
+
+    Returns
+    -------
+    numpy.ndarray
+        Coefficients in units of the rate, shape ``[n, 48]``.
+
+    Raises
+    ------
+    ModelError
+        If a step lies outside the schedule.
+    """
+    low, high = LOG_TAU_RANGE
+    tau = np.exp((_NODES + 1.0) / 2.0 * (high - low) + low)
+    return response(schedule, steps, tau) @ _INVERSE.T
