@@ -50,7 +50,7 @@ class CurveSet:
 
     @classmethod
     def from_frame(
-        cls, frame: pd.DataFrame, *, schedules: Schedule | Mapping[str, Schedule] | None = None
+        cls, frame: pd.DataFrame, *, schedules: Schedule | str | Mapping[str, Schedule | str] | None = None
     ) -> "CurveSet":
         """Build curves from a tidy table.
 
@@ -60,7 +60,7 @@ class CurveSet:
             One row an observation: columns ``run, step, loss``, and optionally ``size, params, lr`` and further columns
             that are constant within a run, kept as metadata. The rows of a run are its whole history, in any order.
         schedules
-            A schedule for all runs, or one for each run by its name. Default:
+            A schedule, or its spec, for all runs, or one for each run by its name. Default:
             the rates of the column ``lr``, interpolated between the steps of the table.
 
         Returns
@@ -72,6 +72,8 @@ class CurveSet:
         ------
         CurveError
             If columns are missing, a run has no schedule, or a value is not valid.
+        ScheduleError
+            If a spec is not valid.
         """
         return cls(curves=curves_from_frame(frame, schedules))
 

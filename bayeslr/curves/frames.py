@@ -8,7 +8,7 @@ import pandas as pd
 from bayeslr.curves.curve import LossCurve
 from bayeslr.curves.rates import interpolate_rates
 from bayeslr.errors import CurveError
-from bayeslr.schedules import Schedule
+from bayeslr.schedules import Schedule, parse_schedule
 
 __all__ = ["curves_from_frame"]
 
@@ -17,7 +17,7 @@ _OWN = (*_REQUIRED, "lr", "size", "params")
 
 
 def curves_from_frame(
-    frame: pd.DataFrame, schedules: Schedule | Mapping[str, Schedule] | None
+    frame: pd.DataFrame, schedules: Schedule | str | Mapping[str, Schedule | str] | None
 ) -> tuple[LossCurve, ...]:
     """Build one curve a run, see :meth:`bayeslr.curves.CurveSet.from_frame`.
 
@@ -26,7 +26,7 @@ def curves_from_frame(
     frame
         One row an observation.
     schedules
-        A schedule for all runs, one for each run by its name, or None for the rates of the table.
+        A schedule or its spec for all runs, one for each run by its name, or None for the rates of the table.
 
     Returns
     -------
@@ -55,7 +55,7 @@ def curves_from_frame(
     )
 
 
-def _curve(name: str, rows: pd.DataFrame, schedules: Schedule | Mapping[str, Schedule] | None) -> LossCurve:
+def _curve(name: str, rows: pd.DataFrame, schedules: Schedule | str | Mapping[str, Schedule | str] | None) -> LossCurve:
     """Build the curve of one run from its sorted rows."""
     constant = {}
     for column in rows.columns.difference(["run", "step", "loss", "lr"], sort=False):
@@ -79,15 +79,19 @@ def _curve(name: str, rows: pd.DataFrame, schedules: Schedule | Mapping[str, Sch
     )
 
 
-def _schedule(name: str, rows: pd.DataFrame, schedules: Schedule | Mapping[str, Schedule] | None) -> Schedule:
+def _schedule(
+    name: str, rows: pd.DataFrame, schedules: Schedule | str | Mapping[str, Schedule | str] | None
+) -> Schedule:
     """Return the schedule given for a run, or else the rates of its rows."""
     given = schedules.get(name) if isinstance(schedules, Mapping) else schedules
     if isinstance(given, Schedule):
         return given
+    if isinstance(given, str):
+        return parse_schedule(given)
     logged = rows.dropna(subset=["lr"]) if "lr" in rows.columns else rows.iloc[:0]
     if given is not None or logged.empty:
         raise CurveError(
-            f"frame: run {name!r} has no schedule; allowed: a Schedule in `schedules`, or rates in the column 'lr'"
+            f"frame: run {name!r} has no schedule; allowed: a Schedule or a spec in `schedules`, or rates in the column 'lr'"
         )
     return interpolate_rates(
         logged["step"].to_numpy(np.int64),

@@ -122,6 +122,16 @@ def test_from_frame_sorts_and_keeps_metadata():
     assert c.schedule.lr.tolist() == [0.1] * 3
 
 
+def test_from_frame_takes_specs():
+    frame = pd.DataFrame({"run": ["a", "b"], "step": [3, 4], "loss": [1.0, 2.0]})
+    spec = "constant(peak_lr=0.5, total_steps=5)"
+    assert [c.schedule.lr.tolist() for c in CurveSet.from_frame(frame, schedules=spec)] == [[0.5] * 5] * 2
+    given = {"a": spec, "b": Schedule(lr=np.ones(4))}
+    assert [c.schedule.total_steps for c in CurveSet.from_frame(frame, schedules=given)] == [5, 4]
+    with pytest.raises(CurveError, match="run 'b' has no schedule"):
+        CurveSet.from_frame(frame, schedules={"a": spec})
+
+
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
