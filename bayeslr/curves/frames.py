@@ -91,7 +91,8 @@ def _schedule(
     logged = rows.dropna(subset=["lr"]) if "lr" in rows.columns else rows.iloc[:0]
     if given is not None or logged.empty:
         raise CurveError(
-            f"frame: run {name!r} has no schedule; allowed: a Schedule or a spec in `schedules`, or rates in the column 'lr'"
+            f"frame: run {name!r} has no schedule; allowed: a Schedule or a spec in `schedules`, or a column 'lr' with "
+            "rates"
         )
     return interpolate_rates(
         logged["step"].to_numpy(np.int64),

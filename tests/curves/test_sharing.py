@@ -58,6 +58,12 @@ def test_equal_losses_after_a_difference_are_chance():
     assert curves.trunks() == (-1, -1)
 
 
+def test_equal_losses_after_a_shared_prefix_and_a_difference_are_chance_too():
+    other = np.where(STEPS <= 300, TRUNK, TRUNK + 0.001)
+    other[7] = TRUNK[7]
+    assert STEPS[shared(curve("b", other), curve("a", TRUNK))].tolist() == [100, 200, 300]
+
+
 def test_equal_losses_after_different_rates_are_not_shared():
     curves = CurveSet(curves=(curve("a", TRUNK), curve("b", TRUNK, drop_at=350)))
     assert STEPS[~curves.owned()[1]].tolist() == [100, 200, 300]

@@ -175,6 +175,18 @@ def test_harmless_differences_of_rates(tmp_path, change):
     assert mismatch(tmp_path, change) == []
 
 
+@pytest.mark.parametrize(("logged", "warned"), [(1.0, False), (0.1, False), (0.5, True)])
+def test_at_a_drop_the_rate_before_and_the_rate_after_are_right(tmp_path, logged, warned):
+    (tmp_path / "a.csv").write_text(f"step,loss,lr\n400,5,1\n500,4,{logged}\n600,3,0.1\n")
+    (tmp_path / "runs.csv").write_text(
+        'run,file,schedule\na,a.csv,"multistep(peak_lr=1, milestones=[500], lrs=[0.1], total_steps=900)"\n'
+    )
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        read_curves(tmp_path / "runs.csv")
+    assert bool(said) == warned
+
+
 def test_losses_beyond_the_schedule_are_dropped_and_counted(tmp_path):
     log(tmp_path / "a.csv")
     (tmp_path / "runs.csv").write_text('run,file,schedule\na,a.csv,"constant(peak_lr=1, total_steps=975)"\n')
