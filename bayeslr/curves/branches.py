@@ -174,16 +174,18 @@ def _parent(run: RawRun, by_name: Mapping[str, RawRun], allow_late_start: bool) 
     if allow_late_start or not starts_late(curve, intervals=10):
         return None, ""
     first = int(curve.steps[0])
-    problem = (
-        f"run {curve.name!r} starts at step {first}, {first - curve.schedule.warmup_steps} steps after its warm-up, so "
-        "its earlier observations are in another run"
-    )
-    way_out = "; allowed: name that run as its `parent`, or pass allow_late_start=True"
+    problem = f"run {curve.name!r} starts at step {first}"
+    way_out = "; allowed: name its `parent`, or pass allow_late_start=True"
     if run.rates_from:
-        way_out += ", or give its `schedule` if it has one"
+        problem += " and its earlier rates are not logged"
+        way_out += ", or give its `schedule` if it is no branch"
+    else:
+        problem += f", {first - curve.schedule.warmup_steps} steps after its warm-up, so it must be a branch"
     likely = [c for c in candidates if distance[c.name] <= _NEAR or np.isinf(distance[c.name])]
     if not likely:
-        raise CurveError(f"{problem}, but none has the same size and rates and a loss near its first one{way_out}")
+        raise CurveError(
+            f"{problem}, but no other run has its size, its rates before and a loss near its first{way_out}"
+        )
     rank = {c.name: (-_agreement(curve, c), distance[c.name]) for c in likely}
     best = min(likely, key=lambda c: rank[c.name])
     rivals = [c for c in likely if rank[c.name] == rank[best.name] and not _same_past(best, c, first)]
