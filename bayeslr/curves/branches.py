@@ -8,7 +8,8 @@ warm-up. (Logs that begin just after the warm-up, or inside it, do not.) Then:
 2. Otherwise a parent is looked for among the runs of the same size and number of parameters that have earlier
    observations and the same rates up to that step (within .1% of the peak). At a branch point the weights are the same,
    so the losses of parent and branch agree there to .02% (evaluated twice, the branches of Haegele et al. agree to
-   .002%; different seeds differ by .03% or more): the run that agrees best is the parent.
+   .002%; different seeds differ by .03% or more): the run that agrees best is the parent. Where a run's rates come from
+   its log, those before are not known; the first one is compared (within 5%), or else the loss alone decides.
 3. Where no run agrees that well (noisy losses, say) and the run starts more than ten logging intervals late, it must
    be a branch all the same. Of the runs whose loss is within 5% the one that agrees in most metadata is taken, then the
    one that is nearest in loss, and a note says so; two that are equally good but differ are an error, and so is none.
@@ -162,17 +163,26 @@ def _parent(run: RawRun, by_name: Mapping[str, RawRun], allow_late_start: bool) 
     if not starts_late(curve, intervals=2):
         return None, ""
 
-    candidates = [
+    possible = [
         other.curve
         for other in by_name.values()
-        if _fits(run, other) and curve.name not in _named_ancestors(other, by_name)
+        if _has_earlier(curve, other.curve) and curve.name not in _named_ancestors(other, by_name)
     ]
-    distance = {c.name: _distance(curve, c) for c in candidates}
-    nearest = min(distance, key=lambda name: distance[name], default="")
-    if nearest and distance[nearest] <= _SAME_STATE:
-        return nearest, ""
+    candidates = [other for other in possible if _same_rates(run, other)]
+    distance = {other.name: _distance(curve, other) for other in possible}
+    # Where the rates come from the log, the first one may follow a drop at the branch point: the loss alone decides.
+    for group in (candidates, possible if run.rates_from else []):
+        nearest = min(group, key=lambda other: distance[other.name], default=None)
+        if nearest is not None and distance[nearest.name] <= _SAME_STATE:
+            return nearest.name, ""
     if allow_late_start or not starts_late(curve, intervals=10):
         return None, ""
+    return _likely_parent(run, candidates, distance)
+
+
+def _likely_parent(run: RawRun, candidates: Sequence[LossCurve], distance: Mapping[str, float]) -> tuple[str, str]:
+    """Return the name of the run that is most like a parent, although its loss is not the same, and a note about it."""
+    curve = run.curve
     first = int(curve.steps[0])
     problem = f"run {curve.name!r} starts at step {first}"
     way_out = "; allowed: name its `parent`, or pass allow_late_start=True"
@@ -207,19 +217,20 @@ def _named_ancestors(run: RawRun, by_name: Mapping[str, RawRun]) -> set[str]:
     return names
 
 
-def _fits(run: RawRun, other: RawRun) -> bool:
-    """Return whether a run may be the parent: the same model and rates, and something was observed earlier."""
-    curve, parent = run.curve, other.curve
-    first = int(curve.steps[0])
-    if parent is curve or (parent.size, parent.params) != (curve.size, curve.params) or parent.steps[0] >= first:
+def _has_earlier(curve: LossCurve, other: LossCurve) -> bool:
+    """Return whether another run is one of the same model with earlier observations."""
+    return (other.size, other.params) == (curve.size, curve.params) and bool(other.steps[0] < curve.steps[0])
+
+
+def _same_rates(run: RawRun, parent: LossCurve) -> bool:
+    """Return whether a run had the rates of another one up to its first step, as far as that is known."""
+    mine, theirs = run.curve.schedule, parent.schedule
+    if not run.rates_from:
+        return common_updates(mine, theirs, tolerance=_SAME_RATE) >= int(run.curve.steps[0])
+    at = min(run.rates_from, mine.total_steps - 1)
+    if theirs.total_steps <= at:
         return False
-    if run.rates_from:
-        at = min(run.rates_from, curve.schedule.total_steps - 1)
-        if parent.schedule.total_steps <= at:
-            return False
-        gap = abs(float(parent.schedule.lr[at]) - float(curve.schedule.lr[at]))
-        return gap <= _SAME_FIRST_RATE * parent.schedule.peak_lr
-    return common_updates(curve.schedule, parent.schedule, tolerance=_SAME_RATE) >= first
+    return abs(float(theirs.lr[at]) - float(mine.lr[at])) <= _SAME_FIRST_RATE * theirs.peak_lr
 
 
 def _distance(curve: LossCurve, candidate: LossCurve) -> float:

@@ -170,6 +170,14 @@ def test_logged_rates_are_completed_by_the_parents():
     assert answer.curve.schedule.warmup_steps == WARMUP
 
 
+def test_a_logged_drop_at_the_branch_point_is_no_obstacle():
+    logged = np.full(TOTAL, 0.3)
+    branch = run("branch", first=6000, rates_from=6000, schedule=Schedule(lr=logged))
+    answer = joined(run("trunk"), run("seed", offset=0.001), branch, name="branch")
+    assert answer.parent == "trunk"
+    assert answer.curve.schedule.lr.tolist() == [*rates().lr[:6000], *logged[6000:]]
+
+
 def test_losses_after_the_rates_parted_are_not_the_parents():
     """The rates are logged from step 6050 on, the losses only from 6500: by then the parent is in another state."""
     branch = run("branch", first=6500, decay_from=6000, offset=-0.1, rates_from=6050, parent="trunk")
