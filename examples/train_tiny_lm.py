@@ -319,8 +319,8 @@ def further_runs(size: Size, *, peak_lr: float, horizon: int) -> list[Run]:
 SIZES = (
     Size(label="25k", layers=2, width=32, heads=1),
     Size(label="80k", layers=3, width=48, heads=1),
-    Size(label="250k", layers=4, width=72, heads=2),
-    Size(label="600k", layers=4, width=112, heads=2),
+    Size(label="200k", layers=4, width=64, heads=2),
+    Size(label="450k", layers=4, width=96, heads=2),
 )
 PEAK_LR = 0.008
 HORIZON = 4000
