@@ -66,7 +66,7 @@ def load(name: str, *, where: str | None = None) -> CurveSet:
     >>> curves.names  # doctest: +SKIP
     ('25k/constant_4000', '25k/cosine_4000', '25k/two_stage_4000')
     """
-    return read_curves(manifest_path(name), where=where)
+    return read_curves(manifest_path(name), where=where, loss="val_loss")
 
 
 def fetch(
