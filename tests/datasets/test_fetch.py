@@ -3,10 +3,8 @@
 import functools
 import hashlib
 import http.server
-import os
 import shutil
 import threading
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -20,10 +18,7 @@ from bayeslr.errors import BayeslrError
 from bayeslr.logs import read_curves
 from bayeslr.schedules import parse_schedule
 
-DATA = Path(os.environ.get("BAYESLR_DATA", "../shared/data")) / "multi-power-law"
 SIZES = ["25M", "100M"]  # the development data have no 400M
-
-needs_data = pytest.mark.skipif(not DATA.exists(), reason="the development data are not here")
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -38,12 +33,18 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
 
 @pytest.fixture
-def site(tmp_path):
+def published(data_dir):
+    """The published curves, as they came with the development data."""
+    return data_dir / "multi-power-law"
+
+
+@pytest.fixture
+def site(published, tmp_path):
     """A folder laid out like the source, and its address."""
     folder = tmp_path / "site"
     for size in SIZES:
-        shutil.copytree(DATA / size, folder / "loss_curve_repo" / f"csv_{size.removesuffix('M')}")
-    shutil.copy(DATA / "LICENSE", folder)
+        shutil.copytree(published / size, folder / "loss_curve_repo" / f"csv_{size.removesuffix('M')}")
+    shutil.copy(published / "LICENSE", folder)
     Quiet.requested.clear()
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=folder))
     thread = threading.Thread(target=server.serve_forever)
@@ -54,15 +55,13 @@ def site(tmp_path):
     server.server_close()
 
 
-@needs_data
-def test_checksums_are_those_of_the_list():
-    listed = dict(reversed(line.split()) for line in (DATA / "SHA256SUMS").read_text().splitlines())
+def test_checksums_are_those_of_the_list(published):
+    listed = dict(reversed(line.split()) for line in (published / "SHA256SUMS").read_text().splitlines())
     assert dict([MULTI_POWER_LAW.licence, *((run.file, run.sha256) for run in MULTI_POWER_LAW.runs)]) == listed
 
 
-@needs_data
-def test_schedules_are_those_of_the_development_manifest():
-    table = pd.read_csv(DATA / "runs.csv", index_col="run")
+def test_schedules_are_those_of_the_development_manifest(published):
+    table = pd.read_csv(published / "runs.csv", index_col="run")
     ours = {run.run: run for run in MULTI_POWER_LAW.runs if run.size in SIZES}
     assert set(ours) == set(table.index)
     for name, run in ours.items():
@@ -76,8 +75,7 @@ def test_schedules_are_those_of_the_development_manifest():
     assert by_size[0] == by_size[1] == by_size[2]
 
 
-@needs_data
-def test_fetched_curves_are_the_published_ones(site, tmp_path):
+def test_fetched_curves_are_the_published_ones(published, site, tmp_path):
     _, address = site
     manifest = fetch("multi_power_law", cache_dir=tmp_path / "cache", base_url=address, sizes=SIZES)
     assert manifest == tmp_path / "cache" / "multi_power_law" / "runs.csv"
@@ -86,7 +84,7 @@ def test_fetched_curves_are_the_published_ones(site, tmp_path):
     assert isinstance(curves, CurveSet)
     assert len(curves) == 18
     for curve in curves:
-        table = pd.read_csv(DATA / f"{curve.name}.csv")
+        table = pd.read_csv(published / f"{curve.name}.csv")
         np.testing.assert_array_equal(curve.steps, table["step"])
         np.testing.assert_array_equal(curve.loss, table["loss"])
 
@@ -97,7 +95,6 @@ def test_fetched_curves_are_the_published_ones(site, tmp_path):
     assert (manifest.read_bytes(), len(Quiet.requested)) == (before, requests)
 
 
-@needs_data
 def test_a_corrupted_file_is_refused(site, tmp_path):
     folder, address = site
     victim = folder / "loss_curve_repo" / "csv_25" / "cosine_24000.csv"
@@ -110,7 +107,6 @@ def test_a_corrupted_file_is_refused(site, tmp_path):
     assert not list(kept.rglob("cosine_24000.csv"))
 
 
-@needs_data
 def test_a_file_spoilt_on_disk_is_replaced(site, tmp_path):
     _, address = site
     manifest = fetch("multi_power_law", cache_dir=tmp_path, base_url=address, sizes=["25M"])
@@ -121,7 +117,6 @@ def test_a_file_spoilt_on_disk_is_replaced(site, tmp_path):
     assert kept.read_bytes() == good
 
 
-@needs_data
 def test_a_missing_file_says_what_to_do(site, tmp_path):
     _, address = site
     with pytest.raises(BayeslrError, match=r"cannot get .*csv_400/constant_24000\.csv \(HTTPError\).* base_url="):

@@ -30,13 +30,13 @@ def plain(folder, loss):
 
 
 @pytest.fixture(scope="module")
-def multi_power_law(public_data):
-    return read(public_data / "multi-power-law"), plain(public_data / "multi-power-law", "loss")
+def multi_power_law(data_dir):
+    return read(data_dir / "multi-power-law"), plain(data_dir / "multi-power-law", "loss")
 
 
 @pytest.fixture(scope="module")
-def epfl(public_data):
-    folder = public_data / "epfl-schedules"
+def epfl(data_dir):
+    folder = data_dir / "epfl-schedules"
     return read(folder, loss="val_loss"), plain(folder, "val_loss")
 
 
@@ -99,15 +99,15 @@ def test_multi_power_law_trunks(multi_power_law):
         assert trunk[f"{size}/cosine_72000"] is None
 
 
-def test_olmo(public_data):
-    curves, said = read(public_data / "olmo-ladder", loss=OLMO_LOSS)
-    runs, tables = plain(public_data / "olmo-ladder", OLMO_LOSS)
+def test_olmo(data_dir):
+    curves, said = read(data_dir / "olmo-ladder", loss=OLMO_LOSS)
+    runs, tables = plain(data_dir / "olmo-ladder", OLMO_LOSS)
     assert said == []
     assert list(curves.names) == list(runs.index)
     assert len(curves) == 24
     assert {c.size: c.params for c in curves} == {"190M": 190e6, "370M": 370e6, "760M": 760e6, "1B": 1e9}
     for curve in curves:
-        table = pd.read_csv(public_data / "olmo-ladder" / runs.file[curve.name])
+        table = pd.read_csv(data_dir / "olmo-ladder" / runs.file[curve.name])
         logged = table.dropna(subset=["optim/learning_rate_group0"]).set_index("_step")["optim/learning_rate_group0"]
         at = logged.index[logged.index < curve.schedule.total_steps]
         np.testing.assert_allclose(curve.schedule.lr[at], logged[at], rtol=1e-12)
@@ -115,8 +115,8 @@ def test_olmo(public_data):
         assert curve.loss.tolist() == tables[curve.name].tolist()
 
 
-def test_olmo_says_which_of_its_losses_was_taken(public_data):
-    curves, said = read(public_data / "olmo-ladder", where="run == '190M-1xC'")
+def test_olmo_says_which_of_its_losses_was_taken(data_dir):
+    curves, said = read(data_dir / "olmo-ladder", where="run == '190M-1xC'")
     (warning,) = said
     assert warning.category is DataWarning
     assert f"'{OLMO_LOSS}' was taken, not" in str(warning.message)

@@ -1,32 +1,15 @@
 """The specs of the public manifests, and the rates that their logs report."""
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
 
 from bayeslr.schedules import parse_schedule
 
-ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="module")
-def data():
-    """Return the folder with the public curves; without it, tests are skipped at home and fail in CI."""
-    folder = Path(os.environ.get("BAYESLR_DATA", ROOT / ".." / "shared" / "data"))
-    if not folder.is_dir():
-        reason = f"no public curves in {folder}; set BAYESLR_DATA"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return folder
-
 
 @pytest.mark.parametrize(("name", "runs"), [("multi-power-law", 18), ("epfl-schedules", 115)])
-def test_every_spec_of_the_manifest_parses(data, name, runs):
-    manifest = pd.read_csv(data / name / "runs.csv")
+def test_every_spec_of_the_manifest_parses(data_dir, name, runs):
+    manifest = pd.read_csv(data_dir / name / "runs.csv")
     assert len(manifest) == runs
     for text in manifest["schedule"].unique():
         schedule = parse_schedule(text)
@@ -35,9 +18,9 @@ def test_every_spec_of_the_manifest_parses(data, name, runs):
         assert parse_schedule(schedule.spec) == schedule
 
 
-def test_built_rates_equal_the_logged_ones(data):
+def test_built_rates_equal_the_logged_ones(data_dir):
     """The logs of multi-power-law hold the rate at each logged step, written by the program that trained."""
-    folder = data / "multi-power-law"
+    folder = data_dir / "multi-power-law"
     for run in pd.read_csv(folder / "runs.csv").itertuples():
         log = pd.read_csv(folder / run.file)
         schedule = parse_schedule(run.schedule)
