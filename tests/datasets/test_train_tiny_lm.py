@@ -9,6 +9,8 @@ import jax
 import numpy as np
 import optax
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.util.tensor_util import make_ndarray
 
 from bayeslr.logs import read_curves
 
@@ -120,6 +122,19 @@ def test_an_interrupted_run_ends_as_the_unbroken_one(tiny_lm, training):
     train()
     assert log.read_bytes() == text
     assert checkpoint.read_bytes() == state
+
+
+def test_tensorboard_gets_the_same_numbers(tiny_lm, training):
+    root, runs, train = training
+    run = next(run for run in runs if run.name == "1k/wsd10_40")
+    tiny_lm.checkpoint_path(root, run.name, HORIZON).unlink()
+    train(tensorboard=True)
+    events = EventAccumulator(str(root / "tensorboard" / run.name), size_guidance={"scalars": 0, "tensors": 0})
+    events.Reload()
+    own = rows_of(root / run.file)[1:]  # the first row is the parent's
+    for name in ("lr", "train_loss", "val_loss"):
+        logged = {event.step: make_ndarray(event.tensor_proto).item() for event in events.Tensors(name)}
+        assert logged == {int(row["step"]): np.float32(row[name]) for row in own}
 
 
 def test_finished_runs_are_left_alone(training):
