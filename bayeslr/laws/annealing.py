@@ -3,12 +3,14 @@
 Source: Tissue, Wang, Wang 2024, "Scaling Law with Learning Rate Annealing", arXiv 2408.11029, equation 1. The paper
 fixes the decay of the momentum; here it is inferred. C and decay form one ridge (the best C is proportional to
 ``1 - decay``), so the law is sampled in ``drop = C / (1 - decay)``, the loss gained per unit of rate removed, and in
-``tau = 1 / (1 - decay)``, the memory in steps.
+``tau = 1 / (1 - decay)``, the memory in steps. L0, A and alpha form another: what curves pin down is the level and the
+slope of the forward term at the reference area, so these are sampled, and ``L0 = level - slope / alpha``.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -23,6 +25,7 @@ from bayeslr.schedules import Schedule
 __all__ = ["AnnealingLaw", "Features", "Terms"]
 
 
+@jax.tree_util.register_dataclass
 @dataclass(frozen=True, kw_only=True)
 class Features:
     """What a law sees of a schedule at the steps of some observations, all on the data's scale.
@@ -37,11 +40,12 @@ class Features:
         Rate removed so far divided by ``scale.rate``, shape ``[n]``.
     """
 
-    log_area: NDArray[np.float64]
-    response: NDArray[np.float64]
-    removed: NDArray[np.float64]
+    log_area: Array | NDArray[np.float64]
+    response: Array | NDArray[np.float64]
+    removed: Array | NDArray[np.float64]
 
 
+@jax.tree_util.register_dataclass
 @dataclass(frozen=True, kw_only=True)
 class Terms:
     """The parts of the loss, ``total = base + forward - annealing``, each of shape ``[..., n]``.
@@ -79,6 +83,8 @@ class AnnealingLaw:
 
     warmup: Warmup = "as_logged"
 
+    reported_names = ("L0", "A", "alpha", "C", "decay")
+
     @property
     def name(self) -> str:
         """Name of the law on the command line and in posterior files."""
@@ -89,20 +95,20 @@ class AnnealingLaw:
         """The sampled parameters, in the order of the unconstrained vector."""
         return (
             Parameter(
-                name="L0",
+                name="level",
                 support="real",
                 unit="loss",
-                meaning="Loss that training would approach with unlimited area.",
-                prior=PriorSpec(family="Normal", center=0.85, spread=0.2, relative_to="loss"),
+                meaning="Loss at the reference area under a constant rate, L0 + A * S1^-alpha.",
+                prior=PriorSpec(family="Normal", center=1.03, spread=0.3, relative_to="loss"),
                 trend="power",
-                deviation=0.005,
+                deviation=0.004,
             ),
             Parameter(
-                name="forward",
+                name="slope",
                 support="positive",
                 unit="loss",
-                meaning="Forward term A * S1^-alpha at the reference area.",
-                prior=PriorSpec(family="LogNormal", center=0.07, spread=1.0, relative_to="loss"),
+                meaning="Slope of the forward term there, alpha * A * S1^-alpha: loss gained per unit of log S1.",
+                prior=PriorSpec(family="LogNormal", center=0.03, spread=0.8, relative_to="loss"),
                 deviation=0.05,
             ),
             Parameter(
@@ -182,13 +188,14 @@ class AnnealingLaw:
             Each of shape ``[..., n]``.
         """
         column = {name: jnp.asarray(value)[..., None] for name, value in values.items()}
-        forward = column["forward"] * jnp.exp(-column["alpha"] * features.log_area)
+        scale = column["slope"] / column["alpha"]
+        forward = scale * jnp.exp(-column["alpha"] * jnp.asarray(features.log_area))
         weights = jnp.moveaxis(chebyshev(jnp.log(jnp.asarray(values["tau"]))), 0, -1)
         response = weights @ jnp.asarray(features.response).T
-        base = jnp.broadcast_to(column["L0"], forward.shape)
+        base = jnp.broadcast_to(column["level"] - scale, forward.shape)
         return Terms(base=base, forward=forward, annealing=column["drop"] * response)
 
-    def reported(self, values: Mapping[str, ArrayLike], scale: Scale) -> dict[str, Array]:
+    def reported(self, values: Mapping[str, ArrayLike], scale: Mapping[str, ArrayLike]) -> dict[str, Array]:
         """Convert sampled values to the paper's parameters.
 
         Parameters
@@ -196,7 +203,7 @@ class AnnealingLaw:
         values
             The sampled parameters by name, on the data's scale.
         scale
-            The data's scale.
+            The fields of the data's :class:`Scale` by name.
 
         Returns
         -------
@@ -206,10 +213,10 @@ class AnnealingLaw:
         """
         value = {name: jnp.asarray(array) for name, array in values.items()}
         return {
-            "L0": value["L0"],
-            "A": value["forward"] * scale.area ** value["alpha"],
+            "L0": value["level"] - value["slope"] / value["alpha"],
+            "A": value["slope"] / value["alpha"] * jnp.asarray(scale["area"]) ** value["alpha"],
             "alpha": value["alpha"],
-            "C": value["drop"] / (scale.rate * value["tau"]),
+            "C": value["drop"] / (jnp.asarray(scale["rate"]) * value["tau"]),
             "decay": 1.0 - 1.0 / value["tau"],
         }
 

@@ -1,0 +1,19 @@
+"""Inference: mode, whitening, NUTS, the posterior with its file, and its health."""
+
+from bayeslr.inference.devices import ChainMethod, prepare_devices
+from bayeslr.inference.fit import fit
+from bayeslr.inference.health import Check, Health, check
+from bayeslr.inference.posterior import Posterior, load_posterior
+from bayeslr.inference.store import write_atomically
+
+__all__ = [
+    "ChainMethod",
+    "Check",
+    "Health",
+    "Posterior",
+    "check",
+    "fit",
+    "load_posterior",
+    "prepare_devices",
+    "write_atomically",
+]

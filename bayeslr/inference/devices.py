@@ -1,0 +1,62 @@
+"""Where computations run: several devices of the CPU for parallel chains, and a cache of compiled programs."""
+
+import contextlib
+import os
+from pathlib import Path
+from typing import Literal
+
+import jax
+
+from bayeslr.errors import ModelError
+
+__all__ = ["ChainMethod", "chain_devices", "prepare_devices"]
+
+type ChainMethod = Literal["auto", "parallel", "vectorized", "sequential"]
+
+_CPU_DEVICES = 4
+
+
+def prepare_devices() -> None:
+    """Ask for parallel CPU devices and a persistent compilation cache, where the process has not settled that already.
+
+    JAX fixes its devices at their first use, so this is called before a fit touches an array. In a process that has
+    used JAX before, its devices stay as they are and chains run vectorised.
+    """
+    if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
+        # a RuntimeError says that JAX is already running: its devices stay as they are
+        with contextlib.suppress(RuntimeError):
+            jax.config.update("jax_num_cpu_devices", min(_CPU_DEVICES, 2 * (os.cpu_count() or 1)))
+    if jax.config.jax_compilation_cache_dir is None:
+        home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+        jax.config.update("jax_compilation_cache_dir", str(home / "bayeslr" / "compiled"))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
+
+
+def chain_devices(method: ChainMethod, num_chains: int) -> list[jax.Device]:
+    """Choose the devices of the chains.
+
+    Parameters
+    ----------
+    method
+        ``"parallel"``: chains spread over the devices; ``"vectorized"``: all on one device; ``"sequential"``: one after
+        the other; ``"auto"``: parallel on the CPU, vectorised on a GPU.
+    num_chains
+        Number of chains.
+
+    Returns
+    -------
+    list of jax.Device
+        Devices whose number divides `num_chains`; one for vectorised and sequential chains.
+
+    Raises
+    ------
+    ModelError
+        If `method` is unknown.
+    """
+    if method not in ("auto", "parallel", "vectorized", "sequential"):
+        raise ModelError(f"chain_method: found {method!r}; allowed: auto, parallel, vectorized, sequential")
+    devices: list[jax.Device] = jax.local_devices()
+    if method in ("vectorized", "sequential") or (method == "auto" and devices[0].platform != "cpu"):
+        return devices[:1]
+    count = max(k for k in range(1, min(len(devices), num_chains) + 1) if num_chains % k == 0)
+    return devices[:count]

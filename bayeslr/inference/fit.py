@@ -1,0 +1,163 @@
+"""From curves to a posterior, in one call."""
+
+import warnings
+from dataclasses import fields
+
+import numpy as np
+import xarray as xr
+from arviz_base import from_dict
+
+from bayeslr.curves import CurveSet
+from bayeslr.errors import ConvergenceWarning, ModelError
+from bayeslr.inference.density import starting_points
+from bayeslr.inference.devices import ChainMethod, chain_devices, prepare_devices
+from bayeslr.inference.health import check
+from bayeslr.inference.mode import find_mode
+from bayeslr.inference.posterior import Posterior
+from bayeslr.inference.program import Program, program_for
+from bayeslr.inference.sampler import Draws
+from bayeslr.model import Design, ScalingModel, size_labels
+
+__all__ = ["fit"]
+
+
+def fit(
+    curves: CurveSet,
+    model: ScalingModel | None = None,
+    *,
+    seed: int,
+    num_warmup: int = 400,
+    num_samples: int = 1000,
+    num_chains: int = 4,
+    target_accept_prob: float = 0.9,
+    chain_method: ChainMethod = "auto",
+    max_points_per_run: int = 64,
+    progress: bool = False,
+) -> Posterior:
+    """Fit a model to loss curves with NUTS.
+
+    Parameters
+    ----------
+    curves
+        The curves. Observations inside warm-up are left out, and those that branches share are counted once.
+    model
+        The model. Default: the annealing law with its default priors, pooling and discrepancy.
+    seed
+        Seed of the sampler; the same seed gives the same draws on the same machine.
+    num_warmup
+        Steps of adaptation a chain. The sampler starts in whitened coordinates and needs few.
+    num_samples
+        Draws a chain.
+    num_chains
+        Number of chains.
+    target_accept_prob
+        Acceptance probability that the step size is adapted to.
+    chain_method
+        ``"auto"`` (default): chains in parallel over CPU devices, vectorised on a GPU; or ``"parallel"``,
+        ``"vectorized"``.
+    max_points_per_run
+        Observations of a run that enter the likelihood, half of them in the annealing part. Errors of the law are
+        correlated along a run, so more points add cost and little information.
+    progress
+        Whether to show a progress bar on stderr.
+
+    Returns
+    -------
+    Posterior
+        Draws, with all that is needed to predict from them.
+
+    Raises
+    ------
+    ModelError
+        If the curves are too few for a fit, or a setting is not valid.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If the chains did not converge; :func:`bayeslr.check` says why and what to do.
+    """
+    _check_settings(num_warmup=num_warmup, num_samples=num_samples, num_chains=num_chains)
+    if not 0.5 <= target_accept_prob < 1.0:
+        raise ModelError(f"fit: target_accept_prob={target_accept_prob}; allowed: from 0.5 up to, not including, 1")
+    prepare_devices()
+    observed = curves.after_warmup().thin(max_points_per_run)
+    labels, params, _ = size_labels(observed)
+    model = (model or ScalingModel()).resolved(params)
+    scale = model.scale(observed)
+    design, runs = model.design(observed, scale)
+    program = program_for(
+        model,
+        design,
+        num_warmup=num_warmup,
+        target_accept_prob=target_accept_prob,
+        devices=chain_devices(chain_method, num_chains),
+    )
+    starts = [np.asarray(program.unconstrain(start, design)) for start in starting_points(design)]
+    mode = find_mode(lambda z: program.value_and_gradient(z, design), starts)
+    draws = program.sampler.run(
+        mode, design, seed=seed, num_samples=num_samples, num_chains=num_chains, progress=progress
+    )
+    settings = {
+        "method": "nuts",
+        "seed": seed,
+        "num_warmup": num_warmup,
+        "num_samples": num_samples,
+        "num_chains": num_chains,
+        "target_accept_prob": target_accept_prob,
+        "max_points_per_run": max_points_per_run,
+        "scale": {field.name: float(getattr(scale, field.name)) for field in fields(scale)},
+    }
+    tree = _groups(program, draws, model, design, labels, runs, seed)
+    posterior = Posterior(tree=tree, curves=curves, model=model, settings=settings)
+    failed = [item.evidence for item in check(posterior).checks if item.status == "FAIL"]
+    if failed:
+        warnings.warn(f"do not trust this fit yet: {'; '.join(failed)}", ConvergenceWarning, stacklevel=2)
+    return posterior
+
+
+def _check_settings(**counts: int) -> None:
+    least = {"num_warmup": 50, "num_samples": 50, "num_chains": 1}
+    for name, value in counts.items():
+        if value < least[name]:
+            raise ModelError(f"fit: {name}={value}; allowed: at least {least[name]}")
+
+
+def _groups(
+    program: Program,
+    draws: Draws,
+    model: ScalingModel,
+    design: Design,
+    labels: tuple[str, ...],
+    runs: tuple[str, ...],
+    seed: int,
+) -> xr.DataTree:
+    """Put draws, statistics and data into ArviZ's groups."""
+    chains, length, _ = draws.position.shape
+    values = program.describe(draws.position.reshape(chains * length, -1), design, seed=seed)
+    posterior = {name: value.reshape((chains, length, *value.shape[1:])) for name, value in values.items()}
+    knots = design.knots.shape[0]
+    shared, run = posterior.pop("effect_shared"), posterior.pop("effect_run")
+    names = model.discrepancy.labels(knots)
+    if model.discrepancy.enabled:
+        memories, kept = len(names["memory"]), len(names["run_memory"])
+        posterior["effect_memory"], posterior["effect_bend"] = shared[..., :memories], shared[..., memories:]
+        posterior["effect_run_memory"], posterior["effect_offset"] = run[..., :kept], run[..., kept]
+    per_size = [*(p.name for p in model.law.parameters), *model.law.reported_names, "noise"]
+    dims = {name: ["size"] for name in per_size} | {
+        "effect_memory": ["size", "memory"],
+        "effect_bend": ["size", "bend"],
+        "effect_run_memory": ["run", "run_memory"],
+        "effect_offset": ["run"],
+        "loss": ["run", "obs"],
+        "knots": ["bend"],
+    }
+    data = {
+        "posterior": posterior,
+        "sample_stats": draws.stats,
+        "observed_data": {"loss": np.where(design.valid, design.loss, np.nan)},
+        "constant_data": {"knots": np.asarray(design.knots)},
+    }
+    tree = from_dict(data, coords={"size": list(labels), "run": list(runs), **names}, dims=dims)
+    if not isinstance(tree, xr.DataTree):
+        raise TypeError(f"ArviZ returned a {type(tree).__name__}")
+    return tree

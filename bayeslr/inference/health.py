@@ -1,0 +1,210 @@
+"""Can this posterior be trusted? Each check has its evidence and, where it fails, advice in plain words."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import arviz_stats
+import numpy as np
+import xarray as xr
+
+from bayeslr.inference.posterior import Posterior
+
+__all__ = ["Check", "Health", "Status", "check"]
+
+type Status = Literal["PASS", "REVIEW", "FAIL"]
+
+_ORDER: tuple[Status, ...] = ("PASS", "REVIEW", "FAIL")
+_MAX_RHAT = 1.01
+_ESS_PER_CHAIN = 100
+_MIN_BFMI = 0.3
+_FAILED_RHAT = 1.05
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """One check.
+
+    Parameters
+    ----------
+    name
+        What was checked.
+    status
+        ``"PASS"``, ``"REVIEW"`` (read the advice before you rely on it) or ``"FAIL"`` (do not use the numbers).
+    evidence
+        The figures.
+    advice
+        What to do; empty when passed.
+    """
+
+    name: str
+    status: Status
+    evidence: str
+    advice: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Health:
+    """All checks of a posterior.
+
+    Parameters
+    ----------
+    checks
+        The checks, in a fixed order.
+    """
+
+    checks: tuple[Check, ...]
+
+    @property
+    def status(self) -> Status:
+        """The worst status of the checks."""
+        return max((item.status for item in self.checks), key=_ORDER.index)
+
+    def __str__(self) -> str:
+        lines = [f"{item.status:6}  {item.name}: {item.evidence}" for item in self.checks]
+        lines += [f"        {item.name}: {item.advice}" for item in self.checks if item.advice]
+        return "\n".join([self.status, *lines])
+
+
+def check(posterior: Posterior) -> Health:
+    """Check whether the sampler converged, and whether the data answer what was asked.
+
+    Parameters
+    ----------
+    posterior
+        The posterior.
+
+    Returns
+    -------
+    Health
+        PASS, REVIEW or FAIL, with evidence and advice for each check.
+    """
+    checks = [*_convergence(posterior), *_geometry(posterior), *_identification(posterior)]
+    return Health(checks=tuple(checks))
+
+
+def _flat(values: xr.Dataset) -> list[tuple[str, float]]:
+    """Return every number of a dataset with its label."""
+    found = []
+    for name, array in values.data_vars.items():
+        for index in np.ndindex(array.shape):
+            label = ", ".join(str(array[dim].values[k]) for dim, k in zip(array.dims, index, strict=True))
+            found.append((f"{name}[{label}]" if label else str(name), float(array.values[index])))
+    return found
+
+
+def _convergence(posterior: Posterior) -> list[Check]:
+    draws = posterior.draws
+    chains = draws.sizes["chain"]
+    least = _ESS_PER_CHAIN * chains
+    more = "run longer: fit(..., num_warmup=1000, num_samples=2000), or --draws 2000"
+    if chains == 1:
+        rhat = Check(
+            name="chains agree",
+            status="REVIEW",
+            evidence="one chain: nothing to compare it with",
+            advice="use four chains (the default)",
+        )
+    else:
+        worst, value = max(_flat(arviz_stats.rhat(draws)), key=lambda item: np.nan_to_num(item[1], nan=np.inf))
+        bad: Status = "FAIL" if not value <= _FAILED_RHAT else "REVIEW"
+        rhat = Check(
+            name="chains agree",
+            status="PASS" if value <= _MAX_RHAT else bad,
+            evidence=f"largest R-hat {value:.3f} ({worst}), at most {_MAX_RHAT} wanted",
+            advice="" if value <= _MAX_RHAT else f"the chains have not found the same distribution; {more}",
+        )
+    found = [rhat]
+    for method in ("bulk", "tail"):
+        worst, value = min(_flat(arviz_stats.ess(draws, method=method)), key=lambda item: item[1])
+        poor: Status = "FAIL" if value < least / 4 else "REVIEW"
+        found.append(
+            Check(
+                name=f"enough draws ({method})",
+                status="PASS" if value >= least else poor,
+                evidence=f"smallest effective sample size {value:.0f} ({worst}), at least {least} wanted",
+                advice="" if value >= least else f"intervals are noisy; {more}",
+            )
+        )
+    return found
+
+
+def _geometry(posterior: Posterior) -> list[Check]:
+    stats = posterior.tree["sample_stats"].to_dataset()
+    total = stats["diverging"].size
+    diverging = int(stats["diverging"].sum())
+    deep = int(stats["reached_max_tree_depth"].sum())
+    bfmi = float(np.min(arviz_stats.bfmi(posterior.tree)["energy"].values))
+    share = diverging / total
+    return [
+        Check(
+            name="no divergences",
+            status="PASS" if diverging == 0 else ("FAIL" if share > 0.01 else "REVIEW"),
+            evidence=f"{diverging} of {total} draws diverged",
+            advice=""
+            if diverging == 0
+            else "part of the posterior was not explored; raise target_accept_prob to 0.95, or check for odd curves",
+        ),
+        Check(
+            name="trajectories complete",
+            status="PASS" if deep == 0 else "REVIEW",
+            evidence=f"{deep} of {total} draws reached the largest tree depth",
+            advice=""
+            if deep == 0
+            else "sampling is slow, not wrong; check for parameters that the data do not determine",
+        ),
+        Check(
+            name="energy mixes (E-BFMI)",
+            status="PASS" if bfmi >= _MIN_BFMI else "REVIEW",
+            evidence=f"smallest {bfmi:.2f}, at least {_MIN_BFMI} wanted",
+            advice="" if bfmi >= _MIN_BFMI else "heavy tails; run longer, or look for outliers in the logs",
+        ),
+    ]
+
+
+def _identification(posterior: Posterior) -> list[Check]:
+    """Compare each size's parameters with their priors, and the memory with its."""
+    model, scale = posterior.model, posterior.scale
+    draws = posterior.sample([parameter.name for parameter in model.law.parameters])
+    conflicts, vague = [], []
+    for parameter in model.law.parameters:
+        spec = parameter.prior
+        unit = getattr(scale, spec.relative_to) if spec.relative_to else 1.0
+        positive = spec.family == "LogNormal"
+        for k, size in enumerate(posterior.sizes):
+            values = np.log(draws[parameter.name][:, k]) if positive else draws[parameter.name][:, k]
+            center = np.log(spec.center * unit) if positive else spec.center * unit
+            spread = spec.spread if positive else spec.spread * unit
+            place = float((np.median(values) - center) / spread)
+            if parameter.name not in model.priors and abs(place) > 2.576:
+                conflicts.append(f"{parameter.name}[{size}] lies {abs(place):.1f} prior sd from its default prior")
+            if parameter.name == "tau" and values.std() > 0.7 * spread:
+                vague.append(f"{size}: log tau has sd {values.std():.2f}, its prior {spread:.2f}")
+    largest = max(float(np.abs(curve.schedule.lr[-1] - curve.schedule.peak_lr)) for curve in posterior.curves)
+    flat = largest < 0.05 * scale.rate
+    return [
+        Check(
+            name="priors and data agree",
+            status="REVIEW" if conflicts else "PASS",
+            evidence="; ".join(conflicts) if conflicts else "no parameter lies in the tail of its default prior",
+            advice="check units of the logs (loss in nats, rates as applied), or give a prior of your own"
+            if conflicts
+            else "",
+        ),
+        Check(
+            name="annealing was observed",
+            status="REVIEW" if flat else "PASS",
+            evidence="no run lowers its rate by 5% of the peak" if flat else "at least one run lowers its rate",
+            advice="predictions for any schedule that anneals rest on the prior; add one run with a decay"
+            if flat
+            else "",
+        ),
+        Check(
+            name="memory (decay) identified",
+            status="REVIEW" if vague else "PASS",
+            evidence="; ".join(vague) if vague else "the data narrow the prior of tau",
+            advice="do not read C and decay one by one, their ratio (drop) is what is known; a run with a sudden drop "
+            "of the rate would tell them apart"
+            if vague
+            else "",
+        ),
+    ]

@@ -1,0 +1,125 @@
+"""The mode of the posterior and the Gaussian around it, in whose coordinates the sampler runs.
+
+The raw posterior is badly conditioned (C and decay, L0 and alpha lie on narrow ridges): NUTS needs about a hundred
+leapfrog steps a draw there. In the coordinates ``z = mode + factor @ w``, with ``factor`` the Cholesky factor of the
+inverse Hessian, it needs about six.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.linalg
+from scipy.optimize import minimize
+
+__all__ = ["Mode", "find_mode"]
+
+type Vector = np.ndarray[Any, np.dtype[np.float64]]
+type ValueAndGradient = Callable[[Vector], tuple[float, Vector]]
+
+_NEWTON_STEPS = 6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mode:
+    """The highest mode found.
+
+    Parameters
+    ----------
+    position
+        Its place, ``[d]``.
+    factor
+        Lower triangular ``[d, d]`` with ``factor @ factor.T`` the inverse Hessian there.
+    potential
+        Minus the log density there.
+    others
+        Minus the log density at the modes that the other starts reached.
+    """
+
+    position: Vector
+    factor: Vector
+    potential: float
+    others: tuple[float, ...]
+
+
+def find_mode(density: ValueAndGradient, starts: list[Vector]) -> Mode:
+    """Minimise minus a log density from several starts, and measure its curvature at the best minimum.
+
+    Parameters
+    ----------
+    density
+        Returns minus the log density and its gradient.
+    starts
+        Starting points, each ``[d]``.
+
+    Returns
+    -------
+    Mode
+        The best minimum and the factor of its inverse Hessian.
+
+    Notes
+    -----
+    The Hessian is taken by central differences of the gradient, twice: the second time in the coordinates that the
+    first one whitened, where every direction has the same scale. This needs no second derivatives to be compiled.
+    """
+
+    def safe(z: Vector) -> tuple[float, Vector]:
+        value, gradient = density(z)
+        good = np.isfinite(value) and bool(np.all(np.isfinite(gradient)))
+        return (value, gradient) if good else (1e12, np.zeros_like(z))
+
+    ends = [_descend(safe, start) for start in starts]
+    ends.sort(key=lambda end: float(end.fun))
+    position = np.asarray(ends[0].x, dtype=np.float64)
+    factor = np.eye(position.size)
+    for width in (1e-4, 3e-2, 3e-2):
+        factor = factor @ _inverse_root(_hessian(safe, position, factor, width))
+        position = _newton(safe, position, factor)
+    return Mode(
+        position=position,
+        factor=np.linalg.cholesky(factor @ factor.T),
+        potential=safe(position)[0],
+        others=tuple(float(end.fun) for end in ends[1:]),
+    )
+
+
+def _descend(density: ValueAndGradient, start: Vector) -> Any:
+    # SciPy's stubs have no overload for a function of a plain array that also returns its gradient
+    search: Any = minimize
+    return search(density, start, jac=True, method="L-BFGS-B", options={"maxiter": 2000, "maxcor": 30})
+
+
+def _hessian(density: ValueAndGradient, position: Vector, factor: Vector, width: float) -> Vector:
+    """Return the Hessian in the coordinates of a factor, by central differences of the gradient."""
+    rows = []
+    for column in factor.T:
+        ahead, behind = density(position + width * column)[1], density(position - width * column)[1]
+        rows.append(factor.T @ (ahead - behind) / (2.0 * width))
+    hessian = np.array(rows)
+    return (hessian + hessian.T) / 2.0
+
+
+def _inverse_root(hessian: Vector) -> Vector:
+    """Return a root of the inverse of a Hessian whose flat or negative directions are taken as weakly curved."""
+    values, vectors = scipy.linalg.eigh(hessian)
+    root: Vector = vectors / np.sqrt(np.maximum(np.abs(values), 1e-3))
+    return root
+
+
+def _newton(density: ValueAndGradient, position: Vector, factor: Vector) -> Vector:
+    """Take damped Newton steps in whitened coordinates, while they lower the potential."""
+    value, gradient = density(position)
+    for _ in range(_NEWTON_STEPS):
+        step = -factor @ (factor.T @ gradient)
+        for damping in (1.0, 0.3, 0.1):
+            new_value, new_gradient = density(position + damping * step)
+            if new_value < value:
+                break
+        else:
+            return position
+        position, gain = position + damping * step, value - new_value
+        value, gradient = new_value, new_gradient
+        if gain < 1e-9:
+            break
+    return position

@@ -1,0 +1,221 @@
+"""The posterior: draws, and the model, curves and settings that made them, in one object and one file."""
+
+import hashlib
+import json
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import arviz_stats
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.typing import NDArray
+
+from bayeslr.curves import CurveSet
+from bayeslr.errors import PosteriorError
+from bayeslr.inference.store import curves_from_dataset, curves_to_dataset, write_atomically
+from bayeslr.laws import Scale
+from bayeslr.model import ScalingModel, size_labels
+
+__all__ = ["Posterior", "load_posterior"]
+
+_FORMAT = 1
+_PACKAGES = ("bayeslr", "jax", "numpyro", "numpy", "arviz-base")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Posterior:
+    """Draws of a model's parameters given curves.
+
+    Parameters
+    ----------
+    tree
+        ArviZ groups: ``posterior``, ``sample_stats``, ``observed_data`` and ``constant_data``. Pass it to any function
+        of ArviZ.
+    curves
+        The curves that were fitted, before thinning.
+    model
+        The model, its pooling resolved.
+    settings
+        How the fit was made: seed, sampler settings, thinning, method.
+    """
+
+    tree: xr.DataTree
+    curves: CurveSet
+    model: ScalingModel
+    settings: Mapping[str, Any]
+
+    @property
+    def draws(self) -> xr.Dataset:
+        """The draws, dimensions ``chain`` and ``draw`` first."""
+        return self.tree["posterior"].to_dataset()
+
+    @cached_property
+    def scale(self) -> Scale:
+        """The data's scale, as at the fit."""
+        return Scale(**self.settings["scale"])
+
+    @cached_property
+    def sizes(self) -> tuple[str, ...]:
+        """Labels of the fitted sizes, in the order of the dimension ``size``."""
+        return size_labels(self.curves)[0]
+
+    @cached_property
+    def params(self) -> tuple[float | None, ...]:
+        """Parameters of the fitted sizes, none where unknown."""
+        return size_labels(self.curves)[1]
+
+    @property
+    def runs(self) -> tuple[str, ...]:
+        """Names of the runs of the dimension ``run``."""
+        return tuple(str(name) for name in self.tree["observed_data"].to_dataset()["run"].to_numpy())
+
+    @property
+    def method(self) -> str:
+        """How the draws were made: ``"nuts"``."""
+        return str(self.settings["method"])
+
+    def sample(self, names: list[str] | None = None, *, num_draws: int | None = None) -> dict[str, NDArray[np.float64]]:
+        """Return draws as plain arrays, chains joined.
+
+        Parameters
+        ----------
+        names
+            Variables to return. Default: all.
+        num_draws
+            At most this many, evenly spread over the chains. Default: all.
+
+        Returns
+        -------
+        dict
+            Arrays by name, each ``[draws, ...]``.
+        """
+        stacked = {
+            str(name): array.to_numpy().reshape((-1, *array.shape[2:]))
+            for name, array in self.draws.items()
+            if names is None or name in names
+        }
+        total = next(iter(stacked.values())).shape[0]
+        if num_draws is None or num_draws >= total:
+            return stacked
+        keep = np.linspace(0, total - 1, num_draws).round().astype(int)
+        return {name: array[keep] for name, array in stacked.items()}
+
+    def summary(self, *, ci_prob: float = 0.9, var_names: list[str] | None = None) -> pd.DataFrame:
+        """Summarise parameters: mean, sd, interval, effective sample sizes, R-hat.
+
+        Parameters
+        ----------
+        ci_prob
+            Probability of the interval (equal-tailed).
+        var_names
+            Variables. Default: the paper's parameters and the noise of every size, and the discrepancy's scales.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row a number: ``mean, sd, lower, upper, ess_bulk, ess_tail, r_hat``.
+        """
+        if var_names is None:
+            var_names = [*self.model.law.reported_names, "noise"]
+            var_names += [str(name) for name in self.draws.data_vars if str(name).startswith("discrepancy_")]
+        table = arviz_stats.summary(self.tree, var_names=var_names, ci_prob=ci_prob, ci_kind="eti", round_to="none")
+        bounds = [str(name) for name in table.columns if str(name).endswith(("_lb", "_ub"))]
+        table = table.rename(columns=dict(zip(bounds, ("lower", "upper"), strict=True)))
+        columns = ["mean", "sd", "lower", "upper", "ess_bulk", "ess_tail", "r_hat"]
+        return pd.DataFrame(table[columns].astype(float))
+
+    def save(self, path: str | Path, *, force: bool = False) -> Path:
+        """Write everything to one netCDF file, readable by any netCDF reader and by :func:`load_posterior`.
+
+        Parameters
+        ----------
+        path
+            Name of the file.
+        force
+            Whether to replace an existing file.
+
+        Returns
+        -------
+        pathlib.Path
+            The file.
+
+        Raises
+        ------
+        PosteriorError
+            If the file exists and `force` is false, or its folder does not exist.
+        """
+        attributes = {
+            "bayeslr_format": _FORMAT,
+            "model": json.dumps(self.model.settings()),
+            "settings": json.dumps(dict(self.settings)),
+            "versions": json.dumps({name: version(name) for name in _PACKAGES} | {"python": platform.python_version()}),
+            "data_sha256": data_hash(self.curves),
+        }
+        groups = {name: node.to_dataset() for name, node in self.tree.children.items()}
+        tree = xr.DataTree.from_dict({**groups, "curves": curves_to_dataset(self.curves)}, name="bayeslr")
+        tree.attrs.update(attributes)
+        return write_atomically(
+            Path(path), lambda target: tree.to_netcdf(target, engine="h5netcdf"), force=force, error=PosteriorError
+        )
+
+
+def data_hash(curves: CurveSet) -> str:
+    """Return the SHA-256 of the curves' names, steps, losses and rates."""
+    digest = hashlib.sha256()
+    for curve in curves:
+        digest.update(curve.name.encode())
+        for array in (curve.steps, curve.loss, curve.schedule.lr):
+            digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def load_posterior(path: str | Path) -> Posterior:
+    """Read a posterior from a file; the logs that made it are not needed.
+
+    Parameters
+    ----------
+    path
+        A file written by :meth:`Posterior.save`.
+
+    Returns
+    -------
+    Posterior
+        The posterior.
+
+    Raises
+    ------
+    PosteriorError
+        If the file does not exist, is not such a file, was written by a newer format, or its curves were altered.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise PosteriorError(f"{path}: there is no such file; allowed: a posterior written by bayeslr")
+    try:
+        with xr.open_datatree(path, engine="h5netcdf") as opened:
+            tree = opened.load()
+    except (OSError, ValueError, KeyError) as problem:
+        raise PosteriorError(
+            f"{path}: not a netCDF file ({str(problem).splitlines()[0]}); allowed: a bayeslr posterior"
+        ) from None
+    if "bayeslr_format" not in tree.attrs:
+        raise PosteriorError(f"{path}: a netCDF file, but not a posterior written by bayeslr")
+    if int(tree.attrs["bayeslr_format"]) > _FORMAT:
+        raise PosteriorError(
+            f"{path}: format {tree.attrs['bayeslr_format']}; allowed: up to {_FORMAT} (update bayeslr to read it)"
+        )
+    curves = curves_from_dataset(tree["curves"].to_dataset())
+    if data_hash(curves) != tree.attrs["data_sha256"]:
+        raise PosteriorError(f"{path}: the curves in it do not match their checksum; the file is damaged")
+    groups = {name: node.to_dataset() for name, node in tree.children.items() if name != "curves"}
+    return Posterior(
+        tree=xr.DataTree.from_dict(groups),
+        curves=curves,
+        model=ScalingModel.from_settings(json.loads(tree.attrs["model"])),
+        settings=json.loads(tree.attrs["settings"]),
+    )

@@ -1,0 +1,162 @@
+"""NUTS in whitened coordinates, chains spread over devices, in chunks that a progress bar can count."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from numpy.typing import NDArray
+from numpyro.infer.hmc import hmc
+from tqdm.auto import tqdm
+
+from bayeslr.inference.mode import Mode
+from bayeslr.model import Design
+
+__all__ = ["Draws", "Sampler"]
+
+_CHUNK = 50
+_MAX_TREE_DEPTH = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draws:
+    """What NUTS returned.
+
+    Parameters
+    ----------
+    position
+        Draws of the unconstrained vector, ``[chains, draws, d]``.
+    stats
+        Sample statistics by ArviZ's names, each ``[chains, draws]``.
+    """
+
+    position: NDArray[np.float64]
+    stats: dict[str, NDArray[Any]]
+
+
+class Sampler:
+    """A compiled NUTS for one density; another data set of the same shapes reuses the program.
+
+    Parameters
+    ----------
+    potential
+        ``(z, design) -> -log density``.
+    num_warmup
+        Steps of adaptation.
+    target_accept_prob
+        Acceptance probability that the step size is adapted to.
+    devices
+        Devices over which the chains are spread.
+    """
+
+    def __init__(
+        self,
+        potential: Callable[[Array, Design], Array],
+        *,
+        num_warmup: int,
+        target_accept_prob: float,
+        devices: list[jax.Device],
+    ) -> None:
+        def whitened(mode: Array, factor: Array, design: Design) -> Callable[[Array], Array]:
+            return lambda w: potential(mode + factor @ w, design)
+
+        init_kernel, sample_kernel = hmc(potential_fn_gen=whitened, algo="NUTS")
+
+        def start(key: Array, args: tuple[Array, Array, Design]) -> Any:
+            place, chain = jax.random.split(key)
+            # over-dispersed, so that R-hat can tell when chains have not forgotten their starts
+            return init_kernel(
+                1.5 * jax.random.normal(place, args[0].shape),
+                num_warmup=num_warmup,
+                step_size=0.5,
+                target_accept_prob=target_accept_prob,
+                max_tree_depth=_MAX_TREE_DEPTH,
+                model_args=args,
+                rng_key=chain,
+            )
+
+        def advance(state: Any, args: tuple[Array, Array, Design]) -> tuple[Any, Any]:
+            def step(state: Any, _: None) -> tuple[Any, Any]:
+                state = sample_kernel(state, model_args=args)
+                return state, (
+                    state.z,
+                    state.potential_energy,
+                    state.energy,
+                    state.num_steps,
+                    state.accept_prob,
+                    state.diverging,
+                    state.adapt_state.step_size,
+                )
+
+            return jax.lax.scan(step, state, None, length=_CHUNK)
+
+        self._num_warmup = num_warmup
+        self._mesh = Mesh(np.array(devices), ("chain",))
+        spread = partial(
+            jax.shard_map,
+            mesh=self._mesh,
+            in_specs=(PartitionSpec("chain"), PartitionSpec()),
+            out_specs=PartitionSpec("chain"),
+            check_vma=False,
+        )
+        self._start = jax.jit(spread(jax.vmap(start, in_axes=(0, None))))
+        self._advance = jax.jit(spread(jax.vmap(advance, in_axes=(0, None))))
+
+    def run(self, mode: Mode, design: Design, *, seed: int, num_samples: int, num_chains: int, progress: bool) -> Draws:
+        """Draw from the posterior.
+
+        Parameters
+        ----------
+        mode
+            The mode and the factor that whitens.
+        design
+            The arrays of the fit.
+        seed
+            Seed of the chains.
+        num_samples
+            Draws a chain, after warm-up.
+        num_chains
+            Number of chains, divisible by the number of devices.
+        progress
+            Whether to show a progress bar on stderr.
+
+        Returns
+        -------
+        Draws
+            Draws and statistics.
+        """
+        everywhere = NamedSharding(self._mesh, PartitionSpec())
+        args = jax.device_put((jnp.asarray(mode.position), jnp.asarray(mode.factor), design), everywhere)
+        keys = jax.random.split(jax.random.key(seed), num_chains)
+        keys = jax.device_put(keys, NamedSharding(self._mesh, PartitionSpec("chain")))
+        total = self._num_warmup + num_samples
+        chunks: list[Any] = []
+        with tqdm(total=total, desc="sampling", unit="draw", disable=not progress, leave=False) as bar:
+            state = self._start(keys, args)
+            while _CHUNK * len(chunks) < total:
+                state, chunk = self._advance(state, args)
+                chunks.append(jax.block_until_ready(chunk))
+                bar.update(min(_CHUNK, total - bar.n))
+        parts = [np.concatenate([np.asarray(part) for part in parts], axis=1) for parts in zip(*chunks, strict=True)]
+        whitened, potential, energy, leapfrogs, acceptance, diverging, step_size = (
+            part[:, self._num_warmup : total] for part in parts
+        )
+        depth = np.ceil(np.log2(leapfrogs + 1)).astype(np.int64)
+        return Draws(
+            position=mode.position + whitened @ mode.factor.T,
+            stats={
+                "lp": -potential,
+                "energy": energy,
+                "n_steps": leapfrogs,
+                "tree_depth": depth,
+                "reached_max_tree_depth": depth >= _MAX_TREE_DEPTH,
+                "acceptance_rate": acceptance,
+                "diverging": diverging,
+                "step_size": step_size,
+            },
+        )

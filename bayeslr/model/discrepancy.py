@@ -1,0 +1,208 @@
+"""What the law leaves out, as a small set of effects with physical meanings, in fractions of the law's own terms.
+
+The error of the law on schedules it has not seen is thirty times the noise of a validation loss. Independent noise
+turns that into bands that are far too narrow, so a discrepancy is part of the model:
+
+- **memory** (a size's runs share it): the annealing response is not one exponential but spread over memories from ten
+  steps to a whole run; each of :data:`bayeslr.model.design.MEMORIES` takes a random share of the drop from it.
+- **run memory** (each run its own): the same, smaller, so that each run's drop and its speed vary.
+- **bends** (shared): the forward curve may bend at knots in log S1. A bend is largest just after warm-up, where the
+  loss has not yet found its power law, and fades; knots beyond the data keep bending, so that bands open with the
+  extrapolated horizon.
+- **offset** (each run): a persistent difference between runs of the same schedule (seed, data order).
+- **residual** (each run): an Ornstein-Uhlenbeck process in log S1 whose standard deviation grows with the slope of the
+  forward curve and with the annealed share.
+
+The standard deviations are fractions of the annealing drop, or of the slope of the forward term; they are inferred
+within log-normal priors whose medians were chosen on held-out runs (``docs/calibration.md``), because training
+schedules alone say little about them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+import numpyro
+import numpyro.distributions as dist
+from jax import Array
+from jax.typing import ArrayLike
+
+from bayeslr.errors import ModelError
+from bayeslr.model.design import BEND_SPACING, MEMORIES
+
+__all__ = ["SCALES", "Discrepancy"]
+
+SCALES = ("memory", "run_memory", "bend", "offset", "residual")
+"""Names of the inferred scales."""
+
+_LARGEST_BEND = 0.5
+
+
+def _like(scale: ArrayLike, values: Mapping[str, Array]) -> Array:
+    return jnp.broadcast_to(jnp.asarray(scale), jnp.shape(values["alpha"]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Discrepancy:
+    """Prior medians of the discrepancy's scales.
+
+    Parameters
+    ----------
+    memory
+        Share of the drop that each memory may gain or lose, common to a size's runs.
+    run_memory
+        The same for a single run.
+    bend
+        Change of slope of the forward curve at the reference area, per unit of log S1, as a share of that slope.
+    offset
+        Persistent difference between runs, as a share of the forward slope at the reference area.
+    residual
+        Standard deviation of the residual process as a share of the local forward slope.
+    residual_annealing
+        The same as a share of the drop that has been annealed, relative to `residual`.
+    residual_length
+        Correlation length of the residual process in log S1.
+    spread
+        Standard deviation of the scales' priors in log units.
+    enabled
+        False: the law and white noise alone. Its bands hold the final loss of two unseen runs in six; it is there for
+        comparison.
+    """
+
+    memory: float = 0.06
+    run_memory: float = 0.035
+    bend: float = 0.06
+    offset: float = 0.015
+    residual: float = 0.015
+    residual_annealing: float = 2.7
+    residual_length: float = 0.5
+    spread: float = 0.3
+    enabled: bool = True
+
+    def __post_init__(self) -> None:
+        for name, value in self.settings().items():
+            if name != "enabled" and not value > 0.0:
+                raise ModelError(f"discrepancy: {name}={value!r}; allowed: above 0 (or enabled=False for none at all)")
+
+    def settings(self) -> dict[str, float]:
+        """Return the settings as plain numbers."""
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+    def sample_scales(self, priors: Mapping[str, dist.Distribution]) -> dict[str, Array]:
+        """Sample the scales, sites ``discrepancy_<name>``; a prior of that name in `priors` replaces the default."""
+        if not self.enabled:
+            return {}
+        return {
+            name: numpyro.sample(
+                f"discrepancy_{name}",
+                priors.get(f"discrepancy_{name}", dist.LogNormal(jnp.log(getattr(self, name)), self.spread)),
+            )
+            for name in SCALES
+        }
+
+    def residual_sd(
+        self, scales: Mapping[str, Array], values: Mapping[str, Array], log_area: Array, removed: Array
+    ) -> Array:
+        """Return the standard deviation of the residual process.
+
+        Parameters
+        ----------
+        scales
+            The sampled scales, each of shape ``[...]`` or scalar.
+        values
+            The law's parameters, each of shape ``[...]``.
+        log_area, removed
+            Features, shape ``[..., n]``.
+
+        Returns
+        -------
+        jax.Array
+            Shape ``[..., n]``.
+        """
+        if not self.enabled:
+            return jnp.zeros_like(log_area)
+        alpha = values["alpha"][..., None]
+        slope = values["slope"][..., None] * jnp.exp(-alpha * log_area)
+        annealed = self.residual_annealing * values["drop"][..., None] * removed
+        return _like(scales["residual"], values)[..., None] * jnp.sqrt(slope**2 + annealed**2)
+
+    def run_columns(self, scales: Mapping[str, Array], values: Mapping[str, Array], memory: Array) -> Array:
+        """Return the columns of a run's own effects: four memories and the offset.
+
+        Parameters
+        ----------
+        scales, values
+            As in :meth:`residual_sd`.
+        memory
+            Responses through the memories, ``[..., n, 8]``.
+
+        Returns
+        -------
+        jax.Array
+            Shape ``[..., n, 5]``, or ``[..., n, 0]`` when disabled.
+        """
+        if not self.enabled:
+            return memory[..., :0]
+        drop = (_like(scales["run_memory"], values) * values["drop"])[..., None, None]
+        offset = (_like(scales["offset"], values) * values["slope"])[..., None, None]
+        ones = jnp.ones_like(memory[..., :1])
+        return jnp.concatenate([drop * memory[..., 1::2], offset * ones], axis=-1)
+
+    def shared_columns(
+        self,
+        scales: Mapping[str, Array],
+        values: Mapping[str, Array],
+        annealing: Array,
+        memory: Array,
+        log_area: Array,
+        knots: Array,
+    ) -> Array:
+        """Return the columns of the effects that the runs of a size share: eight memories and the bends.
+
+        Parameters
+        ----------
+        scales, values
+            As in :meth:`residual_sd`.
+        annealing
+            The law's own annealing term, ``[..., n]``: what a memory gains, the law's exponential loses.
+        memory
+            Responses through the memories, ``[..., n, 8]``.
+        log_area
+            ``[..., n]``.
+        knots
+            Places of the bends, ``[K]``.
+
+        Returns
+        -------
+        jax.Array
+            Shape ``[..., n, 8 + K]``, or ``[..., n, 0]`` when disabled.
+        """
+        if not self.enabled:
+            return memory[..., :0]
+        moved = values["drop"][..., None, None] * memory - annealing[..., None]
+        moved = _like(scales["memory"], values)[..., None, None] * moved
+        return jnp.concatenate([moved, self.bend_columns(scales, values, log_area, knots)], axis=-1)
+
+    def bend_columns(
+        self, scales: Mapping[str, Array], values: Mapping[str, Array], log_area: Array, knots: Array
+    ) -> Array:
+        """Return the columns of the bends alone, ``[..., n, K]``; arguments as in :meth:`shared_columns`."""
+        places = knots.reshape((1,) * (jnp.ndim(values["alpha"])) + (-1,))
+        steepness = jnp.exp(-values["alpha"][..., None] * places)
+        share = _like(scales["bend"], values)[..., None] * jnp.sqrt(steepness)
+        # just after warm-up the share would grow beyond the slope itself
+        share = share / jnp.sqrt(1.0 + (share / _LARGEST_BEND) ** 2)
+        change = values["slope"][..., None] * steepness * share * BEND_SPACING**0.5
+        distance = log_area[..., None] - knots.reshape((1,) * log_area.ndim + (-1,))
+        # measured from the reference area outwards: the law itself describes the loss there
+        away = jnp.where(knots.reshape((1,) * log_area.ndim + (-1,)) > 0.0, distance, -distance)
+        columns: Array = change[..., None, :] * jnp.maximum(away, 0.0)
+        return columns
+
+    def labels(self, knots: int) -> dict[str, list[str]]:
+        """Return the coordinate labels of the effects, for the posterior's variables."""
+        return {
+            "memory": [f"{tau:.0f}" for tau in MEMORIES],
+            "run_memory": [f"{tau:.0f}" for tau in MEMORIES[1::2]],
+            "bend": [str(k) for k in range(knots)],
+        }

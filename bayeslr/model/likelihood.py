@@ -1,0 +1,177 @@
+"""A Gaussian likelihood for curves whose errors are structured, at the cost of a few small matrices.
+
+The loss of a run is a mean, plus effects that all runs of a size share, plus effects of the run, plus a residual::
+
+    y = mean + shared_columns @ b_size + run_columns @ b_run + residual,       b ~ Normal(0, 1)
+
+The columns carry the standard deviations. The residual is an Ornstein-Uhlenbeck process plus white noise, taken as
+Markov: each value given the one before it, in one vectorised line. Effects are integrated out exactly: with the columns
+whitened by the residual, only Cholesky factors of the size of the effects are left (Woodbury), whatever the number of
+observations.
+"""
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.scipy.linalg import solve_triangular
+
+__all__ = ["Structure", "condition", "log_density", "residuals", "simulate"]
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, kw_only=True)
+class Structure:
+    """Mean and covariance of the losses of ``R`` runs of ``S`` sizes, ``n`` observations each, in low-rank form.
+
+    Parameters
+    ----------
+    mean
+        ``[R, n]``.
+    sd
+        Standard deviation of the residual (process and white noise together), ``[R, n]``.
+    link
+        Correlation of the residual with the one before it in the run, ``[R, n]``; the first of a run is zero.
+    run_columns
+        ``[R, n, q]``.
+    shared_columns
+        ``[R, n, p]``.
+    valid
+        Where there is an observation, ``[R, n]``.
+    size_of_run
+        ``[R]``.
+    sizes
+        Array of length ``S``, whose values are not used.
+    """
+
+    mean: Array
+    sd: Array
+    link: Array
+    run_columns: Array
+    shared_columns: Array
+    valid: Array
+    size_of_run: Array
+    sizes: Array
+
+
+def _whiten(structure: Structure, columns: Array) -> Array:
+    """Divide columns ``[R, n, k]`` by the Cholesky factor of the residual's covariance; padded rows become zero."""
+    scaled = columns / structure.sd[..., None]
+    before = jnp.concatenate([jnp.zeros_like(scaled[:, :1]), scaled[:, :-1]], axis=1)
+    link = structure.link[..., None]
+    return jnp.where(structure.valid[..., None], (scaled - link * before) / jnp.sqrt(1.0 - link**2), 0.0)
+
+
+def _transpose(matrix: Array) -> Array:
+    return jnp.swapaxes(matrix, -1, -2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Factors:
+    """Cholesky factors of the posterior precision of the effects, and what they divide."""
+
+    run: Array
+    run_rest: Array
+    shared: Array
+    shared_rest: Array
+    energy: Array
+
+
+def _factorise(structure: Structure, loss: Array) -> _Factors:
+    q = structure.run_columns.shape[-1]
+    p = structure.shared_columns.shape[-1]
+    stacked = jnp.concatenate(
+        [structure.run_columns, structure.shared_columns, (loss - structure.mean)[..., None]], axis=-1
+    )
+    white = _whiten(structure, stacked)
+    gram = _transpose(white) @ white
+    run = jnp.linalg.cholesky(gram[:, :q, :q] + jnp.eye(q)[None])
+    run_rest = solve_triangular(run, gram[:, :q, q:], lower=True)
+    schur = gram[:, q:, q:] - _transpose(run_rest) @ run_rest
+    by_size = jax.ops.segment_sum(schur, structure.size_of_run, num_segments=structure.sizes.shape[0])
+    shared = jnp.linalg.cholesky(by_size[:, :p, :p] + jnp.eye(p)[None])
+    shared_rest = solve_triangular(shared, by_size[:, :p, p:], lower=True)[..., 0]
+    energy = by_size[:, p, p].sum() - (shared_rest**2).sum()
+    return _Factors(run=run, run_rest=run_rest, shared=shared, shared_rest=shared_rest, energy=energy)
+
+
+def _log_diagonal(factor: Array) -> Array:
+    return jnp.log(jnp.diagonal(factor, axis1=-2, axis2=-1)).sum()
+
+
+def log_density(structure: Structure, loss: Array) -> Array:
+    """Return the log density of observed losses, all effects integrated out.
+
+    Parameters
+    ----------
+    structure
+        Mean and covariance.
+    loss
+        Observed losses, ``[R, n]``.
+
+    Returns
+    -------
+    jax.Array
+        Scalar.
+    """
+    factors = _factorise(structure, loss)
+    spread = jnp.log(structure.sd) + 0.5 * jnp.log1p(-(structure.link**2)) + 0.5 * jnp.log(2.0 * jnp.pi)
+    return (
+        -0.5 * factors.energy
+        - jnp.where(structure.valid, spread, 0.0).sum()
+        - _log_diagonal(factors.run)
+        - _log_diagonal(factors.shared)
+    )
+
+
+def condition(structure: Structure, loss: Array, key: Array) -> tuple[Array, Array]:
+    """Draw the effects from their distribution given observed losses.
+
+    Parameters
+    ----------
+    structure
+        Mean and covariance.
+    loss
+        Observed losses, ``[R, n]``.
+    key
+        Random key.
+
+    Returns
+    -------
+    shared : jax.Array
+        One draw of the sizes' effects, ``[S, p]``, in prior standard deviations.
+    run : jax.Array
+        One draw of the runs' effects, ``[R, q]``, in prior standard deviations.
+    """
+    factors = _factorise(structure, loss)
+    first, second = jax.random.split(key)
+    noise = jax.random.normal(first, factors.shared_rest.shape)
+    shared = solve_triangular(factors.shared, (factors.shared_rest + noise)[..., None], lower=True, trans=1)[..., 0]
+    rest = factors.run_rest[..., -1] - (factors.run_rest[..., :-1] @ shared[structure.size_of_run][..., None])[..., 0]
+    noise = jax.random.normal(second, rest.shape)
+    run = solve_triangular(factors.run, (rest + noise)[..., None], lower=True, trans=1)[..., 0]
+    return shared, run
+
+
+def residuals(structure: Structure, loss: Array, shared: Array, run: Array) -> Array:
+    """Return what the mean and the effects leave of the losses, ``[R, n]``."""
+    effects = (structure.run_columns @ run[..., None])[..., 0]
+    effects = effects + (structure.shared_columns @ shared[structure.size_of_run][..., None])[..., 0]
+    return loss - structure.mean - effects
+
+
+def simulate(structure: Structure, key: Array) -> Array:
+    """Draw losses, ``[R, n]``, with fresh effects and residuals."""
+    keys = jax.random.split(key, 3)
+    shared = jax.random.normal(keys[0], (structure.sizes.shape[0], structure.shared_columns.shape[-1]))
+    run = jax.random.normal(keys[1], (structure.run_columns.shape[0], structure.run_columns.shape[-1]))
+    noise = jax.random.normal(keys[2], structure.mean.shape)
+
+    def advance(before: Array, now: tuple[Array, Array]) -> tuple[Array, Array]:
+        link, fresh = now
+        value = link * before + jnp.sqrt(1.0 - link**2) * fresh
+        return value, value
+
+    _, walk = jax.lax.scan(advance, jnp.zeros(noise.shape[0]), (structure.link.T, noise.T))
+    return -residuals(structure, jnp.zeros_like(structure.mean), shared, run) + structure.sd * walk.T

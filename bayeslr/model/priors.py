@@ -1,0 +1,127 @@
+"""Priors: from plain specs to NumPyro distributions and back to text.
+
+A prior can be given as a NumPyro distribution or as text such as ``"LogNormal(-0.7, 0.4)"``, a call of a distribution's
+name with literal numbers. Text is what posterior files keep, so any prior that is to be saved must be expressible as
+such a call.
+"""
+
+import ast
+from collections.abc import Mapping
+
+import jax.numpy as jnp
+import numpy as np
+import numpyro.distributions as dist
+from jax import Array
+
+from bayeslr.errors import ModelError
+from bayeslr.laws import PriorSpec
+
+__all__ = ["default_prior", "parse_prior", "prior_text"]
+
+_FAMILIES = (
+    "Beta",
+    "Exponential",
+    "Gamma",
+    "HalfCauchy",
+    "HalfNormal",
+    "InverseGamma",
+    "LogNormal",
+    "LogUniform",
+    "Normal",
+    "StudentT",
+    "TruncatedNormal",
+    "Uniform",
+)
+
+
+def default_prior(spec: PriorSpec, scale: Mapping[str, Array]) -> dist.Distribution:
+    """Put a declared prior on the data's scale.
+
+    Parameters
+    ----------
+    spec
+        The declaration.
+    scale
+        The data's scale.
+
+    Returns
+    -------
+    numpyro.distributions.Distribution
+        Scalar distribution.
+    """
+    unit = scale[spec.relative_to] if spec.relative_to else jnp.asarray(1.0)
+    if spec.family == "LogNormal":
+        return dist.LogNormal(jnp.log(spec.center * unit), spec.spread)
+    return dist.Normal(spec.center * unit, spec.spread * unit)
+
+
+def parse_prior(prior: dist.Distribution | str, name: str) -> dist.Distribution:
+    """Read a prior given by the user.
+
+    Parameters
+    ----------
+    prior
+        A scalar NumPyro distribution, or a call of one with literal numbers as text.
+    name
+        Name of the parameter, for messages.
+
+    Returns
+    -------
+    numpyro.distributions.Distribution
+        The distribution.
+
+    Raises
+    ------
+    ModelError
+        If the text is no such call, or the distribution is not scalar or not continuous.
+    """
+    if isinstance(prior, str):
+        prior = _parse(prior, name)
+    if not isinstance(prior, dist.Distribution):
+        raise ModelError(
+            f"prior of {name}: found {prior!r}; allowed: a NumPyro distribution, or text like 'Normal(0, 1)'"
+        )
+    if prior.batch_shape + prior.event_shape != () or prior.is_discrete:
+        raise ModelError(
+            f"prior of {name}: found {type(prior).__name__}; allowed: a continuous distribution of one number"
+        )
+    return prior
+
+
+def _parse(text: str, name: str) -> dist.Distribution:
+    wrong = ModelError(
+        f"prior of {name}: found {text!r}; allowed: a call with numbers of one of {', '.join(_FAMILIES)}"
+    )
+    try:
+        call = ast.parse(text.strip(), mode="eval").body
+    except SyntaxError:
+        raise wrong from None
+    if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in _FAMILIES):
+        raise wrong
+    try:
+        args = [float(ast.literal_eval(arg)) for arg in call.args]
+        kwargs = {str(word.arg): float(ast.literal_eval(word.value)) for word in call.keywords}
+        return getattr(dist, call.func.id)(*args, validate_args=True, **kwargs)
+    except (ValueError, TypeError) as problem:
+        raise ModelError(f"prior of {name}: {text!r} is not a valid distribution: {problem}") from None
+
+
+def prior_text(prior: dist.Distribution, name: str) -> str:
+    """Write a prior as text that :func:`parse_prior` reads back.
+
+    Raises
+    ------
+    ModelError
+        If the distribution is none of the families that can be kept in a file.
+    """
+    family = type(prior).__name__
+    if isinstance(prior, dist.TruncatedNormal) or "Truncated" in family:
+        base = prior.base_dist
+        ends = {key: getattr(prior, key, None) for key in ("low", "high")}
+        values = {"loc": base.loc, "scale": base.scale} | {k: v for k, v in ends.items() if v is not None}
+        family = "TruncatedNormal"
+    else:
+        values = {key: getattr(prior, key) for key in prior.arg_constraints}
+    if family not in _FAMILIES:
+        raise ModelError(f"prior of {name}: {family} cannot be saved; allowed: {', '.join(_FAMILIES)}")
+    return f"{family}({', '.join(f'{key}={float(np.asarray(value))!r}' for key, value in values.items())})"

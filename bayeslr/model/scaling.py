@@ -1,0 +1,235 @@
+"""The model: a law, its priors, pooling over sizes, noise and discrepancy, composed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro
+import numpyro.distributions as dist
+from jax import Array
+from numpyro.infer import Predictive
+
+from bayeslr.curves import CurveSet
+from bayeslr.errors import ModelError
+from bayeslr.laws import AnnealingLaw, Scale, Warmup
+from bayeslr.model.design import Design, build_design, measure_scale, size_labels
+from bayeslr.model.discrepancy import SCALES, Discrepancy
+from bayeslr.model.likelihood import Structure, log_density, simulate
+from bayeslr.model.noise import Noise
+from bayeslr.model.pooling import Pooling, PoolingName, resolve_pooling
+from bayeslr.model.priors import parse_prior, prior_text
+
+__all__ = ["ScalingModel"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ScalingModel:
+    """A probabilistic model of loss curves.
+
+    Parameters
+    ----------
+    law
+        The law of the mean.
+    pooling
+        How sizes are related, see :mod:`bayeslr.model.pooling`. Default ``"auto"``.
+    noise
+        White noise of the observed loss.
+    discrepancy
+        What the law leaves out. On by default: without it bands are far too narrow.
+    priors
+        Each a NumPyro distribution or text such as ``"LogNormal(-0.7, 0.4)"``. The name of a sampled parameter
+        (``level``, ``slope``, ``alpha``, ``drop``, ``tau`` as the law declares them, ``noise``, ``discrepancy_memory``
+        and its siblings) replaces its default; a name of the paper (``L0``, ``A``, ``C``, ``decay``) is information on
+        top.
+
+    Raises
+    ------
+    ModelError
+        If a prior is not valid, or none of the model's parameters has its name.
+    """
+
+    law: AnnealingLaw = field(default_factory=AnnealingLaw)
+    pooling: PoolingName = "auto"
+    noise: Noise = field(default_factory=Noise)
+    discrepancy: Discrepancy = field(default_factory=Discrepancy)
+    priors: Mapping[str, dist.Distribution | str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        law = [parameter.name for parameter in self.law.parameters]
+        pooled = [f"{name}_sd" for name in law] + ["level_gap", "level_beta"]
+        allowed = [*law, *self.law.reported_names, "noise", *(f"discrepancy_{name}" for name in SCALES), *pooled]
+        for name in self.priors:
+            if name not in allowed:
+                raise ModelError(f"priors: found {name!r}; allowed: {', '.join(dict.fromkeys(allowed))}")
+        parsed = {name: parse_prior(prior, name) for name, prior in self.priors.items()}
+        real = {p.name for p in self.law.parameters if p.support == "real"} | set(self.law.reported_names)
+        for name, prior in parsed.items():
+            if name not in real and not isinstance(prior.support, type(dist.constraints.positive)):
+                low = float(np.asarray(prior.icdf(jnp.asarray(1e-9))))
+                if low < 0.0:
+                    raise ModelError(f"priors: {name} is positive, but {type(prior).__name__} allows {low:.3g}")
+        object.__setattr__(self, "priors", parsed)
+
+    def scale(self, curves: CurveSet) -> Scale:
+        """Measure the scale of curves, on which the default priors stand."""
+        return measure_scale(curves, self.law)
+
+    def design(self, curves: CurveSet, scale: Scale) -> tuple[Design, tuple[str, ...]]:
+        """Turn curves into arrays; see :func:`bayeslr.model.design.build_design`."""
+        return build_design(curves, self.law, scale)
+
+    def resolved(self, params: tuple[float | None, ...]) -> "ScalingModel":
+        """Return this model with the pooling chosen for some sizes, given their parameters (none where unknown)."""
+        return replace(self, pooling=resolve_pooling(self.pooling, params).name)
+
+    def __call__(self, design: Design) -> None:
+        """Run as a NumPyro model: sample everything and observe the losses.
+
+        Parameters
+        ----------
+        design
+            The arrays of a fit.
+        """
+        numpyro.factor("loss", log_density(self._sample(design), design.loss))
+
+    def _sample(self, design: Design) -> Structure:
+        """Sample every parameter and return what they say of the losses."""
+        pooling = Pooling(name=self.pooling)
+        values = {
+            parameter.name: pooling.sample(parameter, design.log_params, design.scale, self.replaced)
+            for parameter in self.law.parameters
+        }
+        for name, value in self.law.reported(values, design.scale).items():
+            if name in values:
+                continue
+            numpyro.deterministic(name, value)
+            if name in self.replaced:
+                numpyro.factor(f"{name}_prior", self.replaced[name].log_prob(value).sum())
+        scales = self.discrepancy.sample_scales(self.replaced)
+        noise = self.noise.sample(design.scale, design.log_params.shape[0], self.replaced)
+        weights = self.noise.sample_weights(design.valid)
+        return self.structure(design, values, scales, noise, weights)
+
+    @property
+    def replaced(self) -> dict[str, dist.Distribution]:
+        """The priors that the user gave, parsed."""
+        return {name: parse_prior(prior, name) for name, prior in self.priors.items()}
+
+    def structure(
+        self,
+        design: Design,
+        values: Mapping[str, Array],
+        scales: Mapping[str, Array],
+        noise: Array,
+        weights: Array,
+    ) -> Structure:
+        """Return mean and covariance of the losses for given parameters.
+
+        Parameters
+        ----------
+        design
+            The arrays.
+        values
+            The law's parameters, each ``[S]``.
+        scales
+            The discrepancy's scales.
+        noise
+            Standard deviation of the white noise, ``[S]``.
+        weights
+            What multiplies it at each observation, ``[R, n]``.
+
+        Returns
+        -------
+        Structure
+            Low-rank mean and covariance.
+        """
+        of_run = {name: value[design.size_of_run] for name, value in values.items()}
+        terms = jax.vmap(self.law.terms)(of_run, design.features)
+        process = self.discrepancy.residual_sd(scales, of_run, design.log_area, design.removed)
+        sd = jnp.sqrt(process**2 + (noise[design.size_of_run][:, None] * weights) ** 2)
+        distance = jnp.abs(jnp.diff(design.log_area, axis=1))
+        together = process[:, 1:] * process[:, :-1] / (sd[:, 1:] * sd[:, :-1])
+        link = together * jnp.exp(-distance / self.discrepancy.residual_length)
+        # padding repeats the last observation: its correlation of one would divide by zero
+        link = jnp.where(design.valid[:, 1:], link, 0.0)
+        return Structure(
+            mean=terms.total,
+            sd=sd,
+            link=jnp.concatenate([jnp.zeros_like(link[:, :1]), link], axis=1),
+            run_columns=self.discrepancy.run_columns(scales, of_run, design.memory),
+            shared_columns=self.discrepancy.shared_columns(
+                scales, of_run, terms.annealing, design.memory, design.log_area, design.knots
+            ),
+            valid=design.valid,
+            size_of_run=design.size_of_run,
+            sizes=design.log_params,
+        )
+
+    def prior_predictive(self, curves: CurveSet, *, num_samples: int = 500, seed: int) -> dict[str, Any]:
+        """Draw parameters and whole curves from the prior.
+
+        Parameters
+        ----------
+        curves
+            Curves whose schedules, steps and scale are used; their losses only through the scale.
+        num_samples
+            Number of draws.
+        seed
+            Seed of the draws.
+
+        Returns
+        -------
+        dict
+            Draws by site, each ``[num_samples, ...]``, and ``"loss"``: ``[num_samples, R, n]`` with NaN where padded.
+        """
+        curves = curves.after_warmup()
+        model = self.resolved(size_labels(curves)[1])
+        design, _ = self.design(curves, self.scale(curves))
+
+        def program(design: Design) -> None:
+            loss = simulate(model._sample(design), numpyro.prng_key())
+            numpyro.deterministic("loss", jnp.where(design.valid, loss, jnp.nan))
+
+        draws: dict[str, Any] = Predictive(program, num_samples=num_samples)(jax.random.key(seed), design)
+        return {name: np.asarray(value) for name, value in draws.items()}
+
+    def settings(self) -> dict[str, Any]:
+        """Return everything that defines the model as JSON-ready values; :meth:`from_settings` reads it back.
+
+        Raises
+        ------
+        ModelError
+            If a prior cannot be written as text.
+        """
+        return {
+            "law": self.law.name,
+            "warmup": self.law.warmup,
+            "pooling": self.pooling,
+            "noise": self.noise.settings(),
+            "discrepancy": self.discrepancy.settings(),
+            "priors": {name: prior_text(prior, name) for name, prior in self.replaced.items()},
+        }
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any]) -> "ScalingModel":
+        """Rebuild a model from :meth:`settings`.
+
+        Raises
+        ------
+        ModelError
+            If the settings name a law that this version does not have.
+        """
+        warmup: Warmup = settings["warmup"]
+        law = AnnealingLaw(warmup=warmup)
+        if settings["law"] != law.name:
+            raise ModelError(f"law: found {settings['law']!r}; allowed: {law.name!r}")
+        return cls(
+            law=law,
+            pooling=settings["pooling"],
+            noise=Noise(**settings["noise"]),
+            discrepancy=Discrepancy(**settings["discrepancy"]),
+            priors=dict(settings["priors"]),
+        )
