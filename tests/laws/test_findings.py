@@ -119,11 +119,22 @@ def test_one_minus_sqrt_wins_short_decays_and_loses_long_ones(T):
     assert long[0] > long[1]
 
 
-def test_one_minus_sqrt_at_a_tenth_loses_on_long_runs():
-    """It is the decay's length in memories of 1,000 steps that counts, not its share: the two cross at 62K steps."""
-    differences = {T: wsd_loss(T, 0.1, shape="1-sqrt") - wsd_loss(T, 0.1) for T in (60_000, 64_000, 100_000)}
-    print({T: round(difference, 5) for T, difference in differences.items()})
-    assert differences[60_000] < 0 < differences[64_000] < differences[100_000]
+@pytest.mark.parametrize(
+    ("advantage", "turns"),
+    [
+        pytest.param(lambda T: constant_loss(T) - cosine_loss(T), 25_400, id="cosine over constant"),
+        pytest.param(lambda T: cosine_loss(T, share=0.1) - cosine_loss(T), 59_600, id="to 0 over to 10%"),
+        pytest.param(
+            lambda T: wsd_loss(T, 0.1, shape="1-sqrt") - wsd_loss(T, 0.1), 61_200, id="cosine-shaped over 1-sqrt at 10%"
+        ),
+    ],
+)
+def test_the_horizon_at_which_an_answer_turns(advantage, turns):
+    """It is the length of the decay in memories of 1,000 steps that counts, so every answer has its horizon."""
+    horizons = np.arange(turns - 10_000, turns + 10_001, 200)
+    first = int(horizons[np.array([advantage(int(T)) for T in horizons]) > 0][0])
+    print(f"the answer turns at T={first}")
+    assert first == turns
 
 
 def test_the_loss_turns_later_than_the_rate_and_later_for_a_larger_decay():
