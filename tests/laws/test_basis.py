@@ -9,8 +9,8 @@ from bayeslr.schedules import Schedule, cosine, cyclic, inverse_sqrt, linear, mu
 
 PEAK = 1e-3
 RNG = np.random.default_rng(0)
-# 97 memories between and on the ends of the range; none of them but those is special to the 48 nodes
-TAU = np.exp(np.linspace(*LOG_TAU_RANGE, 97))
+# decays from .9 to .99999; none of these memories is a node of the basis
+TAU = np.geomspace(10.0, 1e5, 97)
 
 SCHEDULES = {
     "step": multistep(peak_lr=PEAK, milestones=[10_000], lrs=[1e-4], total_steps=20_000),
