@@ -98,6 +98,9 @@ def test_annealing_to_zero_beats_a_tenth_only_on_long_runs():
     assert at[100_000][0] < at[100_000][1]
     assert at[50_000] == pytest.approx((2.72298, 2.72214), abs=1e-5)
     assert at[50_000][0] > at[50_000][1]
+    later = {T: [cosine_loss(T, share=share, warmup_steps=WARMUP) for share in (0.0, 0.1)] for T in at}
+    assert later[100_000][0] < later[100_000][1]
+    assert later[50_000][0] > later[50_000][1]
 
 
 def test_the_best_decay_share_is_interior_and_shrinks_with_the_horizon():
@@ -192,3 +195,4 @@ def test_the_best_cosine_cycle_is_longer_than_the_run():
     assert coarse[1.2] - cosine_loss(50_000, cycle=1.3) < 0.001
     # and it nears the length of the run only slowly
     assert best_cycle(100_000) == 1.19
+    assert best_cycle(50_000, warmup_steps=WARMUP) == 1.29
