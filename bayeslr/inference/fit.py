@@ -1,7 +1,7 @@
 """From curves to a posterior, in one call."""
 
 import warnings
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import xarray as xr
@@ -111,7 +111,9 @@ def fit(
     posterior = Posterior(tree=tree, curves=curves, model=model, settings=settings)
     failed = [item.evidence for item in check(posterior).checks if item.status == "FAIL"]
     if failed:
-        warnings.warn(f"do not trust this fit yet: {'; '.join(failed)}", ConvergenceWarning, stacklevel=2)
+        message = f"do not trust this fit yet: {'; '.join(failed)}"
+        warnings.warn(message, ConvergenceWarning, stacklevel=2)
+        posterior = replace(posterior, settings=settings | {"health": [message]})
     return posterior
 
 

@@ -25,6 +25,16 @@ from bayeslr.schedules import Schedule
 __all__ = ["AnnealingLaw", "Features", "Terms"]
 
 
+def _lifted(vector: ArrayLike, ndim: int) -> Array:
+    """Give a vector leading dimensions of length one."""
+    vector = jnp.asarray(vector)
+    return vector.reshape((1,) * (ndim - vector.ndim) + vector.shape)
+
+
+_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(9)
+_QUADRATURE, _SHARES = _NODES, _WEIGHTS / _WEIGHTS.sum()
+
+
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, kw_only=True)
 class Features:
@@ -133,7 +143,7 @@ class AnnealingLaw:
                 support="positive",
                 unit="steps",
                 meaning="Memory of the annealing momentum, 1 / (1 - decay).",
-                prior=PriorSpec(family="LogNormal", center=0.02, spread=1.2, relative_to="steps"),
+                prior=PriorSpec(family="LogNormal", center=0.02, spread=0.7, relative_to="steps"),
                 deviation=0.15,
             ),
         )
@@ -172,7 +182,7 @@ class AnnealingLaw:
             path: NDArray[np.float64] = np.log(np.cumsum(counted_rates(schedule, self.warmup)) / scale.area)
         return path
 
-    def terms(self, values: Mapping[str, ArrayLike], features: Features) -> Terms:
+    def terms(self, values: Mapping[str, ArrayLike], features: Features, spread: ArrayLike | None = None) -> Terms:
         """Evaluate the parts of the law.
 
         Parameters
@@ -181,6 +191,9 @@ class AnnealingLaw:
             The sampled parameters by name, each of shape ``[...]``, on the data's scale.
         features
             What :meth:`features` returned, ``n`` observations.
+        spread
+            Standard deviation of a log-normal mixture of memories whose median is tau, ``[...]``. Default: none, the
+            paper's single exponential.
 
         Returns
         -------
@@ -189,8 +202,14 @@ class AnnealingLaw:
         """
         column = {name: jnp.asarray(value)[..., None] for name, value in values.items()}
         scale = column["slope"] / column["alpha"]
-        forward = scale * jnp.exp(-column["alpha"] * jnp.asarray(features.log_area))
-        weights = jnp.moveaxis(chebyshev(jnp.log(jnp.asarray(values["tau"]))), 0, -1)
+        forward = scale * jnp.exp(-column["alpha"] * _lifted(features.log_area, column["alpha"].ndim))
+        log_tau = jnp.log(jnp.asarray(values["tau"]))
+        if spread is None:
+            weights = jnp.moveaxis(chebyshev(log_tau), 0, -1)
+        else:
+            places = jnp.asarray(spread)[..., None] * _lifted(_QUADRATURE, log_tau.ndim + 1)
+            nodes = chebyshev(log_tau[..., None] + places)
+            weights = jnp.moveaxis(nodes @ jnp.asarray(_SHARES), 0, -1)
         response = weights @ jnp.asarray(features.response).T
         base = jnp.broadcast_to(column["level"] - scale, forward.shape)
         return Terms(base=base, forward=forward, annealing=column["drop"] * response)

@@ -1,12 +1,21 @@
 """The probabilistic model: priors, pooling over sizes, noise, discrepancy, and the ScalingModel that composes them."""
 
-from bayeslr.model.design import Design, build_design, measure_scale, size_labels
+from bayeslr.model.design import (
+    MEMORIES,
+    Design,
+    build_design,
+    future_knots,
+    measure_scale,
+    memory_responses,
+    size_labels,
+)
 from bayeslr.model.discrepancy import Discrepancy
 from bayeslr.model.noise import Noise
 from bayeslr.model.pooling import Pooling, PoolingName, resolve_pooling
 from bayeslr.model.scaling import ScalingModel
 
 __all__ = [
+    "MEMORIES",
     "Design",
     "Discrepancy",
     "Noise",
@@ -14,7 +23,9 @@ __all__ = [
     "PoolingName",
     "ScalingModel",
     "build_design",
+    "future_knots",
     "measure_scale",
+    "memory_responses",
     "resolve_pooling",
     "size_labels",
 ]

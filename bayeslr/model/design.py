@@ -16,7 +16,16 @@ from bayeslr.curves import CurveSet, LossCurve
 from bayeslr.errors import ModelError
 from bayeslr.laws import AnnealingLaw, Features, Scale, chebyshev
 
-__all__ = ["BEND_SPACING", "MEMORIES", "Design", "build_design", "measure_scale", "memory_responses", "size_labels"]
+__all__ = [
+    "BEND_SPACING",
+    "MEMORIES",
+    "Design",
+    "build_design",
+    "future_knots",
+    "measure_scale",
+    "memory_responses",
+    "size_labels",
+]
 
 MEMORIES = tuple(float(tau) for tau in np.geomspace(10.0, 30_000.0, 8))
 """Memories, in steps, over which the discrepancy spreads the annealing response: from ten steps to a whole run."""
@@ -121,6 +130,12 @@ def measure_scale(curves: CurveSet, law: AnnealingLaw) -> Scale:
         loss=float(min(curve.loss.min() for curve in curves)),
         steps=float(max(curve.steps[-1] for curve in curves)),
     )
+
+
+def future_knots(log_area: float) -> NDArray[np.float64]:
+    """Return the knots between the reference area and a larger one, at which a forecast may bend."""
+    count = int(np.floor(max(log_area, 0.0) / BEND_SPACING))
+    return BEND_SPACING * np.arange(1, count + 1, dtype=np.float64)
 
 
 def memory_responses(features: Features) -> NDArray[np.float64]:

@@ -32,7 +32,7 @@ from bayeslr.model.design import BEND_SPACING, MEMORIES
 
 __all__ = ["SCALES", "Discrepancy"]
 
-SCALES = ("memory", "run_memory", "bend", "offset", "residual")
+SCALES = ("spread", "memory", "run_memory", "bend", "offset", "residual")
 """Names of the inferred scales."""
 
 _LARGEST_BEND = 0.5
@@ -48,6 +48,8 @@ class Discrepancy:
 
     Parameters
     ----------
+    spread
+        Standard deviation of the log-normal mixture of memories around tau, in log units.
     memory
         Share of the drop that each memory may gain or lose, common to a size's runs.
     run_memory
@@ -62,21 +64,22 @@ class Discrepancy:
         The same as a share of the drop that has been annealed, relative to `residual`.
     residual_length
         Correlation length of the residual process in log S1.
-    spread
+    prior_spread
         Standard deviation of the scales' priors in log units.
     enabled
         False: the law and white noise alone. Its bands hold the final loss of two unseen runs in six; it is there for
         comparison.
     """
 
-    memory: float = 0.06
+    spread: float = 1.2
+    memory: float = 0.04
     run_memory: float = 0.035
     bend: float = 0.06
     offset: float = 0.015
     residual: float = 0.015
     residual_annealing: float = 2.7
     residual_length: float = 0.5
-    spread: float = 0.3
+    prior_spread: float = 0.3
     enabled: bool = True
 
     def __post_init__(self) -> None:
@@ -95,7 +98,7 @@ class Discrepancy:
         return {
             name: numpyro.sample(
                 f"discrepancy_{name}",
-                priors.get(f"discrepancy_{name}", dist.LogNormal(jnp.log(getattr(self, name)), self.spread)),
+                priors.get(f"discrepancy_{name}", dist.LogNormal(jnp.log(getattr(self, name)), self.prior_spread)),
             )
             for name in SCALES
         }

@@ -65,12 +65,15 @@ class ScalingModel:
             if name not in allowed:
                 raise ModelError(f"priors: found {name!r}; allowed: {', '.join(dict.fromkeys(allowed))}")
         parsed = {name: parse_prior(prior, name) for name, prior in self.priors.items()}
-        real = {p.name for p in self.law.parameters if p.support == "real"} | set(self.law.reported_names)
+        positive = {name for name in allowed if name not in self.law.reported_names}
+        positive |= {p.name for p in self.law.parameters}
+        positive -= {p.name for p in self.law.parameters if p.support == "real"}
         for name, prior in parsed.items():
-            if name not in real and not isinstance(prior.support, type(dist.constraints.positive)):
-                low = float(np.asarray(prior.icdf(jnp.asarray(1e-9))))
-                if low < 0.0:
-                    raise ModelError(f"priors: {name} is positive, but {type(prior).__name__} allows {low:.3g}")
+            if name in positive and not _is_positive(prior):
+                raise ModelError(
+                    f"priors: {name} is positive, but {type(prior).__name__} allows negative values; allowed: "
+                    "a distribution of positive numbers, such as LogNormal(-0.7, 0.4) or TruncatedNormal(1, 1, low=0)"
+                )
         object.__setattr__(self, "priors", parsed)
 
     def scale(self, curves: CurveSet) -> Scale:
@@ -147,7 +150,11 @@ class ScalingModel:
             Low-rank mean and covariance.
         """
         of_run = {name: value[design.size_of_run] for name, value in values.items()}
-        terms = jax.vmap(self.law.terms)(of_run, design.features)
+        if "spread" in scales:
+            spread = jnp.broadcast_to(scales["spread"], of_run["tau"].shape)
+            terms = jax.vmap(self.law.terms)(of_run, design.features, spread)
+        else:
+            terms = jax.vmap(self.law.terms)(of_run, design.features)
         process = self.discrepancy.residual_sd(scales, of_run, design.log_area, design.removed)
         sd = jnp.sqrt(process**2 + (noise[design.size_of_run][:, None] * weights) ** 2)
         distance = jnp.abs(jnp.diff(design.log_area, axis=1))
@@ -233,3 +240,10 @@ class ScalingModel:
             discrepancy=Discrepancy(**settings["discrepancy"]),
             priors=dict(settings["priors"]),
         )
+
+
+def _is_positive(prior: dist.Distribution) -> bool:
+    """Tell whether a distribution keeps to positive numbers, or is a Normal that does for all that matters."""
+    if isinstance(prior, dist.Normal):
+        return float(prior.cdf(jnp.asarray(0.0))) < 1e-9
+    return float(np.asarray(getattr(prior.support, "lower_bound", -np.inf))) >= 0.0

@@ -1,0 +1,9 @@
+"""Questions to a posterior about schedules: predictive bands, final losses, comparisons."""
+
+from bayeslr.forecast.compare import Comparison, compare_schedules
+from bayeslr.forecast.curves import CurveTerms
+from bayeslr.forecast.extrapolation import extrapolations
+from bayeslr.forecast.forecast import Forecast
+from bayeslr.forecast.predict import predict
+
+__all__ = ["Comparison", "CurveTerms", "Forecast", "compare_schedules", "extrapolations", "predict"]

@@ -1,0 +1,54 @@
+"""How far a question lies from the data that were fitted."""
+
+from collections.abc import Mapping
+
+from bayeslr.inference import Posterior
+from bayeslr.schedules import Schedule
+
+__all__ = ["extrapolations"]
+
+AREA_FACTOR = 4.0
+RATE_FACTOR = 1.5
+SIZE_FACTOR = 4.0
+
+
+def extrapolations(posterior: Posterior, plans: Mapping[str, Schedule], params: float | None) -> list[str]:
+    """Say where a question goes far outside the fitted data.
+
+    Parameters
+    ----------
+    posterior
+        The posterior.
+    plans
+        The schedules, by name.
+    params
+        Parameters of the size asked for, none where unknown.
+
+    Returns
+    -------
+    list of str
+        One line a finding: a forward area more than 4 times the largest that was fitted, a peak rate more than 1.5
+        times outside the fitted ones, a size more than 4 times outside the fitted ones.
+    """
+    found = []
+    peaks = [curve.schedule.peak_lr for curve in posterior.curves]
+    low, high = min(peaks) / RATE_FACTOR, max(peaks) * RATE_FACTOR
+    for name, plan in plans.items():
+        ratio = float(plan.lr.sum()) / posterior.scale.area
+        if ratio > AREA_FACTOR:
+            found.append(
+                f"{name}: trains {ratio:.1f} times the area (sum of rates) of the longest fitted run; "
+                f"bands are tested up to {AREA_FACTOR:g} times"
+            )
+        if not low <= plan.peak_lr <= high:
+            found.append(
+                f"{name}: peak rate {plan.peak_lr:.3g} lies outside the fitted {min(peaks):.3g} to {max(peaks):.3g} "
+                f"by more than a factor of {RATE_FACTOR:g}; the law does not know that a rate can be too high"
+            )
+    known = [p for p in posterior.params if p is not None]
+    if params is not None and known and not min(known) / SIZE_FACTOR <= params <= max(known) * SIZE_FACTOR:
+        found.append(
+            f"size {params:.3g} lies outside the fitted {min(known):.3g} to {max(known):.3g} parameters "
+            f"by more than a factor of {SIZE_FACTOR:g}"
+        )
+    return found

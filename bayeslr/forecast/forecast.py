@@ -1,0 +1,121 @@
+"""Predicted loss curves, as draws and as bands."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bayeslr.errors import PosteriorError
+from bayeslr.forecast.curves import CurveTerms
+from bayeslr.schedules import Schedule
+
+__all__ = ["Forecast"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Forecast:
+    """Predictions of one posterior for some schedules; draws are paired between schedules.
+
+    Parameters
+    ----------
+    schedules
+        The schedules, by name.
+    steps
+        Steps of the predictions, each ``[n]``.
+    size
+        Label of the model size.
+    latent
+        Draws of the loss curve without measurement noise, each ``[draws, n]``.
+    observed
+        Draws of the loss as it would be measured, each ``[draws, n]``.
+    terms
+        The parts of the curves.
+    warnings
+        What the reader of the result must know: extrapolation, a fit that failed its checks.
+    """
+
+    schedules: Mapping[str, Schedule]
+    steps: Mapping[str, NDArray[np.int64]]
+    size: str
+    latent: Mapping[str, NDArray[np.float64]]
+    observed: Mapping[str, NDArray[np.float64]]
+    terms: Mapping[str, CurveTerms]
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the schedules."""
+        return tuple(self.schedules)
+
+    @property
+    def lr(self) -> dict[str, NDArray[np.float64]]:
+        """Rate of the last update before each step, each ``[n]``."""
+        return {name: schedule.lr[self.steps[name] - 1] for name, schedule in self.schedules.items()}
+
+    def band(self, *, ci_prob: float = 0.9, latent: bool = False) -> pd.DataFrame:
+        """Return pointwise bands.
+
+        Parameters
+        ----------
+        ci_prob
+            Probability of the band (equal-tailed).
+        latent
+            Whether to describe the curve without measurement noise, instead of the loss as it would be measured.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns ``schedule, step, lr, mean, median, lower, upper``.
+
+        Raises
+        ------
+        PosteriorError
+            If `ci_prob` does not lie between 0 and 1.
+        """
+        source, rates = (self.latent if latent else self.observed), self.lr
+        parts = []
+        for name in self.names:
+            columns = {"step": self.steps[name], "lr": rates[name]} | _intervals(source[name], ci_prob)
+            parts.append(pd.DataFrame({"schedule": name} | columns))
+        return pd.concat(parts, ignore_index=True)
+
+    def final_loss(self, *, ci_prob: float = 0.9, latent: bool = False) -> pd.DataFrame:
+        """Return intervals of the loss at the last step of each schedule.
+
+        Parameters
+        ----------
+        ci_prob
+            Probability of the interval (equal-tailed).
+        latent
+            As in :meth:`band`.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row a schedule: ``step, mean, sd, median, lower, upper``.
+
+        Raises
+        ------
+        PosteriorError
+            If `ci_prob` does not lie between 0 and 1.
+        """
+        source = self.latent if latent else self.observed
+        last = {name: source[name][:, -1:] for name in self.names}
+        rows = {
+            name: {"step": int(self.steps[name][-1]), "sd": float(draws.std())}
+            | {key: float(value[0]) for key, value in _intervals(draws, ci_prob).items()}
+            for name, draws in last.items()
+        }
+        table = pd.DataFrame.from_dict(rows, orient="index")
+        table.index.name = "schedule"
+        return table[["step", "mean", "sd", "median", "lower", "upper"]]
+
+
+def _intervals(draws: NDArray[np.float64], ci_prob: float) -> dict[str, NDArray[np.float64]]:
+    if not 0.0 < ci_prob < 1.0:
+        raise PosteriorError(f"ci_prob: found {ci_prob!r}; allowed: between 0 and 1, such as 0.9")
+    tail = (1.0 - ci_prob) / 2.0
+    lower, median, upper = np.quantile(draws, [tail, 0.5, 1.0 - tail], axis=0)
+    return {"mean": draws.mean(axis=0), "median": median, "lower": lower, "upper": upper}
