@@ -4,10 +4,17 @@ import os
 from pathlib import Path
 
 import jax
+import numpy as np
 import pytest
+
+from bayeslr import inference, schedules
+from bayeslr.curves import CurveSet, LossCurve
+from bayeslr.laws import AnnealingLaw
 
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_rank_promotion", "raise")
+# settled before the first use of JAX, so that results do not depend on which test runs first
+jax.config.update("jax_num_cpu_devices", 4)
 
 
 @pytest.fixture(scope="session")
@@ -20,3 +27,44 @@ def data_dir():
             pytest.fail(reason)
         pytest.skip(reason)
     return folder
+
+
+SMALL_TRUTH = {"L0": 2.6, "A": 0.42, "alpha": 0.55, "C": 0.9, "decay": 0.99}
+
+
+@pytest.fixture(scope="session")
+def small_truth():
+    """The parameters of the law that made `small_curves`."""
+    return SMALL_TRUTH
+
+
+@pytest.fixture(scope="session")
+def small_curves():
+    """Three simulated runs of 2000 steps of one size: constant, cosine and a drop in two stages."""
+    common = {"peak_lr": 1e-3, "warmup_steps": 100, "total_steps": 2000}
+    plans = {
+        "constant": schedules.constant(**common),
+        "cosine": schedules.cosine(final_lr=1e-4, **common),
+        "drops": schedules.multistep(milestones=[1000, 1500], lrs=[3e-4, 1e-4], **common),
+    }
+    steps, rng = np.arange(140, 2001, 40), np.random.default_rng(5)
+    return CurveSet(
+        curves=tuple(
+            LossCurve(
+                name=name,
+                steps=steps,
+                loss=AnnealingLaw().loss(plan, steps, **SMALL_TRUTH) + 0.001 * rng.standard_normal(steps.size),
+                schedule=plan,
+                params=1e7,
+                size="small",
+                metadata={"split": "train"},
+            )
+            for name, plan in plans.items()
+        )
+    )
+
+
+@pytest.fixture(scope="session")
+def small_posterior(small_curves):
+    """A posterior of `small_curves`, fitted once a session; draws enough to pass its health check."""
+    return inference.fit(small_curves, seed=0, num_chains=2, num_warmup=150, num_samples=400)

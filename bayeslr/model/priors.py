@@ -115,11 +115,12 @@ def prior_text(prior: dist.Distribution, name: str) -> str:
         If the distribution is none of the families that can be kept in a file.
     """
     family = type(prior).__name__
-    if isinstance(prior, dist.TruncatedNormal) or "Truncated" in family:
-        base = prior.base_dist
-        ends = {key: getattr(prior, key, None) for key in ("low", "high")}
-        values = {"loc": base.loc, "scale": base.scale} | {k: v for k, v in ends.items() if v is not None}
+    base = getattr(prior, "base_dist", None)
+    if isinstance(base, dist.Normal) and "Truncated" in family:
+        # NumPyro's TruncatedNormal is a function that returns one of three classes
         family = "TruncatedNormal"
+        ends = {key: getattr(prior, key) for key in ("low", "high") if key in prior.arg_constraints}
+        values = {"loc": base.loc, "scale": base.scale} | ends
     else:
         values = {key: getattr(prior, key) for key in prior.arg_constraints}
     if family not in _FAMILIES:

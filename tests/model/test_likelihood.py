@@ -1,0 +1,173 @@
+"""The low-rank likelihood against the dense Gaussian that it stands for."""
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.stats import multivariate_normal
+
+from bayeslr.model.likelihood import condition, log_density, residuals, simulate
+
+density = jax.jit(log_density)
+
+
+def dense(structure):
+    """Mean, covariance and effect columns of the valid observations, written with plain loops."""
+    s = {name: np.asarray(getattr(structure, name)) for name in structure.__dataclass_fields__}
+    at = [(r, i) for r, i in np.ndindex(s["valid"].shape) if s["valid"][r, i]]
+    residual = np.zeros((len(at), len(at)))
+    for a, (r, i) in enumerate(at):
+        for b, (other, j) in enumerate(at):
+            if r == other:
+                low, high = sorted((i, j))
+                residual[a, b] = s["sd"][r, i] * s["sd"][r, j] * np.prod(s["link"][r, low + 1 : high + 1])
+    sizes, p = len(s["sizes"]), s["shared_columns"].shape[-1]
+    runs, q = s["run_columns"].shape[0], s["run_columns"].shape[-1]
+    columns = np.zeros((len(at), sizes * p + runs * q))
+    for a, (r, i) in enumerate(at):
+        first = s["size_of_run"][r] * p
+        columns[a, first : first + p] = s["shared_columns"][r, i]
+        first = sizes * p + r * q
+        columns[a, first : first + q] = s["run_columns"][r, i]
+    mean = np.array([s["mean"][r, i] for r, i in at])
+    return mean, residual, columns
+
+
+def observed(structure, seed=3):
+    mean, residual, columns = dense(structure)
+    y = np.random.default_rng(seed).multivariate_normal(mean, residual + columns @ columns.T)
+    loss = np.zeros(structure.mean.shape)
+    loss[np.asarray(structure.valid)] = y
+    return y, jnp.asarray(loss)
+
+
+def test_log_density_equals_the_dense_gaussian(structure):
+    mean, residual, columns = dense(structure)
+    y, loss = observed(structure)
+    expected = multivariate_normal(mean, residual + columns @ columns.T).logpdf(y)
+    assert float(density(structure, loss)) == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("effects", ["run", "shared", "none"])
+def test_log_density_without_some_effects(structure, effects):
+    if effects != "run":
+        structure = replace(structure, run_columns=structure.run_columns[..., :0])
+    if effects != "shared":
+        structure = replace(structure, shared_columns=structure.shared_columns[..., :0])
+    mean, residual, columns = dense(structure)
+    y, loss = observed(structure)
+    expected = multivariate_normal(mean, residual + columns @ columns.T).logpdf(y)
+    assert float(density(structure, loss)) == pytest.approx(expected, abs=1e-9)
+
+
+def test_log_density_notices_each_part_of_the_structure(structure):
+    """A control: were a part ignored, scaling it would not change the density."""
+    _, loss = observed(structure)
+    base = float(density(structure, loss))
+    for name, factor in [("mean", 1.01), ("sd", 1.1), ("link", 0.9), ("run_columns", 1.1), ("shared_columns", 1.1)]:
+        changed = replace(structure, **{name: factor * getattr(structure, name)})
+        assert abs(float(density(changed, loss)) - base) > 1e-3, name
+    regrouped = replace(structure, size_of_run=jnp.array([0, 0, 1, 1]))
+    assert abs(float(density(regrouped, loss)) - base) > 1e-3
+
+
+def test_padding_has_no_influence(structure):
+    _, loss = observed(structure)
+    rng = np.random.default_rng(0)
+
+    def spoiled(name, low, high):
+        array = getattr(structure, name)
+        mask = structure.valid.reshape(structure.valid.shape + (1,) * (array.ndim - 2))
+        return jnp.where(mask, array, rng.uniform(low, high, array.shape))
+
+    other = replace(
+        structure,
+        mean=spoiled("mean", -9.0, 9.0),
+        sd=spoiled("sd", 0.5, 5.0),
+        run_columns=spoiled("run_columns", -9.0, 9.0),
+        shared_columns=spoiled("shared_columns", -9.0, 9.0),
+    )
+    noise = jnp.where(structure.valid, loss, rng.normal(size=loss.shape))
+    assert float(density(other, noise)) == pytest.approx(float(density(structure, loss)), abs=1e-9)
+    key = jax.random.key(0)
+    for one, two in zip(condition(other, noise, key), condition(structure, loss, key), strict=True):
+        np.testing.assert_allclose(one, two, atol=1e-9)
+
+
+def linear_map(monkeypatch, draw):
+    """Mean and factor of a draw that is linear in standard normals: its value and derivative where all are zero."""
+    key, taken = jax.random.key(0), [0]
+
+    def values_of(normals):
+        taken[0] = 0
+
+        def normal(_key, shape):
+            first, taken[0] = taken[0], taken[0] + int(np.prod(shape))
+            return normals[first : taken[0]].reshape(shape)
+
+        monkeypatch.setattr(jax.random, "normal", normal)
+        return draw(key)
+
+    zeros = jnp.zeros(200)
+    mean, factor = values_of(zeros), jax.jit(jax.jacfwd(values_of))(zeros)
+    assert taken[0] <= zeros.size
+    return np.asarray(mean), np.asarray(factor)
+
+
+def test_condition_draws_from_the_dense_conditional(structure, monkeypatch):
+    mean, residual, columns = dense(structure)
+    y, loss = observed(structure)
+    gain = columns.T @ np.linalg.inv(residual + columns @ columns.T)
+
+    def draw(key):
+        return jnp.concatenate([part.ravel() for part in condition(structure, loss, key)])
+
+    got, factor = linear_map(monkeypatch, draw)
+    np.testing.assert_allclose(got, gain @ (y - mean), atol=1e-9)
+    np.testing.assert_allclose(factor @ factor.T, np.eye(len(got)) - gain @ columns, atol=1e-9)
+
+
+def test_simulate_has_the_dense_moments(structure, monkeypatch):
+    mean, residual, columns = dense(structure)
+    valid = np.asarray(structure.valid)
+    got, factor = linear_map(monkeypatch, lambda key: simulate(structure, key)[valid])
+    np.testing.assert_allclose(got, mean, atol=1e-12)
+    np.testing.assert_allclose(factor @ factor.T, residual + columns @ columns.T, atol=1e-12)
+
+
+def test_random_numbers_are_independent(structure):
+    """With real keys: whitened draws of both functions have unit covariance.
+
+    An entry of the sample covariance has a standard deviation below sqrt(2 / 20000) = 0.01; the bound of 0.06 is six of
+    them, so a false alarm over the 500 entries has a chance below 1e-6. Keys used twice give correlations of order one.
+    """
+    mean, residual, columns = dense(structure)
+    _, loss = observed(structure)
+    valid = np.asarray(structure.valid)
+    keys = jax.random.split(jax.random.key(7), 20_000)
+    losses = np.asarray(jax.jit(jax.vmap(lambda key: simulate(structure, key)))(keys))[:, valid]
+    white = np.linalg.solve(np.linalg.cholesky(residual + columns @ columns.T), (losses - mean).T)
+    np.testing.assert_allclose(np.cov(white), np.eye(len(mean)), atol=0.06)
+    shared, run = jax.jit(jax.vmap(lambda key: condition(structure, loss, key)))(keys)
+    effects = np.concatenate(
+        [np.asarray(shared).reshape(len(keys), -1), np.asarray(run).reshape(len(keys), -1)], axis=1
+    )
+    gain = columns.T @ np.linalg.inv(residual + columns @ columns.T)
+    root = np.linalg.cholesky(np.eye(columns.shape[1]) - gain @ columns)
+    white = np.linalg.solve(root, (effects - effects.mean(0)).T)
+    np.testing.assert_allclose(np.cov(white), np.eye(columns.shape[1]), atol=0.06)
+
+
+def test_residuals_undo_the_effects(structure):
+    rng = np.random.default_rng(5)
+    shared, run = rng.normal(size=(2, 2)), rng.normal(size=(4, 3))
+    rest = rng.normal(size=structure.mean.shape)
+    loss = np.array(structure.mean) + rest
+    for r, size in enumerate(np.asarray(structure.size_of_run)):
+        loss[r] += (
+            np.asarray(structure.run_columns[r]) @ run[r] + np.asarray(structure.shared_columns[r]) @ shared[size]
+        )
+    left = residuals(structure, jnp.asarray(loss), jnp.asarray(shared), jnp.asarray(run))
+    np.testing.assert_allclose(left, rest, atol=1e-12)
