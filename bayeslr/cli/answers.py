@@ -1,0 +1,106 @@
+"""How results leave the program: tables, JSON and CSV on stdout, files that are whole or not there."""
+
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import typer
+
+import bayeslr as bl
+
+__all__ = [
+    "draw",
+    "free_name",
+    "health_values",
+    "print_csv",
+    "print_json",
+    "print_parts",
+    "print_result",
+    "rows",
+    "say",
+    "writable",
+    "write",
+]
+
+
+def writable(path: Path | None, option: str, force: bool, suffixes: Sequence[str] = ()) -> None:
+    """Refuse, before any work is done, a file that could not be written at the end."""
+    if path is None:
+        return
+    problem = None
+    if suffixes and path.suffix.lower() not in suffixes:
+        problem = f"{path}: ends with {path.suffix!r}; allowed: {', '.join(suffixes)}"
+    elif path.is_dir():
+        problem = f"{path}: a folder; allowed: the name of a file"
+    elif not path.parent.is_dir():
+        problem = f"{path}: the folder {path.parent} does not exist; allowed: a file in an existing folder"
+    elif path.exists() and not force:
+        problem = f"{path}: the file exists; allowed: another name, or --force to replace it"
+    if problem:
+        raise typer.BadParameter(problem, param_hint=option)
+
+
+def write(path: Path, writer: Callable[[Path], Any], force: bool) -> None:
+    """Write a file whole, or not at all."""
+    from bayeslr.inference import write_atomically
+
+    write_atomically(path, writer, force=force)
+
+
+def draw(path: Path, figure: Any, force: bool) -> None:
+    """Write a picture."""
+    write(path, lambda target: figure.savefig(target), force)
+
+
+def free_name(path: Path) -> Path:
+    """Return the first of ``name.png``, ``name-2.png``, ... that does not exist."""
+    candidate, number = path, 1
+    while candidate.exists():
+        number += 1
+        candidate = path.with_stem(f"{path.stem}-{number}")
+    return candidate
+
+
+def health_values(health: "bl.Health") -> dict[str, Any]:
+    """Return the status and the checks as JSON-ready values."""
+    return {"status": health.status, "checks": [dict(vars(item)) for item in health.checks]}
+
+
+def rows(table: Any) -> dict[str, dict[str, float | None]]:
+    """Return the rows of a table by their labels, with none for a number that is not finite."""
+    return {
+        str(name): {str(key): float(value) if value == value else None for key, value in row.items()}
+        for name, row in table.iterrows()
+    }
+
+
+def print_json(values: Mapping[str, Any]) -> None:
+    """Print values as one JSON object."""
+    sys.stdout.write(json.dumps(values, indent=2, allow_nan=False) + "\n")
+
+
+def print_csv(table: Any, *, index_label: str | None = None) -> None:
+    """Print a data frame; its index is a column if it has a label."""
+    sys.stdout.write(
+        table.to_csv(index=index_label is not None, index_label=index_label, float_format="%.8g", lineterminator="\n")
+    )
+
+
+def print_parts(parts: Sequence[Any]) -> None:
+    """Print tables and lines of text below each other."""
+    sys.stdout.write(bl.report.tables.as_text(parts))
+
+
+def print_result(tables: Sequence[Any], told: Sequence[str], output: Path | None, plot: Path | None) -> None:
+    """Print tables, with what the reader must know of them right below."""
+    spaced = [part for table in tables for part in (table, "")]
+    files = [f"bands: {output}"] * (output is not None) + [f"picture: {plot}"] * (plot is not None)
+    print_parts([*spaced[:-1], *([""] * bool(told or files)), *(f"warning: {text}" for text in told), *files])
+
+
+def say(text: str) -> None:
+    """Tell a person who waits what happens; a log file needs only the results."""
+    if sys.stderr.isatty():
+        typer.echo(text, err=True)

@@ -1,0 +1,48 @@
+"""Options that several commands have."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+__all__ = [
+    "CiProb",
+    "Debug",
+    "Draws",
+    "Force",
+    "Format",
+    "LossColumn",
+    "Observed",
+    "Plans",
+    "Plot",
+    "PosteriorFile",
+    "Seed",
+    "Size",
+    "Steps",
+]
+
+PosteriorFile = Annotated[Path, typer.Argument(metavar="POSTERIOR.nc", help="A posterior written by `bayeslr fit`.")]
+Format = Annotated[Literal["table", "json", "csv"], typer.Option("--format", help="How to print the result.")]
+CiProb = Annotated[float, typer.Option("--ci-prob", metavar="P", help="Probability of intervals, between 0 and 1.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace files that exist.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error, and all warnings.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed: the same seed gives the same numbers.")]
+Plans = Annotated[
+    list[str],
+    typer.Option(
+        "--schedule",
+        metavar="[NAME=]SPEC",
+        help="A schedule, such as wsd='wsd(peak_lr=3e-4, warmup_steps=500, decay_steps=4000, total_steps=24000)', "
+        "or @file.csv with columns step, lr. Repeat for several.",
+    ),
+]
+Size = Annotated[str | None, typer.Option("--size", help="Model size: a fitted label, or parameters such as 4e8.")]
+Steps = Annotated[
+    str | None, typer.Option("--steps", metavar="N|@FILE", help="Every N-th step, or the column step of a CSV.")
+]
+Observed = Annotated[
+    Path | None, typer.Option("--observed", metavar="LOG", help="Log of the beginning of the run to predict.")
+]
+LossColumn = Annotated[str | None, typer.Option("--loss", metavar="COL", help="Column of the loss in the logs.")]
+Draws = Annotated[int, typer.Option("--draws", min=50, help="Posterior draws to predict from.")]
+Plot = Annotated[Path | None, typer.Option("--plot", metavar="FILE", help="Draw a picture: .png, .pdf or .svg.")]

@@ -1,0 +1,136 @@
+"""From the text of options to curves, schedules, steps and forecasts."""
+
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import typer
+
+import bayeslr as bl
+from bayeslr.cli.answers import say
+from bayeslr.errors import BayeslrError, ExtrapolationWarning
+
+__all__ = ["ask", "named_value", "probability", "read_curves"]
+
+
+def read_curves(logs: Sequence[Path], *, where: str | None, **options: str | None) -> "bl.CurveSet":
+    """Read a manifest, or logs whose schedule, parameters and size are options."""
+    columns = {name: options.pop(name) for name in ("loss", "step", "lr")}
+    described = [f"--{name}" for name, value in options.items() if value is not None]
+    if len(logs) == 1 and not described:
+        curves = bl.read_curves(logs[0], where=where if _is_manifest(logs[0]) else None, **columns)
+        return curves if where is None or _is_manifest(logs[0]) else curves.select(where)
+    manifest = next((path for path in logs if _is_manifest(path)), None)
+    if manifest is not None:
+        problem = f"{described[0]} is given too" if described else f"there are {len(logs)} files"
+        raise BayeslrError(f"{manifest}: a manifest, but {problem}; allowed: one manifest alone, or logs")
+    curves = bl.read_logs(list(logs), **options, **columns)
+    return curves if where is None else curves.select(where)
+
+
+def _is_manifest(path: Path) -> bool:
+    from bayeslr.logs.manifest import looks_like_manifest
+    from bayeslr.logs.text import read_text
+
+    if path.is_dir() or "tfevents" in path.name or path.suffix == ".wandb":
+        return False
+    text = read_text(path)
+    return not text.lstrip().startswith(("{", "[")) and looks_like_manifest(text, path)
+
+
+def ask(
+    posterior: Path,
+    schedules: Sequence[str],
+    size: str | None,
+    steps: str | None,
+    observed: Path | None,
+    loss: str | None,
+    draws: int,
+    seed: int,
+) -> "bl.Forecast":
+    """Ask a posterior about the schedules of a command."""
+    plans: dict[str, bl.Schedule] = {}
+    for text in schedules:
+        name, spec = _named_spec(text)
+        if name in plans:
+            raise typer.BadParameter(f"two schedules are called {name!r}; allowed: NAME=SPEC", param_hint="--schedule")
+        plans[name] = bl.schedules.parse_schedule(spec)
+    places = _parse_steps(steps)
+    fitted = bl.load_posterior(posterior)
+    from bayeslr.logs.counts import parse_count
+
+    count = None if size is None or size in fitted.sizes else parse_count(size)
+    run = None
+    if observed is not None:
+        plan = next(iter(plans.values()))
+        run = next(iter(bl.read_logs({"observed run": observed}, schedule=plan, loss=loss)))
+        say(f"fitting again with the {len(run)} observations of {observed}")
+    with warnings.catch_warnings():
+        # these are part of the forecast, and shown beside its numbers
+        warnings.simplefilter("ignore", ExtrapolationWarning)
+        return bl.predict(
+            fitted,
+            plans,
+            size=size if count is None else count,
+            steps=places,
+            seed=seed,
+            num_draws=draws,
+            observed=run,
+            progress=sys.stderr.isatty(),
+        )
+
+
+def _named_spec(text: str) -> tuple[str, str]:
+    """Split NAME=SPEC; a spec without a name is called after its builder or file."""
+    name, equals, _ = text.partition("=")
+    if equals and "(" not in name and "@" not in name:
+        return named_value("--schedule", text)
+    builder = text.strip().partition("(")[0]
+    return (Path(text.strip()[1:]).stem if text.strip().startswith("@") else builder), text
+
+
+def named_value(option: str, text: str) -> tuple[str, str]:
+    """Split NAME=VALUE."""
+    name, equals, value = text.partition("=")
+    if not (equals and name.strip() and value.strip()):
+        raise typer.BadParameter(f"found {text!r}; allowed: NAME=VALUE", param_hint=option)
+    return name.strip(), value.strip()
+
+
+def _parse_steps(text: str | None) -> Any:
+    """Return an interval, or the column ``step`` of a CSV."""
+    if text is None:
+        return None
+    if not text.startswith("@"):
+        if not (text.isascii() and text.isdigit() and int(text) > 0):
+            raise typer.BadParameter(
+                f"found {text!r}; allowed: a positive whole number, or @file.csv with a column step",
+                param_hint="--steps",
+            )
+        return int(text)
+    import numpy as np
+    import pandas as pd
+
+    path = text[1:]
+    try:
+        table = pd.read_csv(path)
+    except (ValueError, OSError) as problem:
+        reason = problem.strerror if isinstance(problem, OSError) else str(problem).strip()
+        raise typer.BadParameter(f"{path}: {reason}; allowed: a CSV with a column step", param_hint="--steps") from None
+    if "step" not in table:
+        found = ", ".join(map(str, table.columns[:8]))
+        raise typer.BadParameter(f"{path}: found the columns {found}; allowed: one called step", param_hint="--steps")
+    values = pd.to_numeric(table["step"], errors="coerce").to_numpy(dtype=float)
+    bad = np.flatnonzero(~np.isfinite(values) | (values != np.round(values)) | (values < 1))
+    if bad.size or not values.size:
+        what = f"line {bad[0] + 2}: found {table['step'].iloc[bad[0]]!r}" if bad.size else "found no step"
+        raise typer.BadParameter(f"{path}, {what}; allowed: whole numbers from 1 on", param_hint="--steps")
+    return values.astype(np.int64)
+
+
+def probability(value: float) -> None:
+    """Refuse what is no probability of an interval."""
+    if not 0.0 < value < 1.0:
+        raise typer.BadParameter(f"found {value}; allowed: between 0 and 1, such as 0.9", param_hint="--ci-prob")

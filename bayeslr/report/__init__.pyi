@@ -1,0 +1,3 @@
+from . import demo as demo
+from . import plots as plots
+from . import tables as tables

@@ -1,0 +1,77 @@
+"""Intervals of the final loss."""
+
+from collections.abc import Mapping
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from bayeslr.forecast import Forecast
+from bayeslr.report.plots.style import GREY, INK, STYLE, colour, figure_of, new_figure
+
+__all__ = ["plot_final_loss"]
+
+
+def plot_final_loss(
+    forecast: Forecast,
+    *,
+    measured: Mapping[str, float] | None = None,
+    ci_prob: float = 0.9,
+    latent: bool = False,
+    ax: Axes | None = None,
+) -> Figure:
+    """Draw the final loss of each schedule: median, 50% interval and the interval of a given probability.
+
+    Parameters
+    ----------
+    forecast
+        The forecast.
+    measured
+        Final losses that were measured, by schedule.
+    ci_prob
+        Probability of the outer interval. Default 0.9.
+    latent
+        Whether to show the loss without measurement noise, instead of the loss as it would be measured.
+    ax
+        Axes to draw on. Default: a new figure.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The figure, the lowest median on top.
+    """
+    with mpl.rc_context(STYLE):
+        outer = forecast.final_loss(ci_prob=ci_prob, latent=latent)
+        inner = forecast.final_loss(ci_prob=0.5, latent=latent)
+        order = outer["median"].sort_values().index
+        if ax is None:
+            ax = new_figure(1.25 + 0.28 * len(order)).subplots()
+        found = dict(measured or {})
+        for place, name in enumerate(order):
+            shade = colour(forecast.names.index(str(name)))
+            wide, narrow = outer.loc[name], inner.loc[name]
+            ax.hlines(place, wide["lower"], wide["upper"], color=shade, linewidth=1.2)
+            ax.hlines(place, narrow["lower"], narrow["upper"], color=shade, linewidth=4.0, alpha=0.75)
+            ax.plot(wide["median"], place, "o", color="white", markeredgecolor=shade, markersize=4.5, zorder=4)
+            if name in found:
+                ax.plot(found[str(name)], place, "D", color=INK, markersize=4.0, zorder=5)
+        ax.set_yticks(range(len(order)), [str(name) for name in order])
+        ax.set_ylim(len(order) - 0.5, -0.5)
+        ax.tick_params(axis="y", length=0)
+        ax.grid(visible=False, axis="y")
+        ax.spines["left"].set_visible(False)
+        ax.xaxis.set_major_locator(MaxNLocator(6))
+        ax.set_xlabel("final loss (nats per token)")
+        what = "loss without measurement noise" if latent else "observed loss"
+        handles = [
+            Line2D([], [], color=GREY, linewidth=4.0, alpha=0.75, label="50% interval"),
+            Line2D([], [], color=GREY, linewidth=1.2, label=f"{100 * ci_prob:g}% interval of the {what}"),
+            Line2D([], [], color=GREY, marker="o", markerfacecolor="white", lw=0, markersize=4.5, label="median"),
+        ]
+        if found:
+            handles.append(Line2D([], [], color=INK, marker="D", linewidth=0, markersize=4.0, label="measured"))
+        figure = figure_of(ax)
+        ax.legend(handles=handles, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=len(handles), columnspacing=1.0)
+        return figure

@@ -1,0 +1,65 @@
+"""What the law leaves over in the runs that were fitted."""
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
+
+from bayeslr.inference import Posterior
+from bayeslr.model import size_labels
+from bayeslr.report.plots.style import GREY, INK, STYLE, colour, new_figure, step_axis
+
+__all__ = ["plot_residuals"]
+
+_MAX_RUNS = 12
+_COLUMNS = 3
+_NORMAL_90 = 1.6449
+
+
+def plot_residuals(posterior: Posterior, *, num_draws: int = 200) -> Figure:
+    """Draw measured minus fitted loss along each run that was fitted, a panel a run.
+
+    Parameters
+    ----------
+    posterior
+        The posterior.
+    num_draws
+        Draws over which the law is averaged. Default 200.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        At most 12 panels, those with the largest residuals. The fitted loss is the median of the law alone; the grey
+        band is the measurement noise, so what lies outside of it is what the discrepancy of the model stands for.
+    """
+    law, scale = posterior.model.law, posterior.scale
+    draws = posterior.sample([*(parameter.name for parameter in law.parameters), "noise"], num_draws=num_draws)
+    curves = posterior.curves.after_warmup()
+    residuals = {}
+    for curve, size in zip(curves, size_labels(curves)[2], strict=True):
+        values = {name: array[:, size] for name, array in draws.items()}
+        terms = law.terms(values, law.features(curve.schedule, curve.steps, scale))
+        fitted = np.median(np.asarray(terms.total), axis=0)
+        residuals[curve.name] = (curve.steps, curve.loss - fitted, float(np.median(values["noise"])))
+    shown = sorted(residuals, key=lambda name: -float(np.abs(residuals[name][1]).max()))[:_MAX_RUNS]
+    columns = min(_COLUMNS, len(shown))
+    lines = -(-len(shown) // columns)
+    with mpl.rc_context(STYLE):
+        figure = new_figure(0.5 + 1.45 * lines)
+        panels = figure.subplots(lines, columns, sharey=True, squeeze=False).ravel()
+        for index, (ax, name) in enumerate(zip(panels, shown, strict=False)):
+            steps, left, noise = residuals[name]
+            ax.axhspan(-_NORMAL_90 * noise, _NORMAL_90 * noise, color=GREY, alpha=0.22, linewidth=0)
+            ax.axhline(0.0, color=GREY, linewidth=0.7)
+            ax.plot(steps, left, color=colour(0), linewidth=0.6, alpha=0.6)
+            ax.plot(steps, left, linestyle="none", marker=".", markersize=2.2, color=colour(0))
+            step_axis(ax, float(steps[-1]), label=index >= len(shown) - columns)
+            ax.xaxis.set_major_locator(MaxNLocator(3))
+            ax.set_title(name)
+        for ax in panels[len(shown) :]:
+            ax.set_axis_off()
+        figure.supylabel("measured - fitted loss (nats per token)", fontsize=9.0, color=INK)
+        band = Patch(color=GREY, alpha=0.22, linewidth=0, label="90% of the measurement noise")
+        figure.legend(handles=[band], loc="outside upper right")
+        return figure

@@ -1,0 +1,244 @@
+"""Tables for the terminal, of at most 80 columns.
+
+Each function turns numbers into a :class:`rich.table.Table`; :func:`as_text` lays tables and lines out as plain text.
+"""
+
+from collections.abc import Iterable, Sequence
+from io import StringIO
+from textwrap import fill
+
+import numpy as np
+import pandas as pd
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from bayeslr.forecast import Comparison
+from bayeslr.inference import Health
+
+__all__ = [
+    "WIDTH",
+    "as_text",
+    "comparison_tables",
+    "demo_table",
+    "final_loss_table",
+    "health_lines",
+    "health_table",
+    "summary_table",
+]
+
+WIDTH = 80
+"""Columns of a terminal that every table fits."""
+
+
+def as_text(parts: Iterable[Table | str]) -> str:
+    """Lay out tables and lines of text below each other.
+
+    Parameters
+    ----------
+    parts
+        Tables, and lines of text that are wrapped.
+
+    Returns
+    -------
+    str
+        Plain text, no line longer than :data:`WIDTH`, ending with a newline.
+    """
+    target = StringIO()
+    console = Console(file=target, width=WIDTH, color_system=None, force_terminal=False, legacy_windows=False)
+    for part in parts:
+        if isinstance(part, str):
+            wrapped = fill(part, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+            console.print(wrapped, markup=False, highlight=False, emoji=False, soft_wrap=True)
+        else:
+            console.print(part)
+    return "\n".join(line.rstrip() for line in target.getvalue().splitlines()) + "\n"
+
+
+def summary_table(summary: pd.DataFrame, *, ci_prob: float) -> Table:
+    """Show parameters with their intervals and what is known of the sampling.
+
+    Parameters
+    ----------
+    summary
+        What :meth:`bayeslr.Posterior.summary` returned.
+    ci_prob
+        Probability of its intervals.
+
+    Returns
+    -------
+    rich.table.Table
+        One row a number, rounded to two digits of its standard deviation.
+    """
+    interval = _percent(ci_prob)
+    table = _table(None, ["parameter"], ["mean", "sd", f"{interval} lower", "upper", "ESS bulk", "ESS tail", "R-hat"])
+    for name, row in summary.iterrows():
+        values = [_to_sd(float(row[key]), float(row["sd"])) for key in ("mean", "sd", "lower", "upper")]
+        ess = [_or_dash(float(row[key]), ".0f") for key in ("ess_bulk", "ess_tail")]
+        table.add_row(str(name), *values, *ess, _or_dash(float(row["r_hat"]), ".3f"))
+    return table
+
+
+def health_table(health: Health) -> Table:
+    """Show every check with its evidence.
+
+    Parameters
+    ----------
+    health
+        What :func:`bayeslr.check` returned.
+
+    Returns
+    -------
+    rich.table.Table
+        One row a check, advice below the evidence.
+    """
+    table = _table(None, ["", "check", "evidence and advice"], [])
+    for item in health.checks:
+        text = item.evidence + (f"\n-> {item.advice}" if item.advice else "")
+        table.add_row(item.status, item.name, text)
+    return table
+
+
+def health_lines(health: Health) -> list[str]:
+    """Say the status, and what did not pass, each with its advice.
+
+    Parameters
+    ----------
+    health
+        What :func:`bayeslr.check` returned.
+
+    Returns
+    -------
+    list of str
+        The line ``health: ...``, then one a check that did not pass.
+    """
+    passed = sum(item.status == "PASS" for item in health.checks)
+    lines = [f"health: {health.status} ({passed} of {len(health.checks)} checks passed)"]
+    lines += [
+        f"{item.status}: {item.name}: {item.evidence} -> {item.advice}"
+        for item in health.checks
+        if item.status != "PASS"
+    ]
+    return lines
+
+
+def final_loss_table(final: pd.DataFrame, *, ci_prob: float, latent: bool = False) -> Table:
+    """Show the final loss of each schedule.
+
+    Parameters
+    ----------
+    final
+        What :meth:`bayeslr.Forecast.final_loss` returned.
+    ci_prob
+        Probability of its intervals.
+    latent
+        Whether it is the loss without measurement noise.
+
+    Returns
+    -------
+    rich.table.Table
+        One row a schedule.
+    """
+    what = "Final loss, without measurement noise" if latent else "Final loss as it would be measured"
+    table = _table(what, ["schedule"], ["step", "median", f"{_percent(ci_prob)} lower", "upper", "sd"])
+    for name, row in final.iterrows():
+        losses = [f"{row[key]:.4f}" for key in ("median", "lower", "upper", "sd")]
+        table.add_row(str(name), f"{int(row['step']):,}", *losses)
+    return table
+
+
+def comparison_tables(comparison: Comparison, *, ci_prob: float) -> list[Table]:
+    """Show which schedule ends lowest, the paired differences, and where curves cross.
+
+    Parameters
+    ----------
+    comparison
+        What :func:`bayeslr.compare_schedules` returned.
+    ci_prob
+        Probability of its intervals.
+
+    Returns
+    -------
+    list of rich.table.Table
+        Two tables, and a third one if any two curves are likely to cross.
+    """
+    lower = f"{_percent(ci_prob)} lower"
+    ends = _table(
+        "Final loss, without measurement noise",
+        ["schedule"],
+        ["median", lower, "upper", "P(best)", "expected regret"],
+    )
+    finals = comparison.final_loss.iterrows()
+    for (name, row), best, regret in zip(finals, comparison.p_best, comparison.expected_regret, strict=True):
+        losses = [f"{row[key]:.4f}" for key in ("median", "lower", "upper")]
+        ends.add_row(str(name), *losses, f"{best:.3f}", f"{regret:.4f}")
+    pairs = _table("First minus second", ["first", "second"], ["median", lower, "upper", "P(first lower)"])
+    for pair in comparison.differences.to_dict("records"):
+        losses = [f"{pair[key]:+.4f}" for key in ("median", "lower", "upper")]
+        pairs.add_row(str(pair["first"]), str(pair["second"]), *losses, f"{pair['p_first_lower']:.3f}")
+    tables = [ends, pairs]
+    crossed = comparison.crossings[comparison.crossings["probability"] >= 0.01]
+    if len(crossed):
+        places = _table("Last crossing of the two curves", ["first", "second"], ["P(cross)", "step", lower, "upper"])
+        for pair in crossed.to_dict("records"):
+            steps = [f"{pair[key]:,.0f}" for key in ("median", "lower", "upper")]
+            places.add_row(str(pair["first"]), str(pair["second"]), f"{pair['probability']:.3f}", *steps)
+        tables.append(places)
+    return tables
+
+
+def demo_table(rows: pd.DataFrame, *, ci_prob: float) -> Table:
+    """Compare predictions with what was true.
+
+    Parameters
+    ----------
+    rows
+        Columns ``step, true, median, lower, upper``.
+    ci_prob
+        Probability of the intervals.
+
+    Returns
+    -------
+    rich.table.Table
+        One row a step, with the error and whether the interval holds the truth.
+    """
+    table = _table(
+        "Loss of the schedule that was not fitted",
+        [],
+        ["step", "measured", "predicted", f"{_percent(ci_prob)} lower", "upper", "error", "inside"],
+    )
+    for row in rows.to_dict("records"):
+        losses = [f"{row[key]:.4f}" for key in ("true", "median", "lower", "upper")]
+        inside = "yes" if row["lower"] <= row["true"] <= row["upper"] else "no"
+        table.add_row(f"{int(row['step']):,}", *losses, f"{row['median'] - row['true']:+.4f}", inside)
+    return table
+
+
+def _table(title: str | None, texts: Sequence[str], numbers: Sequence[str]) -> Table:
+    table = Table(
+        title=title, title_justify="left", title_style="", box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0)
+    )
+    for text in texts:
+        table.add_column(text, overflow="fold")
+    for number in numbers:
+        # a header may take two lines, a number never does
+        table.add_column(number.replace(" ", "\n"), justify="right", vertical="bottom", no_wrap=True)
+    return table
+
+
+def _percent(probability: float) -> str:
+    return f"{100 * probability:g}%"
+
+
+def _or_dash(value: float, spec: str) -> str:
+    return format(value, spec) if np.isfinite(value) else "-"
+
+
+def _to_sd(value: float, sd: float) -> str:
+    """Round to two significant digits of the standard deviation."""
+    if not np.isfinite(value):
+        return "-"
+    if not (np.isfinite(sd) and sd > 0.0):
+        return f"{value:.4g}"
+    decimals = int(1 - np.floor(np.log10(sd)))
+    return f"{value:.{decimals}f}" if 0 <= decimals <= 6 else f"{value:.3g}"
