@@ -153,7 +153,12 @@ class _Common:
             past = [draws["effect_memory"][:, target.index], draws["effect_bend"][:, target.index]]
             self.shared = np.concatenate([*past, rng.standard_normal((count, future.size))], axis=1)
         else:
-            self.shared = rng.standard_normal((count, len(MEMORIES) + fitted.size + future.size))
+            own = rng.standard_normal((count, len(MEMORIES) + fitted.size))
+            if "common_memory" in draws:
+                share = self.model.discrepancy.common
+                common = np.concatenate([draws["common_memory"], draws["common_bend"]], axis=1)
+                own = share**0.5 * common + (1.0 - share) ** 0.5 * own
+            self.shared = np.concatenate([own, rng.standard_normal((count, future.size))], axis=1)
 
     def curve(
         self, plan: Schedule, steps: NDArray[np.int64], rng: np.random.Generator, observed: LossCurve | None

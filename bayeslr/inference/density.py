@@ -87,7 +87,7 @@ def starting_points(design: Design) -> list[dict[str, Any]]:
     """Return starts for the search of the mode, as values by site.
 
     The loss pins down level and slope from any start; the memory is what may have several modes, so the starts differ
-    in it: from a five-hundredth to a twentieth of the horizon.
+    in it: from half to eight times the square root of the horizon.
     """
     lowest = _by_size(design, np.asarray(design.loss), np.min)
     steps = float(design.scale["steps"])

@@ -138,16 +138,20 @@ def _groups(
     values = program.describe(draws.position.reshape(chains * length, -1), design, seed=seed)
     posterior = {name: value.reshape((chains, length, *value.shape[1:])) for name, value in values.items()}
     knots = design.knots.shape[0]
-    shared, run = posterior.pop("effect_shared"), posterior.pop("effect_run")
+    common, shared, run = (posterior.pop(f"effect_{level}") for level in ("common", "shared", "run"))
     names = model.discrepancy.labels(knots)
     if model.discrepancy.enabled:
         memories, kept = len(names["memory"]), len(names["run_memory"])
         posterior["effect_memory"], posterior["effect_bend"] = shared[..., :memories], shared[..., memories:]
+        if len(labels) > 1 and model.discrepancy.common:
+            posterior["common_memory"], posterior["common_bend"] = common[..., :memories], common[..., memories:]
         posterior["effect_run_memory"], posterior["effect_offset"] = run[..., :kept], run[..., kept]
     per_size = [*(p.name for p in model.law.parameters), *model.law.reported_names, "noise"]
     dims = {name: ["size"] for name in per_size} | {
         "effect_memory": ["size", "memory"],
         "effect_bend": ["size", "bend"],
+        "common_memory": ["memory"],
+        "common_bend": ["bend"],
         "effect_run_memory": ["run", "run_memory"],
         "effect_offset": ["run"],
         "loss": ["run", "obs"],

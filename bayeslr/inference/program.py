@@ -58,8 +58,8 @@ class Program:
             scales = {name.removeprefix(prefix): v for name, v in values.items() if name.startswith(prefix)}
             precision = values.pop("noise_precision", jnp.ones(design.valid.shape))
             structure = model.structure(design, law, scales, values["noise"], 1.0 / jnp.sqrt(precision))
-            shared, run = condition(structure, design.loss, key)
-            return values | {"effect_shared": shared, "effect_run": run}
+            common, shared, run = condition(structure, design.loss, key)
+            return values | {"effect_common": common, "effect_shared": shared, "effect_run": run}
 
         self._describe = jax.jit(jax.vmap(describe, in_axes=(0, 0, None)))
 
@@ -83,8 +83,8 @@ class Program:
         Returns
         -------
         dict
-            Values by name, each ``[draws, ...]``, with ``effect_shared`` ``[draws, S, p]`` and ``effect_run``
-            ``[draws, R, q]`` in prior standard deviations.
+            Values by name, each ``[draws, ...]``, with ``effect_common`` ``[draws, p]``, ``effect_shared``
+            ``[draws, S, p]`` and ``effect_run`` ``[draws, R, q]`` in prior standard deviations.
         """
         keys = jax.random.split(jax.random.fold_in(jax.random.key(seed), 1), len(z))
         parts: list[dict[str, Any]] = []

@@ -143,7 +143,7 @@ class AnnealingLaw:
                 support="positive",
                 unit="steps",
                 meaning="Memory of the annealing momentum, 1 / (1 - decay).",
-                prior=PriorSpec(family="LogNormal", center=0.02, spread=0.7, relative_to="steps"),
+                prior=PriorSpec(family="LogNormal", center=3.0, spread=0.9, relative_to="memory"),
                 deviation=0.15,
             ),
         )

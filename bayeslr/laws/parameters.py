@@ -25,14 +25,15 @@ class Scale:
         Reference peak rate.
     loss
         Reference loss: the lowest that was observed.
-    steps
-        Reference horizon in steps: the length of the longest fitted run.
+    memory
+        Reference memory in steps: the square root of the length of the longest fitted run. Fitted memories grow with the
+        horizon, but slower than it.
     """
 
     area: float
     rate: float
     loss: float
-    steps: float
+    memory: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +55,7 @@ class PriorSpec:
     family: Literal["Normal", "LogNormal"]
     center: float
     spread: float
-    relative_to: Literal["loss", "steps"] | None = None
+    relative_to: Literal["loss", "memory"] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -60,7 +60,7 @@ class Design:
     knots
         Places in ``log_area`` where the forward curve may bend, ``[K]``.
     scale
-        The data's scale: ``area, rate, loss, steps``, each a scalar.
+        The data's scale: ``area, rate, loss, memory``, each a scalar.
     """
 
     loss: Array
@@ -122,13 +122,13 @@ def measure_scale(curves: CurveSet, law: AnnealingLaw) -> Scale:
     Scale
         The scale, which depends on the observed parts of the curves alone.
     """
-    unit = Scale(area=1.0, rate=1.0, loss=1.0, steps=1.0)
+    unit = Scale(area=1.0, rate=1.0, loss=1.0, memory=1.0)
     areas = [law.features(curve.schedule, curve.steps[-1:], unit).log_area[0] for curve in curves]
     return Scale(
         area=float(np.exp(max(areas))),
         rate=max(float(curve.schedule.lr[: curve.steps[-1]].max()) for curve in curves),
         loss=float(min(curve.loss.min() for curve in curves)),
-        steps=float(max(curve.steps[-1] for curve in curves)),
+        memory=float(max(curve.steps[-1] for curve in curves)) ** 0.5,
     )
 
 
@@ -199,6 +199,6 @@ def build_design(curves: CurveSet, law: AnnealingLaw, scale: Scale) -> tuple[Des
         size_of_run=jax.numpy.asarray(np.array([size for _, size in kept])),
         log_params=jax.numpy.asarray(centered),
         knots=jax.numpy.asarray(-BEND_SPACING * np.arange(max(1, round(-start / BEND_SPACING)))),
-        scale={name: jax.numpy.asarray(float(getattr(scale, name))) for name in ("area", "rate", "loss", "steps")},
+        scale={name: jax.numpy.asarray(float(getattr(scale, name))) for name in ("area", "rate", "loss", "memory")},
     )
     return design, tuple(curve.name for curve, _ in kept)

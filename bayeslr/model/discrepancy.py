@@ -64,6 +64,9 @@ class Discrepancy:
         The same as a share of the drop that has been annealed, relative to `residual`.
     residual_length
         Correlation length of the residual process in log S1.
+    common
+        Share of the variance of memory and bend effects that all sizes have in common: what the law gets wrong for one
+        size it gets wrong for the next.
     prior_spread
         Standard deviation of the scales' priors in log units.
     enabled
@@ -71,20 +74,23 @@ class Discrepancy:
         comparison.
     """
 
-    spread: float = 1.2
+    spread: float = 1.8
     memory: float = 0.04
-    run_memory: float = 0.035
+    run_memory: float = 0.03
     bend: float = 0.06
-    offset: float = 0.015
+    offset: float = 0.012
     residual: float = 0.015
     residual_annealing: float = 2.7
     residual_length: float = 0.5
+    common: float = 0.75
     prior_spread: float = 0.3
     enabled: bool = True
 
     def __post_init__(self) -> None:
         for name, value in self.settings().items():
-            if name != "enabled" and not value > 0.0:
+            if name == "common" and not 0.0 <= value < 1.0:
+                raise ModelError(f"discrepancy: common={value!r}; allowed: from 0 up to, not including, 1")
+            if name not in ("enabled", "common") and not value > 0.0:
                 raise ModelError(f"discrepancy: {name}={value!r}; allowed: above 0 (or enabled=False for none at all)")
 
     def settings(self) -> dict[str, float]:

@@ -10,7 +10,7 @@ whitened by the residual, only Cholesky factors of the size of the effects are l
 observations.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import jax
 import jax.numpy as jnp
@@ -43,6 +43,8 @@ class Structure:
         ``[R]``.
     sizes
         Array of length ``S``, whose values are not used.
+    common
+        Share of the variance of the sizes' effects that all sizes have in common, from 0 up to, not including, 1.
     """
 
     mean: Array
@@ -53,6 +55,7 @@ class Structure:
     valid: Array
     size_of_run: Array
     sizes: Array
+    common: float = field(default=0.0, metadata={"static": True})
 
 
 def _whiten(structure: Structure, columns: Array) -> Array:
@@ -69,12 +72,14 @@ def _transpose(matrix: Array) -> Array:
 
 @dataclass(frozen=True, kw_only=True)
 class _Factors:
-    """Cholesky factors of the posterior precision of the effects, and what they divide."""
+    """Cholesky factors of the posterior precision of the effects, and what they divide, level by level."""
 
     run: Array
     run_rest: Array
-    shared: Array
-    shared_rest: Array
+    own: Array
+    own_rest: Array
+    common: Array
+    common_rest: Array
     energy: Array
 
 
@@ -90,10 +95,36 @@ def _factorise(structure: Structure, loss: Array) -> _Factors:
     run_rest = solve_triangular(run, gram[:, :q, q:], lower=True)
     schur = gram[:, q:, q:] - _transpose(run_rest) @ run_rest
     by_size = jax.ops.segment_sum(schur, structure.size_of_run, num_segments=structure.sizes.shape[0])
-    shared = jnp.linalg.cholesky(by_size[:, :p, :p] + jnp.eye(p)[None])
-    shared_rest = solve_triangular(shared, by_size[:, :p, p:], lower=True)[..., 0]
-    energy = by_size[:, p, p].sum() - (shared_rest**2).sum()
-    return _Factors(run=run, run_rest=run_rest, shared=shared, shared_rest=shared_rest, energy=energy)
+    # effects of a size: sqrt(common) * c + sqrt(1 - common) * d, the size's own d integrated out first
+    share, rest = structure.common**0.5, (1.0 - structure.common) ** 0.5
+    own = jnp.linalg.cholesky(rest**2 * by_size[:, :p, :p] + jnp.eye(p)[None])
+    columns = jnp.concatenate([share * by_size[:, :p, :p], by_size[:, :p, p:]], axis=-1)
+    own_rest = solve_triangular(own, rest * columns, lower=True)
+    energy = by_size[:, p, p].sum() - (own_rest[..., p] ** 2).sum()
+    if not structure.common:
+        nothing = jnp.zeros((0,))
+        return _Factors(
+            run=run,
+            run_rest=run_rest,
+            own=own,
+            own_rest=own_rest,
+            common=jnp.zeros((0, 0)),
+            common_rest=nothing,
+            energy=energy,
+        )
+    left = share * columns - _transpose(own_rest[..., :p]) @ own_rest
+    left = left.sum(axis=0)
+    common = jnp.linalg.cholesky(left[:, :p] + jnp.eye(p))
+    common_rest = solve_triangular(common, left[:, p:], lower=True)[:, 0]
+    return _Factors(
+        run=run,
+        run_rest=run_rest,
+        own=own,
+        own_rest=own_rest,
+        common=common,
+        common_rest=common_rest,
+        energy=energy - (common_rest**2).sum(),
+    )
 
 
 def _log_diagonal(factor: Array) -> Array:
@@ -121,11 +152,12 @@ def log_density(structure: Structure, loss: Array) -> Array:
         -0.5 * factors.energy
         - jnp.where(structure.valid, spread, 0.0).sum()
         - _log_diagonal(factors.run)
-        - _log_diagonal(factors.shared)
+        - _log_diagonal(factors.own)
+        - _log_diagonal(factors.common)
     )
 
 
-def condition(structure: Structure, loss: Array, key: Array) -> tuple[Array, Array]:
+def condition(structure: Structure, loss: Array, key: Array) -> tuple[Array, Array, Array]:
     """Draw the effects from their distribution given observed losses.
 
     Parameters
@@ -139,19 +171,29 @@ def condition(structure: Structure, loss: Array, key: Array) -> tuple[Array, Arr
 
     Returns
     -------
+    common : jax.Array
+        What the sizes' effects have in common, ``[p]``; zeros when ``structure.common`` is zero.
     shared : jax.Array
-        One draw of the sizes' effects, ``[S, p]``, in prior standard deviations.
+        The sizes' effects, ``[S, p]``, in prior standard deviations.
     run : jax.Array
-        One draw of the runs' effects, ``[R, q]``, in prior standard deviations.
+        The runs' effects, ``[R, q]``, in prior standard deviations.
     """
     factors = _factorise(structure, loss)
-    first, second = jax.random.split(key)
-    noise = jax.random.normal(first, factors.shared_rest.shape)
-    shared = solve_triangular(factors.shared, (factors.shared_rest + noise)[..., None], lower=True, trans=1)[..., 0]
+    keys = jax.random.split(key, 3)
+    p = structure.shared_columns.shape[-1]
+    common = jnp.zeros(p)
+    if structure.common:
+        common = _solve_transposed(factors.common, factors.common_rest + jax.random.normal(keys[0], (p,)))
+    rest = factors.own_rest[..., p] - factors.own_rest[..., :p] @ common
+    own = _solve_transposed(factors.own, rest + jax.random.normal(keys[1], rest.shape))
+    shared = structure.common**0.5 * common[None] + (1.0 - structure.common) ** 0.5 * own
     rest = factors.run_rest[..., -1] - (factors.run_rest[..., :-1] @ shared[structure.size_of_run][..., None])[..., 0]
-    noise = jax.random.normal(second, rest.shape)
-    run = solve_triangular(factors.run, (rest + noise)[..., None], lower=True, trans=1)[..., 0]
-    return shared, run
+    run = _solve_transposed(factors.run, rest + jax.random.normal(keys[2], rest.shape))
+    return common, shared, run
+
+
+def _solve_transposed(factor: Array, vector: Array) -> Array:
+    return solve_triangular(factor, vector[..., None], lower=True, trans=1)[..., 0]
 
 
 def residuals(structure: Structure, loss: Array, shared: Array, run: Array) -> Array:
@@ -163,8 +205,11 @@ def residuals(structure: Structure, loss: Array, shared: Array, run: Array) -> A
 
 def simulate(structure: Structure, key: Array) -> Array:
     """Draw losses, ``[R, n]``, with fresh effects and residuals."""
-    keys = jax.random.split(key, 3)
-    shared = jax.random.normal(keys[0], (structure.sizes.shape[0], structure.shared_columns.shape[-1]))
+    keys = jax.random.split(key, 4)
+    p = structure.shared_columns.shape[-1]
+    own = jax.random.normal(keys[0], (structure.sizes.shape[0], p))
+    common = jax.random.normal(keys[3], (1, p))
+    shared = structure.common**0.5 * common + (1.0 - structure.common) ** 0.5 * own
     run = jax.random.normal(keys[1], (structure.run_columns.shape[0], structure.run_columns.shape[-1]))
     noise = jax.random.normal(keys[2], structure.mean.shape)
 

@@ -1,7 +1,9 @@
 """The model: a law, its priors, pooling over sizes, noise and discrepancy, composed."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import jax
@@ -173,6 +175,7 @@ class ScalingModel:
             valid=design.valid,
             size_of_run=design.size_of_run,
             sizes=design.log_params,
+            common=self.discrepancy.common if design.log_params.shape[0] > 1 else 0.0,
         )
 
     def prior_predictive(self, curves: CurveSet, *, num_samples: int = 500, seed: int) -> dict[str, Any]:
@@ -191,16 +194,17 @@ class ScalingModel:
         -------
         dict
             Draws by site, each ``[num_samples, ...]``, and ``"loss"``: ``[num_samples, R, n]`` with NaN where padded.
+
+        Raises
+        ------
+        ModelError
+            If a prior cannot be written as text.
         """
         curves = curves.after_warmup()
         model = self.resolved(size_labels(curves)[1])
         design, _ = self.design(curves, self.scale(curves))
-
-        def program(design: Design) -> None:
-            loss = simulate(model._sample(design), numpyro.prng_key())
-            numpyro.deterministic("loss", jnp.where(design.valid, loss, jnp.nan))
-
-        draws: dict[str, Any] = Predictive(program, num_samples=num_samples)(jax.random.key(seed), design)
+        settings = json.dumps(model.settings(), sort_keys=True)
+        draws = _draw_prior(jax.random.key(seed), design, settings=settings, num_samples=num_samples)
         return {name: np.asarray(value) for name, value in draws.items()}
 
     def settings(self) -> dict[str, Any]:
@@ -247,3 +251,16 @@ def _is_positive(prior: dist.Distribution) -> bool:
     if isinstance(prior, dist.Normal):
         return float(prior.cdf(jnp.asarray(0.0))) < 1e-9
     return float(np.asarray(getattr(prior.support, "lower_bound", -np.inf))) >= 0.0
+
+
+@partial(jax.jit, static_argnames=("settings", "num_samples"))
+def _draw_prior(key: Array, design: Design, *, settings: str, num_samples: int) -> dict[str, Array]:
+    """Draw from the prior; settings are text, so that equal models on data of equal shapes share a compiled program."""
+    model = ScalingModel.from_settings(json.loads(settings))
+
+    def program(design: Design) -> None:
+        loss = simulate(model._sample(design), numpyro.prng_key())
+        numpyro.deterministic("loss", jnp.where(design.valid, loss, jnp.nan))
+
+    draws: dict[str, Array] = Predictive(program, num_samples=num_samples)(key, design)
+    return draws

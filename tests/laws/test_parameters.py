@@ -6,7 +6,7 @@ import pytest
 from bayeslr.laws import AnnealingLaw, Scale
 from bayeslr.schedules import cosine, cyclic, wsd
 
-SCALE = Scale(area=6.0, rate=3e-4, loss=2.7, steps=24_000.0)
+SCALE = Scale(area=6.0, rate=3e-4, loss=2.7, memory=155.0)
 VALUES = {"level": 2.9, "slope": 0.11, "alpha": 0.45, "drop": 0.16, "tau": 740.0}
 
 

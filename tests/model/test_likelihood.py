@@ -122,7 +122,7 @@ def test_condition_draws_from_the_dense_conditional(structure, monkeypatch):
     gain = columns.T @ np.linalg.inv(residual + columns @ columns.T)
 
     def draw(key):
-        return jnp.concatenate([part.ravel() for part in condition(structure, loss, key)])
+        return jnp.concatenate([part.ravel() for part in condition(structure, loss, key)[1:]])
 
     got, factor = linear_map(monkeypatch, draw)
     np.testing.assert_allclose(got, gain @ (y - mean), atol=1e-9)
@@ -150,7 +150,7 @@ def test_random_numbers_are_independent(structure):
     losses = np.asarray(jax.jit(jax.vmap(lambda key: simulate(structure, key)))(keys))[:, valid]
     white = np.linalg.solve(np.linalg.cholesky(residual + columns @ columns.T), (losses - mean).T)
     np.testing.assert_allclose(np.cov(white), np.eye(len(mean)), atol=0.06)
-    shared, run = jax.jit(jax.vmap(lambda key: condition(structure, loss, key)))(keys)
+    _, shared, run = jax.jit(jax.vmap(lambda key: condition(structure, loss, key)))(keys)
     effects = np.concatenate(
         [np.asarray(shared).reshape(len(keys), -1), np.asarray(run).reshape(len(keys), -1)], axis=1
     )
@@ -171,3 +171,28 @@ def test_residuals_undo_the_effects(structure):
         )
     left = residuals(structure, jnp.asarray(loss), jnp.asarray(shared), jnp.asarray(run))
     np.testing.assert_allclose(left, rest, atol=1e-12)
+
+
+def test_effects_that_sizes_have_in_common(structure, monkeypatch):
+    structure = replace(structure, common=0.6)
+    mean, residual, columns = dense(structure)
+    sizes, p = structure.sizes.shape[0], structure.shared_columns.shape[-1]
+    prior = np.eye(columns.shape[1])
+    prior[: sizes * p, : sizes * p] = np.kron(0.4 * np.eye(sizes) + 0.6, np.eye(p))
+    covariance = residual + columns @ prior @ columns.T
+    y, loss = observed(structure)
+    expected = multivariate_normal(mean, covariance).logpdf(y)
+    assert float(density(structure, loss)) == pytest.approx(expected, abs=1e-9)
+
+    def draw(key):
+        return jnp.concatenate([part.ravel() for part in condition(structure, loss, key)[1:]])
+
+    got, factor = linear_map(monkeypatch, draw)
+    gain = prior @ columns.T @ np.linalg.inv(covariance)
+    np.testing.assert_allclose(got, gain @ (y - mean), atol=1e-9)
+    np.testing.assert_allclose(factor @ factor.T, prior - gain @ columns @ prior, atol=1e-9)
+
+    valid = np.asarray(structure.valid)
+    moments, factor = linear_map(monkeypatch, lambda key: simulate(structure, key)[valid])
+    np.testing.assert_allclose(moments, mean, atol=1e-9)
+    np.testing.assert_allclose(factor @ factor.T, covariance, atol=1e-9)

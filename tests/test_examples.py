@@ -1,0 +1,34 @@
+"""The examples run as a user runs them, with few draws."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [
+        ("fit_and_predict.py", "true final loss"),
+        ("three_sizes_to_a_fourth.py", "never trained"),
+        ("wsd_or_cosine.py", "expected_regret"),
+    ],
+)
+def test_an_example_runs(script: str, expected: str, tmp_path: Path) -> None:
+    options = ["--draws", "50"] + (["--plot", str(tmp_path / "bands.png")] if script == "fit_and_predict.py" else [])
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLES / script), *options],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=os.environ | {"MPLBACKEND": "agg"},
+        timeout=280,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert expected in done.stdout
+    assert list(tmp_path.iterdir()) == ([tmp_path / "bands.png"] if "--plot" in options else [])
