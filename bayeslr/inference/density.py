@@ -90,12 +90,12 @@ def starting_points(design: Design) -> list[dict[str, Any]]:
     in it: from half to eight times the square root of the horizon.
     """
     lowest = _by_size(design, np.asarray(design.loss), np.min)
-    steps = float(design.scale["steps"])
+    memory = float(design.scale["memory"])
     base = {"level": 1.03 * lowest, "slope": 0.03 * lowest, "alpha": 0.5, "drop": 0.04 * lowest}
     base |= {"level_mean": 1.03 * np.mean(lowest), "noise": 0.001 * lowest}
     starts: list[dict[str, Any]] = []
-    for share in (0.002, 0.01, 0.05):
-        tau = np.clip(share * steps, 12.0, 5e4)
+    for ratio in (0.5, 2.0, 8.0):
+        tau = np.clip(ratio * memory, 12.0, 5e4)
         starts.append({name: jnp.asarray(value) for name, value in (base | {"tau": tau, "tau_mean": tau}).items()})
     return starts
 

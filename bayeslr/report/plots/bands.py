@@ -12,6 +12,7 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from bayeslr.curves import LossCurve
+from bayeslr.errors import PosteriorError
 from bayeslr.forecast import Forecast
 from bayeslr.report.plots.style import (
     GREY,
@@ -84,7 +85,7 @@ def plot_bands(
         loss_axis(ax)
         ax.set_ylim(*_limits(forecast, latent, ci_prob, last))
         label_ends(ax, ends)
-        what = "loss without measurement noise" if latent else "observed loss"
+        what = "without measurement noise" if latent else "of the observed loss"
         ax.legend(handles=band_handles(ci_prob, what, measured=bool(measured)), loc="upper right")
         return figure_of(ax)
 
@@ -115,38 +116,58 @@ def plot_deviations(
     Returns
     -------
     matplotlib.figure.Figure
-        The figure; zero is the predicted median.
+        The figure, a panel a curve unless axes are given; zero is the predicted median.
+
+    Raises
+    ------
+    PosteriorError
+        If no curve is named like a schedule.
     """
+    known = [curve for curve in curves if curve.name in forecast.names]
+    if not known:
+        raise PosteriorError(
+            f"plot_deviations: found no curve named like a schedule; allowed: {', '.join(forecast.names)}"
+        )
+    outer = forecast.band(ci_prob=ci_prob, latent=latent)
+    inner = forecast.band(ci_prob=_INNER, latent=latent)
     with mpl.rc_context(STYLE):
-        if ax is None:
-            ax = new_figure(2.2).subplots()
-        outer = forecast.band(ci_prob=ci_prob, latent=latent)
-        inner = forecast.band(ci_prob=_INNER, latent=latent)
-        last = max(int(steps[-1]) for steps in forecast.steps.values())
-        ax.axhline(0.0, color=GREY, linewidth=0.7)
-        for curve in curves:
-            if curve.name not in forecast.names:
-                continue
+        if ax is not None:
+            panels = [ax] * len(known)
+        else:
+            columns = min(3, len(known))
+            lines = -(-len(known) // columns)
+            grid = new_figure(0.6 + 1.5 * lines).subplots(lines, columns, sharey=True, squeeze=False)
+            panels = list(grid.ravel())
+        for panel, curve in zip(panels, known, strict=False):
             wide, narrow = (table[table["schedule"] == curve.name] for table in (outer, inner))
             shade, steps, median = colour(forecast.names.index(curve.name)), wide["step"], wide["median"]
-            ax.fill_between(steps, wide["lower"] - median, wide["upper"] - median, color=shade, alpha=0.18, linewidth=0)
-            ax.fill_between(
-                steps, narrow["lower"] - median, narrow["upper"] - median, color=shade, alpha=0.32, linewidth=0
-            )
+            panel.axhline(0.0, color=GREY, linewidth=0.7)
+            for band, alpha in ((wide, 0.18), (narrow, 0.32)):
+                low, high = band["lower"] - median.to_numpy(), band["upper"] - median.to_numpy()
+                panel.fill_between(steps, low, high, color=shade, alpha=alpha, linewidth=0)
             covered = (curve.steps >= steps.iloc[0]) & (curve.steps <= steps.iloc[-1])
             left = curve.loss[covered] - np.interp(curve.steps[covered], steps, median)
-            _points(ax, curve.steps[covered], left, shade)
-        step_axis(ax, last)
-        ax.set_ylabel("measured - median")
-        return figure_of(ax)
+            _points(panel, curve.steps[covered], left, shade)
+            step_axis(panel, float(steps.iloc[-1]), ticks=6 if ax is not None else 3)
+            if ax is None:
+                panel.set_title(curve.name)
+        for panel in panels[len(known) :]:
+            panel.set_axis_off()
+        figure = figure_of(panels[0])
+        if ax is not None:
+            ax.set_xlim(0.0, max(int(forecast.steps[curve.name][-1]) for curve in known))
+            ax.set_ylabel("measured - median")
+        else:
+            figure.supylabel("measured - predicted median (nats)", fontsize=9.0, color=INK)
+        return figure
 
 
 def band_handles(ci_prob: float, what: str, *, measured: bool) -> list[Line2D | Patch]:
     """Return what a legend says of median, bands and points."""
     handles: list[Line2D | Patch] = [
         Line2D([], [], color=GREY, linewidth=1.2, label="predicted median"),
-        Patch(color=GREY, alpha=0.5, linewidth=0, label=f"{100 * _INNER:g}% band of the {what}"),
-        Patch(color=GREY, alpha=0.2, linewidth=0, label=f"{100 * ci_prob:g}% band of the {what}"),
+        Patch(color=GREY, alpha=0.5, linewidth=0, label=f"{100 * _INNER:g}% band"),
+        Patch(color=GREY, alpha=0.2, linewidth=0, label=f"{100 * ci_prob:g}% band {what}"),
     ]
     if measured:
         handles.append(Line2D([], [], linestyle="none", color=INK, **_MARKER, label="measured"))

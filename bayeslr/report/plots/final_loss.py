@@ -47,7 +47,7 @@ def plot_final_loss(
         inner = forecast.final_loss(ci_prob=0.5, latent=latent)
         order = outer["median"].sort_values().index
         if ax is None:
-            ax = new_figure(1.25 + 0.28 * len(order)).subplots()
+            ax = new_figure(1.4 + 0.26 * len(order)).subplots()
         found = dict(measured or {})
         for place, name in enumerate(order):
             shade = colour(forecast.names.index(str(name)))
@@ -62,16 +62,16 @@ def plot_final_loss(
         ax.tick_params(axis="y", length=0)
         ax.grid(visible=False, axis="y")
         ax.spines["left"].set_visible(False)
-        ax.xaxis.set_major_locator(MaxNLocator(6))
+        ax.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
         ax.set_xlabel("final loss (nats per token)")
-        what = "loss without measurement noise" if latent else "observed loss"
+        what = "without measurement noise" if latent else "of the observed loss"
         handles = [
             Line2D([], [], color=GREY, linewidth=4.0, alpha=0.75, label="50% interval"),
-            Line2D([], [], color=GREY, linewidth=1.2, label=f"{100 * ci_prob:g}% interval of the {what}"),
+            Line2D([], [], color=GREY, linewidth=1.2, label=f"{100 * ci_prob:g}% interval {what}"),
             Line2D([], [], color=GREY, marker="o", markerfacecolor="white", lw=0, markersize=4.5, label="median"),
         ]
         if found:
             handles.append(Line2D([], [], color=INK, marker="D", linewidth=0, markersize=4.0, label="measured"))
         figure = figure_of(ax)
-        ax.legend(handles=handles, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=len(handles), columnspacing=1.0)
+        ax.legend(handles=handles, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2, columnspacing=1.0)
         return figure

@@ -4,7 +4,6 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from matplotlib.ticker import MaxNLocator
 
 from bayeslr.inference import Posterior
 from bayeslr.model import size_labels
@@ -46,7 +45,7 @@ def plot_residuals(posterior: Posterior, *, num_draws: int = 200) -> Figure:
     columns = min(_COLUMNS, len(shown))
     lines = -(-len(shown) // columns)
     with mpl.rc_context(STYLE):
-        figure = new_figure(0.5 + 1.45 * lines)
+        figure = new_figure(0.6 + 1.5 * lines)
         panels = figure.subplots(lines, columns, sharey=True, squeeze=False).ravel()
         for index, (ax, name) in enumerate(zip(panels, shown, strict=False)):
             steps, left, noise = residuals[name]
@@ -54,12 +53,11 @@ def plot_residuals(posterior: Posterior, *, num_draws: int = 200) -> Figure:
             ax.axhline(0.0, color=GREY, linewidth=0.7)
             ax.plot(steps, left, color=colour(0), linewidth=0.6, alpha=0.6)
             ax.plot(steps, left, linestyle="none", marker=".", markersize=2.2, color=colour(0))
-            step_axis(ax, float(steps[-1]), label=index >= len(shown) - columns)
-            ax.xaxis.set_major_locator(MaxNLocator(3))
+            step_axis(ax, float(steps[-1]), label=index >= len(shown) - columns, ticks=3)
             ax.set_title(name)
         for ax in panels[len(shown) :]:
             ax.set_axis_off()
-        figure.supylabel("measured - fitted loss (nats per token)", fontsize=9.0, color=INK)
+        figure.supylabel("measured - law (nats)", fontsize=9.0, color=INK)
         band = Patch(color=GREY, alpha=0.22, linewidth=0, label="90% of the measurement noise")
         figure.legend(handles=[band], loc="outside upper right")
         return figure

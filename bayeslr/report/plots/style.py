@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 __all__ = [
@@ -90,10 +91,10 @@ def format_rate(value: float, position: int | None = None) -> str:
     return f"{float(mantissa):g}e{int(exponent)}"
 
 
-def step_axis(ax: Axes, last: float, *, label: bool = True) -> None:
+def step_axis(ax: Axes, last: float, *, label: bool = True, ticks: int = 6) -> None:
     """Set up the axis of steps, from 0 to the last one."""
     ax.set_xlim(0.0, last)
-    ax.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 4, 5, 10]))
+    ax.xaxis.set_major_locator(MaxNLocator(ticks, steps=[1, 2, 2.5, 4, 5, 10]))
     ax.xaxis.set_major_formatter(FuncFormatter(format_steps))
     if label:
         ax.set_xlabel("step")
@@ -109,7 +110,7 @@ def rate_axis(ax: Axes, peak: float) -> None:
 
 def loss_axis(ax: Axes) -> None:
     """Set up the axis of losses."""
-    ax.yaxis.set_major_locator(MaxNLocator(6))
+    ax.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
     ax.set_ylabel("loss (nats per token)")
 
 
@@ -141,4 +142,6 @@ def label_ends(ax: Axes, ends: Sequence[tuple[float, float, str, str]]) -> None:
             fontweight="bold",
             fontsize=8.5,
             annotation_clip=False,
+            path_effects=[withStroke(linewidth=2.5, foreground="white")],
+            zorder=6,
         )
