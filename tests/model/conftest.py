@@ -10,9 +10,9 @@ from bayeslr.model.likelihood import Structure
 from bayeslr.schedules import constant, cosine, wsd
 
 
-@pytest.fixture(scope="session")
-def structure():
-    """Four runs of two sizes, up to seven observations, two of the runs padded; every array random."""
+@pytest.fixture(scope="session", params=[0.0, 0.6], ids=["own", "common"])
+def structure(request):
+    """Four runs of two sizes, two of them padded, every array random; sizes with and without effects in common."""
     rng = np.random.default_rng(11)
     runs, width, q, p = 4, 7, 3, 2
     valid = np.arange(width)[None, :] < np.array([7, 4, 6, 7])[:, None]
@@ -28,7 +28,7 @@ def structure():
         "size_of_run": np.array([0, 1, 0, 1]),
         "sizes": np.zeros(2),
     }
-    return Structure(**{name: jnp.asarray(array) for name, array in arrays.items()})
+    return Structure(**{name: jnp.asarray(array) for name, array in arrays.items()}, common=request.param)
 
 
 @pytest.fixture(scope="session")

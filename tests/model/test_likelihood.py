@@ -14,8 +14,12 @@ density = jax.jit(log_density)
 
 
 def dense(structure):
-    """Mean, covariance and effect columns of the valid observations, written with plain loops."""
-    s = {name: np.asarray(getattr(structure, name)) for name in structure.__dataclass_fields__}
+    """Mean, residual covariance and effect columns of the valid observations, written with plain loops.
+
+    The effects are, in this order: those that sizes have in common, the sizes' own, the runs' own, all standard normal.
+    """
+    names = [name for name in structure.__dataclass_fields__ if name != "common"]
+    s = {name: np.asarray(getattr(structure, name)) for name in names}
     at = [(r, i) for r, i in np.ndindex(s["valid"].shape) if s["valid"][r, i]]
     residual = np.zeros((len(at), len(at)))
     for a, (r, i) in enumerate(at):
@@ -25,14 +29,31 @@ def dense(structure):
                 residual[a, b] = s["sd"][r, i] * s["sd"][r, j] * np.prod(s["link"][r, low + 1 : high + 1])
     sizes, p = len(s["sizes"]), s["shared_columns"].shape[-1]
     runs, q = s["run_columns"].shape[0], s["run_columns"].shape[-1]
-    columns = np.zeros((len(at), sizes * p + runs * q))
+    columns = np.zeros((len(at), p + sizes * p + runs * q))
     for a, (r, i) in enumerate(at):
-        first = s["size_of_run"][r] * p
-        columns[a, first : first + p] = s["shared_columns"][r, i]
-        first = sizes * p + r * q
+        columns[a, :p] = np.sqrt(structure.common) * s["shared_columns"][r, i]
+        first = p + s["size_of_run"][r] * p
+        columns[a, first : first + p] = np.sqrt(1.0 - structure.common) * s["shared_columns"][r, i]
+        first = p + sizes * p + r * q
         columns[a, first : first + q] = s["run_columns"][r, i]
     mean = np.array([s["mean"][r, i] for r, i in at])
     return mean, residual, columns
+
+
+def conditional(structure, y):
+    """Dense mean and covariance, given losses, of what `condition` returns: common, sizes' total and runs' effects."""
+    mean, residual, columns = dense(structure)
+    gain = columns.T @ np.linalg.inv(residual + columns @ columns.T)
+    sizes, p = len(structure.sizes), structure.shared_columns.shape[-1]
+    total = np.eye(columns.shape[1])
+    for size in range(sizes):
+        rows = slice(p + size * p, p + size * p + p)
+        total[rows, :p] = np.sqrt(structure.common) * np.eye(p)
+        total[rows, rows] = np.sqrt(1.0 - structure.common) * np.eye(p)
+    if structure.common == 0.0:
+        total[:p] = 0.0
+    covariance = np.eye(columns.shape[1]) - gain @ columns
+    return total @ gain @ (y - mean), total @ covariance @ total.T
 
 
 def observed(structure, seed=3):
@@ -117,16 +138,15 @@ def linear_map(monkeypatch, draw):
 
 
 def test_condition_draws_from_the_dense_conditional(structure, monkeypatch):
-    mean, residual, columns = dense(structure)
     y, loss = observed(structure)
-    gain = columns.T @ np.linalg.inv(residual + columns @ columns.T)
+    mean, covariance = conditional(structure, y)
 
     def draw(key):
-        return jnp.concatenate([part.ravel() for part in condition(structure, loss, key)[1:]])
+        return jnp.concatenate([part.ravel() for part in condition(structure, loss, key)])
 
     got, factor = linear_map(monkeypatch, draw)
-    np.testing.assert_allclose(got, gain @ (y - mean), atol=1e-9)
-    np.testing.assert_allclose(factor @ factor.T, np.eye(len(got)) - gain @ columns, atol=1e-9)
+    np.testing.assert_allclose(got, mean, atol=1e-9)
+    np.testing.assert_allclose(factor @ factor.T, covariance, atol=1e-9)
 
 
 def test_simulate_has_the_dense_moments(structure, monkeypatch):
@@ -138,26 +158,22 @@ def test_simulate_has_the_dense_moments(structure, monkeypatch):
 
 
 def test_random_numbers_are_independent(structure):
-    """With real keys: whitened draws of both functions have unit covariance.
+    """With real keys: draws of both functions have the dense covariance.
 
-    An entry of the sample covariance has a standard deviation below sqrt(2 / 20000) = 0.01; the bound of 0.06 is six of
-    them, so a false alarm over the 500 entries has a chance below 1e-6. Keys used twice give correlations of order one.
+    An entry of these sample covariances, of variables with variance one at most, has a standard deviation below
+    sqrt(2 / 20000) = 0.01; the bound of 0.06 is six of them, so a false alarm over the 800 entries has a chance below
+    1e-5. Keys used twice give correlations of order one.
     """
     mean, residual, columns = dense(structure)
-    _, loss = observed(structure)
+    y, loss = observed(structure)
     valid = np.asarray(structure.valid)
     keys = jax.random.split(jax.random.key(7), 20_000)
     losses = np.asarray(jax.jit(jax.vmap(lambda key: simulate(structure, key)))(keys))[:, valid]
     white = np.linalg.solve(np.linalg.cholesky(residual + columns @ columns.T), (losses - mean).T)
     np.testing.assert_allclose(np.cov(white), np.eye(len(mean)), atol=0.06)
-    _, shared, run = jax.jit(jax.vmap(lambda key: condition(structure, loss, key)))(keys)
-    effects = np.concatenate(
-        [np.asarray(shared).reshape(len(keys), -1), np.asarray(run).reshape(len(keys), -1)], axis=1
-    )
-    gain = columns.T @ np.linalg.inv(residual + columns @ columns.T)
-    root = np.linalg.cholesky(np.eye(columns.shape[1]) - gain @ columns)
-    white = np.linalg.solve(root, (effects - effects.mean(0)).T)
-    np.testing.assert_allclose(np.cov(white), np.eye(columns.shape[1]), atol=0.06)
+    parts = jax.jit(jax.vmap(lambda key: condition(structure, loss, key)))(keys)
+    effects = np.concatenate([np.asarray(part).reshape(len(keys), -1) for part in parts], axis=1)
+    np.testing.assert_allclose(np.cov(effects.T), conditional(structure, y)[1], atol=0.06)
 
 
 def test_residuals_undo_the_effects(structure):
@@ -171,28 +187,3 @@ def test_residuals_undo_the_effects(structure):
         )
     left = residuals(structure, jnp.asarray(loss), jnp.asarray(shared), jnp.asarray(run))
     np.testing.assert_allclose(left, rest, atol=1e-12)
-
-
-def test_effects_that_sizes_have_in_common(structure, monkeypatch):
-    structure = replace(structure, common=0.6)
-    mean, residual, columns = dense(structure)
-    sizes, p = structure.sizes.shape[0], structure.shared_columns.shape[-1]
-    prior = np.eye(columns.shape[1])
-    prior[: sizes * p, : sizes * p] = np.kron(0.4 * np.eye(sizes) + 0.6, np.eye(p))
-    covariance = residual + columns @ prior @ columns.T
-    y, loss = observed(structure)
-    expected = multivariate_normal(mean, covariance).logpdf(y)
-    assert float(density(structure, loss)) == pytest.approx(expected, abs=1e-9)
-
-    def draw(key):
-        return jnp.concatenate([part.ravel() for part in condition(structure, loss, key)[1:]])
-
-    got, factor = linear_map(monkeypatch, draw)
-    gain = prior @ columns.T @ np.linalg.inv(covariance)
-    np.testing.assert_allclose(got, gain @ (y - mean), atol=1e-9)
-    np.testing.assert_allclose(factor @ factor.T, prior - gain @ columns @ prior, atol=1e-9)
-
-    valid = np.asarray(structure.valid)
-    moments, factor = linear_map(monkeypatch, lambda key: simulate(structure, key)[valid])
-    np.testing.assert_allclose(moments, mean, atol=1e-9)
-    np.testing.assert_allclose(factor @ factor.T, covariance, atol=1e-9)

@@ -1,0 +1,155 @@
+"""The arrays of a fit: padding, shared prefixes, and a cost that does not depend on the number of steps."""
+
+from dataclasses import fields, replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from numpyro.handlers import block, substitute
+from numpyro.infer.util import log_density
+
+from bayeslr.curves import CurveSet, LossCurve
+from bayeslr.errors import ModelError
+from bayeslr.model import ScalingModel, size_labels
+from bayeslr.schedules import constant, wsd
+
+MODEL = ScalingModel().resolved((1e7,))
+
+
+def design_of(curves):
+    return MODEL.design(curves, MODEL.scale(curves))
+
+
+def values_for(scale):
+    return {
+        "level": jnp.array([1.01 * scale.loss]),
+        "slope": jnp.array([0.05 * scale.loss]),
+        "alpha": jnp.array([0.5]),
+        "drop": jnp.array([0.05 * scale.loss]),
+        "tau": jnp.array([40.0]),
+        "noise": jnp.array([0.001 * scale.loss]),
+    }
+
+
+def density(design, values):
+    seeded = numpyro_seeded(values)
+    return float(log_density(seeded, (design,), {}, values)[0])
+
+
+def numpyro_seeded(values):
+    """The model with the discrepancy's scales at their prior medians, whatever they are called."""
+    scales = {f"discrepancy_{name}": jnp.asarray(value) for name, value in MODEL.discrepancy.settings().items()}
+    return block(substitute(MODEL, scales), hide_fn=lambda site: site["name"] in scales)
+
+
+@pytest.fixture(scope="module")
+def uneven(make_curves):
+    """Three runs of which two are cut, so that their rows are padded."""
+    full = make_curves(noise=0.001)
+    short = [full.curves[0], full.curves[1].take(np.arange(24) < 9), full.curves[2].take(np.arange(24) % 2 == 0)]
+    return CurveSet(curves=tuple(short))
+
+
+def test_padding_has_no_influence(uneven):
+    """Whatever stands in padded places, and however many there are, the density is the same."""
+    design, _ = design_of(uneven)
+    values = values_for(MODEL.scale(uneven))
+    expected = density(design, values)
+    valid, rng = np.asarray(design.valid), np.random.default_rng(0)
+    assert valid.sum() == 24 + 9 + 12
+    padded = {name: getattr(design, name) for name in ("loss", "log_area", "response", "removed", "memory")}
+    spoiled = {}
+    for name, array in padded.items():
+        mask = valid.reshape(valid.shape + (1,) * (array.ndim - 2))
+        spoiled[name] = jnp.where(mask, array, rng.uniform(-0.9, 0.9, array.shape))
+    assert density(replace(design, **spoiled), values) == pytest.approx(expected, abs=1e-8)
+    wider = {name: jnp.concatenate([array, array[:, -1:], array[:, -1:]], axis=1) for name, array in padded.items()}
+    more = jnp.concatenate([design.valid, jnp.zeros((3, 2), dtype=bool)], axis=1)
+    assert density(replace(design, valid=more, **wider), values) == pytest.approx(expected, abs=1e-8)
+
+
+def test_the_order_of_runs_does_not_matter(uneven):
+    values = values_for(MODEL.scale(uneven))
+    backwards = CurveSet(curves=uneven.curves[::-1])
+    one, two = (density(design_of(curves)[0], values) for curves in (uneven, backwards))
+    assert one == pytest.approx(two, abs=1e-8)
+
+
+def test_dropping_an_observation_does_matter(uneven):
+    """A control for the two tests above."""
+    values = values_for(MODEL.scale(uneven))
+    design, _ = design_of(uneven)
+    fewer = replace(design, valid=design.valid.at[0, 23].set(False))
+    assert abs(density(design, values) - density(fewer, values)) > 0.1
+
+
+def branches():
+    """A constant run and two cool-downs that branch off it, their common history in all three."""
+    plans = {
+        "trunk": constant(peak_lr=1e-3, warmup_steps=100, total_steps=2000),
+        "early": wsd(peak_lr=1e-3, final_lr=0.0, warmup_steps=100, decay_steps=200, total_steps=1200),
+        "late": wsd(peak_lr=1e-3, final_lr=0.0, warmup_steps=100, decay_steps=400, total_steps=1900),
+    }
+    rng = np.random.default_rng(0)
+    trunk = 3.0 + 0.01 * rng.standard_normal(2001)
+    curves = []
+    for name, plan in plans.items():
+        steps = np.arange(150, plan.total_steps + 1, 50)
+        parted = plan.total_steps - {"trunk": 0, "early": 200, "late": 400}[name]
+        loss = np.where(steps <= parted, trunk[steps], 2.9 + 0.01 * rng.standard_normal(steps.size))
+        curves.append(LossCurve(name=name, steps=steps, loss=loss, schedule=plan, params=1e7, size="10M"))
+    return CurveSet(curves=tuple(curves))
+
+
+def test_a_shared_prefix_is_counted_once():
+    curves = branches()
+    design, runs = design_of(curves)
+    distinct = {(int(s), float(v)) for curve in curves for s, v in zip(curve.steps, curve.loss, strict=True)}
+    assert int(design.valid.sum()) == len(distinct) < sum(len(curve) for curve in curves)
+    assert runs == curves.names
+    doubled, names = design_of(CurveSet(curves=(*curves.curves, replace(curves["late"], name="copy"))))
+    assert names == runs
+    for field in fields(design):
+        jax.tree.map(np.testing.assert_array_equal, getattr(doubled, field.name), getattr(design, field.name))
+
+
+def test_arrays_do_not_grow_with_the_number_of_steps(make_curves):
+    short, long = (design_of(make_curves(horizon=horizon))[0] for horizon in (2_000, 200_000))
+    assert [leaf.shape for leaf in jax.tree.leaves(short)] == [leaf.shape for leaf in jax.tree.leaves(long)]
+
+
+def test_the_scale_is_that_of_the_observed_part(make_curves):
+    curves = make_curves(horizon=2000)
+    scale = MODEL.scale(curves.until(1000))
+    last = max(curve.steps[curve.steps <= 1000][-1] for curve in curves)
+    assert scale.memory == pytest.approx(last**0.5)
+    assert scale.loss == min(curve.loss[curve.steps <= 1000].min() for curve in curves)
+    assert scale.rate == pytest.approx(1e-3)
+    assert scale.area == pytest.approx(float(curves["constant-10M"].schedule.lr[:last].sum()))
+
+
+def test_sizes_are_labelled_ordered_and_centred(make_curves):
+    curves = make_curves(sizes=(1e8, 1e7, 4e7))
+    labels, params, index = size_labels(curves)
+    assert labels == ("10M", "40M", "100M")
+    assert params == (1e7, 4e7, 1e8)
+    assert index == (2, 2, 2, 0, 0, 0, 1, 1, 1)
+    design, _ = ScalingModel().design(curves, ScalingModel().scale(curves))
+    assert float(design.log_params.sum()) == pytest.approx(0.0, abs=1e-12)
+    np.testing.assert_allclose(np.diff(design.log_params), [np.log(4.0), np.log(2.5)], atol=1e-12)
+
+
+def test_labels_of_sizes_are_unique_and_unknown_ones_named(make_curves):
+    run = make_curves().curves[0]
+    sizes = [("a", 1e7), ("a", 2e7), ("a", None), (None, 3e7), (None, None)]
+    curves = [replace(run, name=str(k), size=size, params=params) for k, (size, params) in enumerate(sizes)]
+    labels, _, _ = size_labels(CurveSet(curves=tuple(curves)))
+    assert len(set(labels)) == 5
+    assert set(labels) == {"a (1e+07)", "a (2e+07)", "a (?)", "3e+07", "all"}
+
+
+def test_too_few_observations(make_curves):
+    run = make_curves().curves[0]
+    with pytest.raises(ModelError, match=r"^curves: found 7 observations after warm-up; allowed: at least 8$"):
+        design_of(CurveSet(curves=(run.take(np.arange(24) < 7),)))
