@@ -16,11 +16,6 @@ from bayeslr.schedules import wsd
 LAW = AnnealingLaw()
 PARAMETERS = {parameter.name: parameter for parameter in LAW.parameters}
 SCALE = {name: jnp.asarray(value) for name, value in {"area": 2.0, "rate": 1e-3, "loss": 2.6, "memory": 45.0}.items()}
-    "area": jnp.asarray(2.0),
-    "rate": jnp.asarray(1e-3),
-    "loss": jnp.asarray(2.6),
-    "memory": jnp.asarray(2000.0**0.5),
-}
 SIZES = jnp.array([-1.2, 0.2, 1.0])
 
 
