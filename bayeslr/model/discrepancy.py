@@ -74,9 +74,9 @@ class Discrepancy:
         comparison.
     """
 
-    spread: float = 1.8
+    spread: float = 1.5
     memory: float = 0.04
-    run_memory: float = 0.03
+    run_memory: float = 0.035
     bend: float = 0.06
     offset: float = 0.012
     residual: float = 0.015

@@ -1,0 +1,82 @@
+"""Comparisons against counts and closed forms on draws made by hand."""
+
+import json
+
+import numpy as np
+import pytest
+
+from bayeslr.errors import PosteriorError
+from bayeslr.forecast import CurveTerms, Forecast, compare_schedules
+from bayeslr.schedules import constant
+
+STEPS = np.array([10, 20, 30, 40])
+
+
+def forecast_of(**curves):
+    """A forecast whose latent curves are given, ``[draws, 4]`` each."""
+    plan = constant(peak_lr=1.0, total_steps=40)
+
+    def terms(values):
+        zero = np.zeros_like(values)
+        return CurveTerms(base=values, forward=zero, annealing=zero, shared=zero, run=zero, residual_sd=zero)
+
+    return Forecast(
+        schedules=dict.fromkeys(curves, plan),
+        steps=dict.fromkeys(curves, STEPS),
+        size="all",
+        latent=curves,
+        observed=curves,
+        terms={name: terms(values) for name, values in curves.items()},
+    )
+
+
+def test_probabilities_and_regrets_are_counts():
+    final = np.array([[1.0, 2.0, 3.0], [2.0, 1.0, 3.0], [1.0, 4.0, 2.0], [1.5, 1.0, 3.0]])
+    curves = {name: np.tile(final[:, k, None], 4) for k, name in enumerate("abc")}
+    result = compare_schedules(forecast_of(**curves))
+    assert result.p_best.to_dict() == {"a": 0.5, "b": 0.5, "c": 0.0}
+    assert result.expected_regret.to_dict() == {"a": 0.375, "b": 1.0, "c": 1.75}
+    first = result.differences.iloc[0]
+    assert (first["first"], first["second"], first["p_first_lower"]) == ("a", "b", 0.5)
+    assert result.p_best.sum() == pytest.approx(1.0)
+
+
+def test_pairing_makes_small_differences_sure():
+    rng = np.random.default_rng(0)
+    common = rng.normal(3.0, 0.1, size=(4000, 1)) + np.zeros((1, 4))
+    apart = 0.01 + 0.001 * rng.standard_normal((4000, 1))
+    result = compare_schedules(forecast_of(good=common, bad=common + apart))
+    pair = result.differences.iloc[0]
+    assert result.p_best["good"] == 1.0
+    assert pair["median"] == pytest.approx(-0.01, abs=1e-4)
+    assert pair["upper"] - pair["lower"] == pytest.approx(2 * 1.645 * 0.001, rel=0.1)
+
+
+def test_crossings_of_straight_lines():
+    rng = np.random.default_rng(1)
+    where = rng.uniform(12.0, 38.0, size=500)
+    one = (STEPS[None] - where[:, None]) * 0.01
+    result = compare_schedules(forecast_of(one=one, flat=np.zeros_like(one)), ci_prob=0.8)
+    crossing = result.crossings.iloc[0]
+    assert crossing["probability"] == 1.0
+    np.testing.assert_allclose(
+        crossing[["lower", "median", "upper"]].astype(float), np.quantile(where, [0.1, 0.5, 0.9])
+    )
+    never = compare_schedules(forecast_of(low=np.zeros((3, 4)), high=np.ones((3, 4)))).crossings.iloc[0]
+    assert never["probability"] == 0.0
+    assert np.isnan(never["median"])
+
+
+def test_the_dictionary_is_json_and_complete():
+    values = np.arange(12.0).reshape(3, 4)
+    result = compare_schedules(forecast_of(a=values, b=values + 1.0)).to_dict()
+    read = json.loads(json.dumps(result))
+    assert set(read["schedules"]["a"]) == {"final_loss", "p_best", "expected_regret"}
+    assert set(read["schedules"]["a"]["final_loss"]) == {"median", "lower", "upper"}
+    assert read["differences"][0]["first"] == "a"
+    assert read["crossings"][0]["median"] is None
+
+
+def test_one_schedule_cannot_be_compared():
+    with pytest.raises(PosteriorError, match="at least two"):
+        compare_schedules(forecast_of(only=np.zeros((3, 4))))

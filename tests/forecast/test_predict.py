@@ -1,0 +1,136 @@
+"""Predictions against what must follow from the posterior by itself."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from bayeslr.errors import ExtrapolationWarning, PosteriorError
+from bayeslr.forecast import predict
+from bayeslr.forecast.curves import residual_process
+from bayeslr.laws import AnnealingLaw
+from bayeslr.schedules import constant, cosine, wsd
+
+COMMON = {"peak_lr": 1e-3, "warmup_steps": 100, "total_steps": 2000}
+WSD = wsd(decay_steps=500, **COMMON)
+
+
+@pytest.fixture(scope="module")
+def forecast(small_posterior):
+    return predict(small_posterior, {"wsd": WSD, "constant": constant(**COMMON)}, seed=3)
+
+
+def test_the_median_of_an_unseen_schedule_is_close_to_the_truth(forecast, small_truth):
+    band = forecast.band(ci_prob=0.9).query("schedule == 'wsd'")
+    truth = AnnealingLaw().loss(WSD, band["step"].to_numpy(), **small_truth)
+    late = (band["step"] > 300).to_numpy()
+    assert np.abs(band["median"].to_numpy() - truth)[late].max() < 0.01
+    assert ((band["lower"] < truth) & (truth < band["upper"])).mean() > 0.9
+
+
+def test_bands_are_quantiles_of_the_draws_and_nest(forecast):
+    wide, narrow = forecast.band(ci_prob=0.9), forecast.band(ci_prob=0.5)
+    assert (wide["lower"] <= narrow["lower"]).all()
+    assert (narrow["upper"] <= wide["upper"]).all()
+    inside = (forecast.observed["wsd"] >= wide["lower"].to_numpy()[: len(forecast.steps["wsd"])]) & (
+        forecast.observed["wsd"] <= wide["upper"].to_numpy()[: len(forecast.steps["wsd"])]
+    )
+    assert inside.mean() == pytest.approx(0.9, abs=0.002)
+    final = forecast.final_loss(ci_prob=0.9).loc["wsd"]
+    last = wide.query("schedule == 'wsd'").iloc[-1]
+    np.testing.assert_array_equal(final[["lower", "median", "upper"]], last[["lower", "median", "upper"]].astype(float))
+
+
+def test_noise_is_what_separates_observed_from_latent(forecast, small_posterior):
+    noise = forecast.observed["wsd"] - forecast.latent["wsd"]
+    sigma = small_posterior.sample(["noise"])["noise"].mean()
+    # 800 draws x 200 steps: the ratio's standard error is below 0.01 including the spread of sigma
+    assert noise.std() == pytest.approx(sigma, rel=0.15)
+    assert np.abs(np.corrcoef(noise[:, 0], noise[:, 1])[0, 1]) < 0.15
+
+
+def test_same_seed_same_draws_and_steps_do_not_disturb_the_law(small_posterior, forecast):
+    again = predict(small_posterior, {"wsd": WSD, "constant": constant(**COMMON)}, seed=3)
+    np.testing.assert_array_equal(again.observed["wsd"], forecast.observed["wsd"])
+    other = predict(small_posterior, WSD, seed=4)
+    assert not np.array_equal(other.observed["schedule"], forecast.observed["wsd"])
+    few = predict(small_posterior, WSD, steps=[1500, 2000], seed=3)
+    np.testing.assert_allclose(few.terms["schedule"].base[:, 0], forecast.terms["wsd"].base[:, 0])
+    np.testing.assert_allclose(few.terms["schedule"].annealing[:, -1], forecast.terms["wsd"].annealing[:, -1])
+
+
+def test_terms_add_up_to_the_law_of_the_reported_parameters(forecast, small_posterior):
+    values = {name: array[5, 0] for name, array in small_posterior.sample(["L0", "A", "alpha"]).items()}
+    step = forecast.steps["constant"]
+    terms = forecast.terms["constant"]
+    expected = AnnealingLaw().loss(forecast.schedules["constant"], step, C=0.0, decay=0.9, **values)
+    np.testing.assert_allclose((terms.base + terms.forward)[5], expected, rtol=1e-9)
+    np.testing.assert_allclose(terms.annealing[5], 0.0, atol=1e-9)
+
+
+def test_bands_open_with_the_horizon(small_posterior):
+    long = constant(peak_lr=1e-3, warmup_steps=100, total_steps=8000)
+    with pytest.warns(ExtrapolationWarning, match="area"):
+        forecast = predict(small_posterior, long, steps=[2000, 8000], seed=0)
+    width = forecast.band(latent=True).eval("upper - lower").to_numpy()
+    assert width[1] > 2.0 * width[0]
+    assert any("area" in message for message in forecast.warnings)
+
+
+def test_a_rate_outside_the_fitted_ones_is_said(small_posterior):
+    with pytest.warns(ExtrapolationWarning, match="peak rate 0.005"):
+        predict(small_posterior, cosine(peak_lr=5e-3, warmup_steps=100, total_steps=500), seed=0)
+
+
+def test_the_residual_process_keeps_its_moments_and_its_start():
+    rng = np.random.default_rng(0)
+    places, sd = np.linspace(0.0, 1.0, 6), np.full((20_000, 6), 0.3)
+    free = residual_process(sd, places, 0.5, rng)
+    np.testing.assert_allclose(free.std(axis=0), 0.3, rtol=0.03)  # 5 standard errors
+    assert np.corrcoef(free[:, 0], free[:, 5])[0, 1] == pytest.approx(np.exp(-2.0), abs=0.03)
+    start = (0.0, np.full(20_000, 2.0), np.zeros(20_000))
+    held = residual_process(sd, places, 0.5, rng, start=start)
+    np.testing.assert_allclose(held[:, 0], 0.6, atol=1e-12)
+    assert held[:, 5].mean() == pytest.approx(0.6 * np.exp(-2.0), abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"plans": {}}, "at least one"),
+        ({"size": "large"}, "size: found 'large'; allowed: small"),
+        ({"size": 4e8}, "fit two or more sizes"),
+        ({"size": -1.0}, "positive number"),
+        ({"steps": [0, 10]}, "found 0; allowed: 1 to 2000"),
+        ({"steps": [10, 2001]}, "found 2001"),
+        ({"steps": 0}, "positive interval"),
+        ({"steps": [1.5]}, "whole numbers"),
+    ],
+)
+def test_wrong_questions_get_one_line(small_posterior, change, message):
+    arguments = {"plans": WSD, "seed": 0} | change
+    with pytest.raises(PosteriorError, match=message) as caught:
+        predict(small_posterior, **arguments)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_plan_must_continue_the_observed_run(small_posterior, small_curves):
+    partial = replace(small_curves["constant"], name="new")
+    short = constant(peak_lr=1e-3, warmup_steps=100, total_steps=1500)
+    with pytest.raises(PosteriorError, match="observed to step 1980"):
+        predict(small_posterior, short, seed=0, observed=partial)
+    longer = cosine(peak_lr=1e-3, warmup_steps=100, total_steps=4000)
+    with pytest.raises(PosteriorError, match="not those of the observed run"):
+        predict(small_posterior, longer, seed=0, observed=partial)
+
+
+def test_an_observed_beginning_moves_and_narrows_the_band(small_posterior, small_curves, small_truth):
+    """A run that lies 0.02 above the law (an odd seed) is predicted to stay above it."""
+    plan = constant(peak_lr=1e-3, warmup_steps=100, total_steps=3000)
+    steps = np.arange(140, 2001, 40)
+    loss = AnnealingLaw().loss(plan, steps, **small_truth) + 0.02
+    partial = replace(small_curves["constant"], name="new", steps=steps, loss=loss, schedule=plan)
+    blind = predict(small_posterior, plan, steps=[2040, 3000], seed=0).band()
+    seen = predict(small_posterior, plan, steps=[2040, 3000], seed=0, observed=partial).band()
+    assert seen["median"][0] - blind["median"][0] > 0.008
+    assert seen.eval("upper - lower")[0] < blind.eval("upper - lower")[0]

@@ -1,0 +1,79 @@
+"""The main job on real curves: logs in, bands out, checked on schedules that were not fitted."""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bayeslr.curves import CurveSet
+from bayeslr.errors import BayeslrWarning
+from bayeslr.forecast import predict
+from bayeslr.inference import check, fit
+from bayeslr.logs import read_curves
+
+EPFL = "slimpajama_L12H12D768_lr0.001"
+
+
+def scores(posterior, curves):
+    """Coverage of the 90% band, whether it holds the final loss, and MAPE of the median, a row a run."""
+    rows = {}
+    for curve in curves.after_warmup():
+        forecast = predict(posterior, curve.schedule, size=curve.params, steps=curve.steps, seed=1, num_draws=1000)
+        band = forecast.band(ci_prob=0.9)
+        inside = (band["lower"].to_numpy() <= curve.loss) & (curve.loss <= band["upper"].to_numpy())
+        error = np.abs(band["median"].to_numpy() - curve.loss) / curve.loss
+        rows[curve.name] = {"coverage": inside.mean(), "final": bool(inside[-1]), "mape": 100 * error.mean()}
+    table = pd.DataFrame.from_dict(rows, orient="index")
+    print(table.round(3).to_string(), table.mean(numeric_only=False).round(3).to_dict(), sep="\n")
+    return table
+
+
+def multi_power_law(data_dir, where):
+    return read_curves(data_dir / "multi-power-law" / "runs.csv", where=where)
+
+
+@pytest.mark.parametrize("size", ["25M", pytest.param("100M", marks=pytest.mark.slow)])
+def test_three_runs_predict_six(data_dir, size):
+    train = multi_power_law(data_dir, f"size == '{size}' and split == 'train'")
+    test = multi_power_law(data_dir, f"size == '{size}' and split == 'test'")
+    posterior = fit(train, seed=0)
+    health = check(posterior)
+    assert health.status == "PASS", str(health)
+    table = scores(posterior, test)
+    assert table["mape"].mean() <= 0.15
+    assert table["coverage"].mean() >= 0.85
+    assert table["final"].sum() >= 5
+
+
+@pytest.mark.slow
+def test_two_sizes_together_predict_a_third(data_dir):
+    posterior = fit(multi_power_law(data_dir, "split == 'train'"), seed=0)
+    assert check(posterior).status == "PASS", str(check(posterior))
+    assert posterior.model.pooling == "trend"
+    table = scores(posterior, multi_power_law(data_dir, "split == 'test'"))
+    assert table["mape"].mean() <= 0.15
+    plan = posterior.curves["25M/cosine_24000"].schedule
+    final = {size: predict(posterior, plan, size=size, seed=0).final_loss() for size in (25e6, 1e8, 4e8)}
+    medians = [table["median"].iloc[0] for table in final.values()]
+    widths = [(table["upper"] - table["lower"]).iloc[0] for table in final.values()]
+    assert medians[0] > medians[1] > medians[2]
+    assert widths[2] > widths[1]
+
+
+@pytest.mark.slow
+def test_cool_downs_that_start_mid_way_predict_cosines(data_dir):
+    where = "dataset == 'slimpajama' and size == 'L12H12D768' and peak_lr == 0.001"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", BayeslrWarning)
+        curves = read_curves(data_dir / "epfl-schedules" / "runs.csv", where=where, loss="val_loss")
+    cooldown = curves[f"{EPFL}_wsd_linear0.2_25000"]
+    assert cooldown.steps[0] < 1000  # its file starts at step 20,000: the trunk was joined
+    names = [f"{EPFL}_wsd_linear0.2_25000", f"{EPFL}_wsd_linear0.4_15000", f"{EPFL}_wsd_linear0_50000"]
+    train = CurveSet(curves=tuple(curves[name] for name in names)).until(25_000)
+    owned = train.owned()
+    assert sum(mask.sum() for mask in owned) < sum(map(len, train))
+    posterior = fit(train, seed=0)
+    table = scores(posterior, CurveSet(curves=tuple(c for c in curves if "_cos_" in c.name)))
+    assert table["mape"].mean() < 0.4
+    assert table["final"].mean() >= 0.8
