@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro
+import numpyro.distributions as dist
 from jax import Array
 from jax.flatten_util import ravel_pytree
 from numpy.typing import NDArray
@@ -59,7 +60,7 @@ def build_density(model: ScalingModel, design: Design) -> Density:
     def sites(design: Design) -> dict[str, Array]:
         seeded = numpyro.handlers.seed(model, jax.random.key(0))
         trace = numpyro.handlers.trace(seeded).get_trace(design)
-        return {name: site["fn"].mean for name, site in trace.items() if _is_latent(site)}
+        return {name: _center(site["fn"]) for name, site in trace.items() if _is_latent(site)}
 
     shapes = jax.eval_shape(sites, design)
     size = sum(int(np.prod(shape.shape)) for shape in shapes.values())
@@ -77,6 +78,12 @@ def build_density(model: ScalingModel, design: Design) -> Density:
         return jnp.asarray(ravel_pytree(unconstrain_fn(model, (design,), {}, full))[0])
 
     return Density(size=size, potential=potential, constrain=constrain, unconstrain=unconstrain)
+
+
+def _center(prior: dist.Distribution) -> Array:
+    """Return the mean of a prior, or one of its draws where it has no mean (heavy tails)."""
+    draw = prior.sample(jax.random.key(0))
+    return jnp.where(jnp.isfinite(prior.mean), prior.mean, draw)
 
 
 def _is_latent(site: Mapping[str, Any]) -> bool:

@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from bayeslr.inference.posterior import Posterior
+from bayeslr.laws import rate_removed
 
 __all__ = ["Check", "Health", "Status", "check"]
 
@@ -105,7 +106,9 @@ def _convergence(posterior: Posterior) -> list[Check]:
             advice="use four chains (the default)",
         )
     else:
-        worst, value = max(_flat(arviz_stats.rhat(draws)), key=lambda item: np.nan_to_num(item[1], nan=np.inf))
+        with np.errstate(divide="ignore", invalid="ignore"):  # a number that never moves has no R-hat: not a number
+            rhats = arviz_stats.rhat(draws)
+        worst, value = max(_flat(rhats), key=lambda item: np.nan_to_num(item[1], nan=np.inf))
         bad: Status = "FAIL" if not value <= _FAILED_RHAT else "REVIEW"
         rhat = Check(
             name="chains agree",
@@ -179,7 +182,8 @@ def _identification(posterior: Posterior) -> list[Check]:
                 conflicts.append(f"{parameter.name}[{size}] lies {abs(place):.1f} prior sd from its default prior")
             if parameter.name == "tau" and values.std() > 0.7 * spread:
                 vague.append(f"{size}: log tau has sd {values.std():.2f}, its prior {spread:.2f}")
-    largest = max(float(np.abs(curve.schedule.lr[-1] - curve.schedule.peak_lr)) for curve in posterior.curves)
+    # what was planned but lies beyond the observations does not count
+    largest = max(float(np.max(np.abs(rate_removed(curve.schedule, curve.steps)))) for curve in posterior.curves)
     flat = largest < 0.05 * scale.rate
     return [
         Check(

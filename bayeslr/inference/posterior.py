@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import arviz_stats
+import h5py  # type: ignore[import-untyped]
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -197,25 +198,30 @@ def load_posterior(path: str | Path) -> Posterior:
     if not path.is_file():
         raise PosteriorError(f"{path}: there is no such file; allowed: a posterior written by bayeslr")
     try:
+        with h5py.File(path) as file:
+            # opens every object: h5netcdf leaves half-made ones behind, which complain later, when it cannot
+            file.visititems(lambda _name, _item: None)
         with xr.open_datatree(path, engine="h5netcdf") as opened:
             tree = opened.load()
-    except (OSError, ValueError, KeyError) as problem:
+    except (OSError, ValueError, KeyError, RuntimeError) as problem:
         raise PosteriorError(
-            f"{path}: not a netCDF file ({str(problem).splitlines()[0]}); allowed: a bayeslr posterior"
+            f"{path}: cannot be read as a netCDF file ({str(problem).splitlines()[0]}); allowed: a bayeslr posterior"
         ) from None
     if "bayeslr_format" not in tree.attrs:
         raise PosteriorError(f"{path}: a netCDF file, but not a posterior written by bayeslr")
-    if int(tree.attrs["bayeslr_format"]) > _FORMAT:
-        raise PosteriorError(
-            f"{path}: format {tree.attrs['bayeslr_format']}; allowed: up to {_FORMAT} (update bayeslr to read it)"
-        )
-    curves = curves_from_dataset(tree["curves"].to_dataset())
-    if data_hash(curves) != tree.attrs["data_sha256"]:
+    found = tree.attrs["bayeslr_format"]
+    if not (isinstance(found, int | np.integer) and found <= _FORMAT):
+        raise PosteriorError(f"{path}: format {found}; allowed: up to {_FORMAT} (update bayeslr to read it)")
+    missing = {"posterior", "sample_stats", "observed_data", "constant_data", "curves"} - set(tree.children)
+    if missing:
+        raise PosteriorError(f"{path}: the file is damaged, it has no group {', '.join(sorted(missing))}")
+    try:
+        curves = curves_from_dataset(tree["curves"].to_dataset())
+        model = ScalingModel.from_settings(json.loads(tree.attrs["model"]))
+        settings = json.loads(tree.attrs["settings"])
+    except (ValueError, KeyError, TypeError) as problem:
+        raise PosteriorError(f"{path}: the file is damaged ({' '.join(str(problem).split())})") from None
+    if data_hash(curves) != tree.attrs.get("data_sha256"):
         raise PosteriorError(f"{path}: the curves in it do not match their checksum; the file is damaged")
     groups = {name: node.to_dataset() for name, node in tree.children.items() if name != "curves"}
-    return Posterior(
-        tree=xr.DataTree.from_dict(groups),
-        curves=curves,
-        model=ScalingModel.from_settings(json.loads(tree.attrs["model"])),
-        settings=json.loads(tree.attrs["settings"]),
-    )
+    return Posterior(tree=xr.DataTree.from_dict(groups), curves=curves, model=model, settings=settings)

@@ -100,8 +100,11 @@ def write_atomically(
     Raises
     ------
     BayeslrError
-        Of the class `error`: if the file exists and `force` is false, or its folder does not exist.
+        Of the class `error`: if the file exists and `force` is false, the path is a folder, or its folder does not
+        exist.
     """
+    if path.is_dir():
+        raise error(f"{path}: found a folder; allowed: the name of a file")
     if path.exists() and not force:
         raise error(f"{path}: the file exists; allowed: another name, or force (--force) to replace it")
     if not path.parent.is_dir():

@@ -1,0 +1,106 @@
+"""A fit from end to end: what comes out, seeds, recovery of the truth, and wrong settings."""
+
+import numpy as np
+import pytest
+
+from bayeslr import inference
+from bayeslr.curves import CurveSet
+from bayeslr.errors import ModelError
+
+SETTINGS = {"num_chains": 2, "num_warmup": 150}
+
+
+def test_groups_and_labels(small_posterior, small_curves):
+    draws = small_posterior.draws
+    assert set(small_posterior.tree.children) >= {"posterior", "sample_stats", "observed_data", "constant_data"}
+    assert dict(draws["alpha"].sizes) == {"chain": 2, "draw": 400, "size": 1}
+    assert dict(draws["effect_offset"].sizes) == {"chain": 2, "draw": 400, "run": 3}
+    assert small_posterior.sizes == ("small",)
+    assert small_posterior.params == (1e7,)
+    assert small_posterior.runs == small_curves.names
+    assert small_posterior.method == "nuts"
+    observed = small_posterior.tree["observed_data"]["loss"].to_numpy()
+    np.testing.assert_array_equal(observed, np.stack([curve.loss for curve in small_curves]))
+    assert all(np.all(np.isfinite(array)) for array in draws.values())
+
+
+def test_the_truth_is_recovered(small_posterior, small_curves):
+    """What single curves pin down lies within five posterior standard deviations of the truth (the discrepancy, which
+    these curves do not have, widens them), and the posterior is far narrower than the prior."""
+    draws, law = small_posterior.sample(), small_posterior.model.law
+    curve = small_curves["constant"]
+    known = {"L0": 2.6, "A": 0.42, "alpha": 0.55}
+    level = law.loss(curve.schedule, np.array([curve.schedule.total_steps]), C=0.0, decay=0.5, **known)
+    truth = {"L0": 2.6, "alpha": 0.55, "level": float(level[0])}
+    for name, value in truth.items():
+        assert abs(draws[name].mean() - value) < 5.0 * draws[name].std(), name
+    assert draws["level"].std() < 0.01
+    assert draws["alpha"].std() < 0.1
+    assert draws["noise"].mean() == pytest.approx(0.001, rel=0.5)
+
+
+def test_reported_parameters_are_consistent(small_posterior):
+    draws, scale = small_posterior.sample(), small_posterior.scale
+    np.testing.assert_allclose(draws["L0"] + draws["slope"] / draws["alpha"], draws["level"], rtol=1e-9)
+    np.testing.assert_allclose(draws["C"] * scale.rate * draws["tau"], draws["drop"], rtol=1e-9)
+
+
+@pytest.mark.filterwarnings("ignore::bayeslr.errors.ConvergenceWarning")
+def test_the_seed_decides(small_posterior, small_curves):
+    again = inference.fit(small_curves, seed=0, num_samples=50, **SETTINGS)
+    for name, array in again.draws.items():
+        if not str(name).startswith("effect_"):  # drawn for all draws at once
+            np.testing.assert_array_equal(array, small_posterior.draws[name][:, :50], err_msg=str(name))
+
+
+@pytest.mark.filterwarnings("ignore::bayeslr.errors.ConvergenceWarning")
+def test_another_seed_gives_other_draws_of_the_same_posterior(small_posterior, small_curves):
+    other = inference.fit(small_curves, seed=1, num_samples=200, **SETTINGS)
+    one, two = small_posterior.sample(), other.sample()
+    assert not np.any(one["alpha"][:50] == two["alpha"][:50])
+    for name in ("level", "alpha", "drop"):
+        assert abs(one[name].mean() - two[name].mean()) < 0.5 * one[name].std()
+        assert one[name].std() == pytest.approx(two[name].std(), rel=0.4)
+
+
+def test_sample_joins_and_thins(small_posterior):
+    full, few = small_posterior.sample(["alpha"]), small_posterior.sample(["alpha"], num_draws=10)
+    assert set(full) == {"alpha"}
+    assert full["alpha"].shape == (800, 1)
+    assert few["alpha"].shape == (10, 1)
+    assert few["alpha"][0] == full["alpha"][0]
+    assert few["alpha"][-1] == full["alpha"][-1]
+    np.testing.assert_array_equal(full["alpha"][400:, 0], small_posterior.draws["alpha"].to_numpy()[1, :, 0])
+
+
+def test_summary_agrees_with_numpy(small_posterior):
+    table = small_posterior.summary(ci_prob=0.8)
+    draws = small_posterior.sample(["L0"])["L0"][:, 0]
+    row = table.loc["L0[small]"]
+    assert list(table.columns) == ["mean", "sd", "lower", "upper", "ess_bulk", "ess_tail", "r_hat"]
+    assert row["mean"] == pytest.approx(draws.mean())
+    np.testing.assert_allclose([row["lower"], row["upper"]], np.quantile(draws, [0.1, 0.9]), atol=0.05 * draws.std())
+    assert list(small_posterior.summary(var_names=["alpha"]).index) == ["alpha[small]"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"num_samples": 10},
+        {"num_warmup": 0},
+        {"num_chains": 0},
+        {"target_accept_prob": 1.0},
+        {"target_accept_prob": 0.2},
+        {"chain_method": "threads"},
+    ],
+)
+def test_wrong_settings_are_one_line(wrong, small_curves):
+    with pytest.raises(ModelError, match=r"^[^\n]*; allowed: [^\n]*$"):
+        inference.fit(small_curves, seed=0, **wrong)
+
+
+def test_too_few_observations_are_one_line(small_curves):
+    curve = small_curves["cosine"]
+    few = CurveSet(curves=(curve.take(np.arange(len(curve)) < 3),))
+    with pytest.raises(ModelError, match=r"^curves: found 3 observations[^\n]*at least 8$"):
+        inference.fit(few, seed=0)

@@ -1,0 +1,146 @@
+"""Health: a good posterior passes, and each kind of trouble is found in one that was doctored to have it."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from bayeslr.curves import CurveSet
+from bayeslr.inference import check
+
+
+def doctor(posterior, *, draws=None, stats=None):
+    groups = {name: node.to_dataset().copy(deep=True) for name, node in posterior.tree.children.items()}
+    if draws:
+        groups["posterior"] = draws(groups["posterior"])
+    if stats:
+        groups["sample_stats"] = stats(groups["sample_stats"])
+    return replace(posterior, tree=xr.DataTree.from_dict(groups))
+
+
+def status(posterior, name):
+    (found,) = [item for item in check(posterior).checks if item.name.startswith(name)]
+    assert (found.advice == "") == (found.status == "PASS")
+    return found.status
+
+
+def test_a_good_posterior_passes(small_posterior):
+    health = check(small_posterior)
+    assert health.status == "PASS", str(health)
+    assert all(item.status == "PASS" and not item.advice and item.evidence for item in health.checks)
+    assert str(health).splitlines()[0] == "PASS"
+
+
+def test_chains_that_disagree_fail(small_posterior):
+    def shifted(draws):
+        draws["alpha"][0] += 5.0 * float(draws["alpha"].std())
+        return draws
+
+    bad = doctor(small_posterior, draws=shifted)
+    assert status(bad, "chains agree") == "FAIL"
+    health = check(bad)
+    assert health.status == "FAIL"
+    (found,) = [item for item in health.checks if item.name == "chains agree"]
+    assert "alpha[small]" in found.evidence
+    assert str(health).startswith("FAIL\nFAIL")
+
+
+def test_chains_that_disagree_a_little_are_for_review(small_posterior):
+    def shifted(draws):
+        draws["alpha"][0] += 0.35 * float(draws["alpha"].std())
+        return draws
+
+    assert status(doctor(small_posterior, draws=shifted), "chains agree") == "REVIEW"
+
+
+def test_one_chain_is_for_review(small_posterior):
+    single = doctor(
+        small_posterior, draws=lambda draws: draws.isel(chain=[0]), stats=lambda stats: stats.isel(chain=[0])
+    )
+    assert status(single, "chains agree") == "REVIEW"
+
+
+def test_chains_that_crawl_have_too_few_draws(small_posterior):
+    def crawling(draws):
+        steps = np.random.default_rng(0).normal(size=draws["alpha"].shape)
+        walk = np.cumsum(steps, axis=1)
+        draws["alpha"][:] = 0.5 + 0.001 * (walk - walk.mean(axis=1, keepdims=True))
+        return draws
+
+    bad = doctor(small_posterior, draws=crawling)
+    assert status(bad, "enough draws (bulk)") == "FAIL"
+    assert check(bad).status == "FAIL"
+
+
+def test_a_chain_that_stands_still_fails(small_posterior):
+    def stuck(draws):
+        draws["alpha"][:] = 0.5
+        return draws
+
+    assert check(doctor(small_posterior, draws=stuck)).status == "FAIL"
+
+
+@pytest.mark.parametrize(("count", "expected"), [(0, "PASS"), (2, "REVIEW"), (40, "FAIL")])
+def test_divergences(small_posterior, count, expected):
+    def diverged(stats):
+        stats["diverging"][0, :count] = True
+        return stats
+
+    assert status(doctor(small_posterior, stats=diverged), "no divergences") == expected
+
+
+def test_trajectories_that_were_cut_are_for_review(small_posterior):
+    def deep(stats):
+        stats["reached_max_tree_depth"][0, :3] = True
+        return stats
+
+    assert status(doctor(small_posterior, stats=deep), "trajectories complete") == "REVIEW"
+
+
+def test_energies_that_crawl_are_for_review(small_posterior):
+    def crawling(stats):
+        stats["energy"][:] = np.linspace(0.0, 50.0, stats.sizes["draw"])[None, :]
+        return stats
+
+    assert status(doctor(small_posterior, stats=crawling), "energy mixes") == "REVIEW"
+
+
+@pytest.mark.parametrize(("name", "factor"), [("alpha", 30.0), ("tau", 1e4), ("level", 5.0)])
+def test_parameters_in_the_tail_of_their_prior_are_for_review(small_posterior, name, factor):
+    def scaled(draws):
+        draws[name] = draws[name] * factor
+        return draws
+
+    bad = doctor(small_posterior, draws=scaled)
+    assert status(bad, "priors and data agree") == "REVIEW"
+    chosen = replace(bad, model=replace(bad.model, priors={name: "LogNormal(0, 3)"}))
+    assert status(chosen, "priors and data agree") == "PASS"
+
+
+def test_a_memory_as_vague_as_its_prior_is_for_review(small_posterior):
+    def vague(draws):
+        spread = np.random.default_rng(0).normal(size=draws["tau"].shape)
+        draws["tau"][:] = float(draws["tau"].median()) * np.exp(1.2 * spread)
+        return draws
+
+    assert status(doctor(small_posterior, draws=vague), "memory (decay) identified") == "REVIEW"
+
+
+def test_without_annealing_it_is_for_review(small_posterior):
+    flat = replace(small_posterior, curves=CurveSet(curves=(small_posterior.curves["constant"],)))
+    assert status(flat, "annealing was observed") == "REVIEW"
+
+
+def test_annealing_that_is_planned_but_not_observed_does_not_count(small_posterior):
+    """The drop of this run begins at update 1000; its losses are known up to step 900."""
+    early = CurveSet(curves=(small_posterior.curves["drops"],)).until(900)
+    assert status(replace(small_posterior, curves=early), "annealing was observed") == "REVIEW"
+
+
+def test_annealing_that_was_undone_counts(small_posterior):
+    curve = small_posterior.curves["cosine"]
+    rates = curve.schedule.lr.copy()
+    rates[-1] = rates.max()
+    again = replace(curve, schedule=type(curve.schedule)(lr=rates, warmup_steps=curve.schedule.warmup_steps))
+    assert status(replace(small_posterior, curves=CurveSet(curves=(again,))), "annealing was observed") == "PASS"

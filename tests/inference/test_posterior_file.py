@@ -1,0 +1,205 @@
+"""Posterior files: everything comes back, and anything that is no such file is one line."""
+
+import contextlib
+import json
+from dataclasses import replace
+
+import h5py
+import numpy as np
+import pytest
+import xarray as xr
+
+from bayeslr.errors import PosteriorError
+from bayeslr.inference import load_posterior, write_atomically
+
+LINE = r"^[^\n]+$"
+
+
+def names(folder):
+    return [path.name for path in folder.iterdir()]
+
+
+@pytest.fixture(scope="module")
+def saved(small_posterior, tmp_path_factory):
+    return small_posterior.save(tmp_path_factory.mktemp("posterior") / "p.nc")
+
+
+def test_everything_comes_back(saved, small_posterior):
+    loaded = load_posterior(saved)
+    assert set(loaded.draws) == set(small_posterior.draws)
+    for name, array in small_posterior.draws.items():
+        xr.testing.assert_identical(loaded.draws[name].reset_coords(drop=True), array.reset_coords(drop=True))
+    assert loaded.summary().equals(small_posterior.summary())
+    assert loaded.model.settings() == small_posterior.model.settings()
+    assert dict(loaded.settings) == dict(small_posterior.settings)
+    assert loaded.scale == small_posterior.scale
+    assert (loaded.sizes, loaded.params, loaded.runs) == (
+        small_posterior.sizes,
+        small_posterior.params,
+        small_posterior.runs,
+    )
+    for one, two in zip(loaded.curves, small_posterior.curves, strict=True):
+        assert (one.name, one.size, one.params, dict(one.metadata)) == (
+            two.name,
+            two.size,
+            two.params,
+            dict(two.metadata),
+        )
+        assert one.schedule == two.schedule
+        assert one.schedule.spec == two.schedule.spec
+        np.testing.assert_array_equal(one.steps, two.steps)
+        np.testing.assert_array_equal(one.loss, two.loss)
+
+
+def test_a_second_generation_is_the_same(saved, tmp_path):
+    again = load_posterior(load_posterior(saved).save(tmp_path / "again.nc"))
+    first = load_posterior(saved)
+    for name in first.draws:
+        np.testing.assert_array_equal(again.draws[name], first.draws[name])
+
+
+def test_the_file_says_how_it_was_made(saved):
+    with xr.open_datatree(saved, engine="h5netcdf") as tree:
+        attributes = tree.attrs
+    assert set(json.loads(attributes["versions"])) == {"bayeslr", "jax", "numpyro", "numpy", "arviz-base", "python"}
+    assert json.loads(attributes["settings"])["seed"] == 0
+    assert len(attributes["data_sha256"]) == 64
+
+
+def test_unknown_sizes_come_back_unknown(small_posterior, tmp_path):
+    curves = type(small_posterior.curves)(
+        curves=tuple(replace(curve, params=None, size=None, metadata={}) for curve in small_posterior.curves)
+    )
+    loaded = load_posterior(replace(small_posterior, curves=curves).save(tmp_path / "p.nc"))
+    assert all((curve.params, curve.size, dict(curve.metadata)) == (None, None, {}) for curve in loaded.curves)
+
+
+def test_an_existing_file_is_kept_unless_forced(small_posterior, saved, tmp_path):
+    path = tmp_path / "p.nc"
+    path.write_text("precious")
+    with pytest.raises(PosteriorError, match=r"^[^\n]*p\.nc: the file exists; allowed: [^\n]*--force[^\n]*$"):
+        small_posterior.save(path)
+    assert path.read_text() == "precious"
+    small_posterior.save(path, force=True)
+    assert load_posterior(path).sizes == ("small",)
+    assert names(tmp_path) == ["p.nc"]
+
+
+def test_a_missing_folder_is_one_line(small_posterior, tmp_path):
+    with pytest.raises(PosteriorError, match=r"^[^\n]*: the folder [^\n]* does not exist$"):
+        small_posterior.save(tmp_path / "nowhere" / "p.nc")
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_folder_is_not_replaced(small_posterior, tmp_path, force):
+    (tmp_path / "p.nc").mkdir()
+    with pytest.raises(PosteriorError, match=r"^[^\n]*p\.nc: [^\n]*folder[^\n]*$"):
+        small_posterior.save(tmp_path / "p.nc", force=force)
+    assert names(tmp_path) == ["p.nc"]
+
+
+@pytest.mark.parametrize("existing", [None, "precious"])
+def test_nothing_is_left_when_writing_fails(tmp_path, existing):
+    path = tmp_path / "p.nc"
+    if existing:
+        path.write_text(existing)
+
+    def broken(target):
+        target.write_bytes(b"half")
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        write_atomically(path, broken, force=True)
+    assert names(tmp_path) == (["p.nc"] if existing else [])
+    assert not existing or path.read_text() == existing
+
+
+def test_a_failing_save_leaves_nothing(small_posterior, tmp_path, monkeypatch):
+    def broken(self, target, **_):
+        target.write_bytes(b"half")
+        raise OSError("disk full")
+
+    monkeypatch.setattr(xr.DataTree, "to_netcdf", broken)
+    with pytest.raises(OSError, match="disk full"):
+        small_posterior.save(tmp_path / "p.nc")
+    assert names(tmp_path) == []
+
+
+def test_files_are_as_readable_as_others(saved, tmp_path):
+    plain = tmp_path / "plain"
+    plain.write_text("")
+    assert saved.stat().st_mode == plain.stat().st_mode
+
+
+def doctored(saved, folder, change):
+    path = folder / "doctored.nc"
+    path.write_bytes(saved.read_bytes())
+    with h5py.File(path, "r+") as file:
+        change(file)
+    return path
+
+
+def forget(name):
+    def change(file):
+        del file[name]
+
+    return change
+
+
+def set_attribute(name, value):
+    def change(file):
+        file.attrs[name] = value
+
+    return change
+
+
+def alter_loss(file):
+    file["curves/loss"][0] += 0.01
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (set_attribute("bayeslr_format", 99), "format 99; allowed: up to 1"),
+        (set_attribute("bayeslr_format", "new"), "damaged|format"),
+        (alter_loss, "checksum"),
+        (forget("curves"), "damaged|curves"),
+        (forget("curves/lr"), "damaged|lr"),
+        (forget("posterior"), "damaged|posterior"),
+        (set_attribute("model", "{"), "damaged"),
+        (set_attribute("model", "{}"), "damaged"),
+        (set_attribute("settings", "nonsense"), "damaged"),
+    ],
+    ids=["newer", "odd-format", "altered", "no-curves", "no-rates", "no-draws", "bad-json", "no-law", "bad-settings"],
+)
+def test_damage_is_one_line(saved, tmp_path, change, says):
+    path = doctored(saved, tmp_path, change)
+    with pytest.raises(PosteriorError, match=LINE) as caught:
+        load_posterior(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert any(part in str(caught.value) for part in says.split("|"))
+
+
+def test_what_is_no_posterior_is_one_line(tmp_path, saved):
+    text, empty, foreign, cut = (tmp_path / name for name in ("log.csv", "empty.nc", "foreign.nc", "cut.nc"))
+    text.write_text("step,loss\n1,2.0\n")
+    empty.write_bytes(b"")
+    xr.Dataset({"x": ("t", np.arange(3))}).to_netcdf(foreign, engine="h5netcdf")
+    cut.write_bytes(saved.read_bytes()[: saved.stat().st_size // 2])
+    for path in (text, empty, foreign, cut, tmp_path / "missing.nc", tmp_path):
+        with pytest.raises(PosteriorError, match=LINE) as caught:
+            load_posterior(path)
+        assert str(caught.value).startswith(f"{path}: ")
+
+
+def test_scattered_damage_never_ends_in_a_traceback(saved, tmp_path):
+    """Two hundred zeroed bytes at random places: either the file is read as it was, or one line says that it is not."""
+    whole, rng = saved.read_bytes(), np.random.default_rng(0)
+    path = tmp_path / "damaged.nc"
+    for _ in range(8):
+        data = bytearray(whole)
+        for place in rng.integers(0, min(len(data), 40_000), 200):
+            data[place] = 0
+        path.write_bytes(bytes(data))
+        with contextlib.suppress(PosteriorError):
+            load_posterior(path)
