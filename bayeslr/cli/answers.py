@@ -20,6 +20,7 @@ __all__ = [
     "print_result",
     "rows",
     "say",
+    "tell",
     "writable",
     "write",
 ]
@@ -104,3 +105,9 @@ def say(text: str) -> None:
     """Tell a person who waits what happens; a log file needs only the results."""
     if sys.stderr.isatty():
         typer.echo(text, err=True)
+
+
+def tell(warnings: Sequence[str]) -> None:
+    """Say on stderr what the reader of a result must know, where a table does not say it beside the numbers."""
+    for text in warnings:
+        typer.echo(f"warning: {text}", err=True)

@@ -17,6 +17,7 @@ from bayeslr.cli.answers import (
     print_result,
     rows,
     say,
+    tell,
     writable,
     write,
 )
@@ -60,6 +61,9 @@ def fit(
     schedule: Annotated[str | None, typer.Option(metavar="SPEC", help="Schedule of logs without a manifest.")] = None,
     params: Annotated[str | None, typer.Option(help="Parameters of logs without a manifest, such as 25M.")] = None,
     size: Annotated[str | None, typer.Option(help="Label of the size of logs without a manifest.")] = None,
+    allow_late_start: Annotated[
+        bool, typer.Option("--allow-late-start", help="Accept runs without the history before their first step.")
+    ] = False,
     max_step: Annotated[int | None, typer.Option(min=1, help="Fit only observations up to this step.")] = None,
     law: Annotated[Literal["annealing"], typer.Option(help="The law.")] = "annealing",
     warmup: Annotated[Literal["as_logged", "peak"], typer.Option(help="How warm-up is counted.")] = "as_logged",
@@ -80,7 +84,17 @@ def fit(
     """Fit the law to training logs and write the posterior."""
     writable(output, "--output", force)
     priors = dict(named_value("--prior", text) for text in prior or [])
-    curves = read_curves(logs, where=where, schedule=schedule, params=params, size=size, loss=loss, step=step, lr=lr)
+    curves = read_curves(
+        logs,
+        where=where,
+        schedule=schedule,
+        params=params,
+        size=size,
+        loss=loss,
+        step=step,
+        lr=lr,
+        allow_late_start=allow_late_start,
+    )
     if max_step is not None:
         curves = curves.until(max_step)
     model = bl.ScalingModel(law=bl.AnnealingLaw(warmup=warmup), pooling=pooling, priors=priors)
@@ -163,6 +177,8 @@ def predict(
         write(output, lambda path: bands.to_csv(path, index=False, float_format="%.8g", lineterminator="\n"), force)
     if plot is not None:
         draw(plot, bl.report.plots.plot_bands(forecast, ci_prob=ci_prob, latent=latent), force)
+    if format != "table":
+        tell(forecast.warnings)
     if format == "json":
         columns = {name: group.drop(columns="schedule").to_dict("list") for name, group in bands.groupby("schedule")}
         head = {"size": forecast.size, "ci_prob": ci_prob, "latent": latent}
@@ -198,6 +214,8 @@ def compare(
     comparison = bl.compare_schedules(forecast, ci_prob=ci_prob)
     if plot is not None:
         draw(plot, bl.report.plots.plot_schedules(forecast, ci_prob=ci_prob), force)
+    if format != "table":
+        tell(comparison.warnings)
     if format == "json":
         print_json(comparison.to_dict())
     elif format == "csv":

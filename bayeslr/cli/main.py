@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except (BayeslrError, OSError, _UsageError) as error:
             if debug:
                 raise
-            typer.echo(f"error: {_one_line(error)}", err=True)
+            typer.echo(f"error: {_one_line(error)}{_found(error, given)}", err=True)
             return 2
     return code if isinstance(code, int) else 0
 
@@ -62,3 +62,15 @@ def _one_line(problem: object) -> str:
         return f"{problem.filename}: {problem.strerror}"
     text = problem.format_message() if isinstance(problem, _UsageError) else str(problem)
     return " ".join(str(text).split())
+
+
+def _found(error: BaseException, given: Sequence[str]) -> str:
+    """Return the value of the option that an error is about, where its message leaves it out."""
+    for name in getattr(getattr(error, "param", None), "opts", ()):
+        for place, text in enumerate(given):
+            option, equals, value = text.partition("=")
+            if option != name:
+                continue
+            value = value if equals else "".join(given[place + 1 : place + 2])
+            return "" if not value or value in _one_line(error) else f"; found {value!r}"
+    return ""

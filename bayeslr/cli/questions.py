@@ -15,18 +15,37 @@ from bayeslr.errors import BayeslrError, ExtrapolationWarning
 __all__ = ["ask", "named_value", "probability", "read_curves"]
 
 
-def read_curves(logs: Sequence[Path], *, where: str | None, **options: str | None) -> "bl.CurveSet":
+def read_curves(
+    logs: Sequence[Path],
+    *,
+    where: str | None,
+    schedule: str | None,
+    params: str | None,
+    size: str | None,
+    loss: str | None,
+    step: str | None,
+    lr: str | None,
+    allow_late_start: bool,
+) -> "bl.CurveSet":
     """Read a manifest, or logs whose schedule, parameters and size are options."""
-    columns = {name: options.pop(name) for name in ("loss", "step", "lr")}
-    described = [f"--{name}" for name, value in options.items() if value is not None]
-    if len(logs) == 1 and not described:
-        curves = bl.read_curves(logs[0], where=where if _is_manifest(logs[0]) else None, **columns)
-        return curves if where is None or _is_manifest(logs[0]) else curves.select(where)
+    described = {"--schedule": schedule, "--params": params, "--size": size}
+    given = [option for option, value in described.items() if value is not None]
     manifest = next((path for path in logs if _is_manifest(path)), None)
-    if manifest is not None:
-        problem = f"{described[0]} is given too" if described else f"there are {len(logs)} files"
+    if manifest is not None and (given or len(logs) > 1):
+        problem = f"{given[0]} is given too" if given else f"there are {len(logs)} files"
         raise BayeslrError(f"{manifest}: a manifest, but {problem}; allowed: one manifest alone, or logs")
-    curves = bl.read_logs(list(logs), **options, **columns)
+    if manifest is not None:
+        return bl.read_curves(manifest, where=where, loss=loss, step=step, lr=lr, allow_late_start=allow_late_start)
+    curves = bl.read_logs(
+        list(logs),
+        schedule=schedule,
+        params=params,
+        size=size,
+        loss=loss,
+        step=step,
+        lr=lr,
+        allow_late_start=allow_late_start,
+    )
     return curves if where is None else curves.select(where)
 
 
@@ -59,8 +78,11 @@ def ask(
         plans[name] = bl.schedules.parse_schedule(spec)
     places = _parse_steps(steps)
     fitted = bl.load_posterior(posterior)
+    from bayeslr.inference import prepare_devices
     from bayeslr.logs.counts import parse_count
 
+    # compiled programs are kept between commands, which saves each a second
+    prepare_devices()
     count = None if size is None or size in fitted.sizes else parse_count(size)
     run = None
     if observed is not None:

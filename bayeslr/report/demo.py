@@ -20,7 +20,7 @@ from bayeslr.report.plots.style import new_figure
 from bayeslr.report.tables import demo_table, health_lines
 from bayeslr.schedules import Schedule, constant, cosine, multistep, wsd
 
-__all__ = ["NEXT_STEPS", "Demonstration", "run", "simulate"]
+__all__ = ["FITTED", "NEXT_STEPS", "Demonstration", "run", "simulate"]
 
 NEXT_STEPS = (
     "Next, with logs of your own (CSV, JSONL, Hugging Face, TensorBoard, W&B):",
@@ -33,7 +33,7 @@ _WARMUP = 500
 _PEAK = 2e-4
 _NOISE = 0.001
 _TRUTH = {"L0": 2.628, "A": 0.429, "alpha": 0.550, "C": 0.411, "decay": 0.999}
-_FITTED = {
+FITTED = {
     "constant": constant(peak_lr=_PEAK, warmup_steps=_WARMUP, total_steps=_STEPS),
     "cosine": cosine(peak_lr=_PEAK, final_lr=0.1 * _PEAK, warmup_steps=_WARMUP, total_steps=_STEPS),
     "two-stage": multistep(
@@ -102,7 +102,7 @@ def run(*, seed: int, progress: bool = False, num_samples: int = 1000) -> Demons
     Demonstration
         Tables, lines and the picture.
     """
-    curves = simulate(_FITTED | _UNSEEN, seed=seed)
+    curves = simulate(FITTED | _UNSEEN, seed=seed)
     measured = curves["wsd"]
     posterior = fit(CurveSet(curves=curves.curves[:-1]), seed=seed, num_samples=num_samples, progress=progress)
     forecast = predict(posterior, _UNSEEN, steps=measured.steps, seed=seed)
@@ -118,7 +118,7 @@ def run(*, seed: int, progress: bool = False, num_samples: int = 1000) -> Demons
     shown = rows.iloc[np.linspace(len(rows) // 6, len(rows) - 1, 6).round().astype(int)]
     text: list[Table | str] = [
         f"Curves simulated from the annealing law with known parameters and noise of {_NOISE:g}: no real training "
-        f"runs. Fitted: {', '.join(_FITTED)}. Predicted: {', '.join(_UNSEEN)}, {_STEPS:,} steps.",
+        f"runs. Fitted: {', '.join(FITTED)}. Predicted: {', '.join(_UNSEEN)}, {_STEPS:,} steps.",
         "",
         demo_table(shown, ci_prob=0.9),
         "",

@@ -45,11 +45,21 @@ def as_text(parts: Iterable[Table | str]) -> str:
         Plain text, no line longer than :data:`WIDTH`, ending with a newline.
     """
     target = StringIO()
-    console = Console(file=target, width=WIDTH, color_system=None, force_terminal=False, legacy_windows=False)
+    # names of sizes and schedules are the user's: "[small]" is no markup and ":x:" no emoji
+    console = Console(
+        file=target,
+        width=WIDTH,
+        color_system=None,
+        force_terminal=False,
+        legacy_windows=False,
+        markup=False,
+        emoji=False,
+        highlight=False,
+    )
     for part in parts:
         if isinstance(part, str):
             wrapped = fill(part, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
-            console.print(wrapped, markup=False, highlight=False, emoji=False, soft_wrap=True)
+            console.print(wrapped, soft_wrap=True)
         else:
             console.print(part)
     return "\n".join(line.rstrip() for line in target.getvalue().splitlines()) + "\n"
@@ -235,10 +245,12 @@ def _or_dash(value: float, spec: str) -> str:
 
 
 def _to_sd(value: float, sd: float) -> str:
-    """Round to two significant digits of the standard deviation."""
+    """Round to two significant digits of the standard deviation, in at most seven characters where possible."""
     if not np.isfinite(value):
         return "-"
+    if 0.0 < abs(value) < 0.01 or abs(value) >= 1e5:
+        mantissa, _, exponent = f"{value:.2e}".partition("e")
+        return f"{mantissa}e{int(exponent)}"
     if not (np.isfinite(sd) and sd > 0.0):
         return f"{value:.4g}"
-    decimals = int(1 - np.floor(np.log10(sd)))
-    return f"{value:.{decimals}f}" if 0 <= decimals <= 6 else f"{value:.3g}"
+    return f"{value:.{min(max(int(1 - np.floor(np.log10(sd))), 0), 5)}f}"
