@@ -18,7 +18,7 @@ from jax.typing import ArrayLike
 from numpy.typing import NDArray
 
 from bayeslr.laws.areas import Warmup, annealing_area, counted_rates, forward_area, rate_removed
-from bayeslr.laws.basis import LOG_TAU_RANGE, chebyshev, response_coefficients
+from bayeslr.laws.basis import LOG_TAU_RANGE, chebyshev, mixture, response_coefficients
 from bayeslr.laws.parameters import Parameter, PriorSpec, Scale
 from bayeslr.schedules import Schedule
 
@@ -29,10 +29,6 @@ def _lifted(vector: ArrayLike, ndim: int) -> Array:
     """Give a vector leading dimensions of length one."""
     vector = jnp.asarray(vector)
     return vector.reshape((1,) * (ndim - vector.ndim) + vector.shape)
-
-
-_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(9)
-_QUADRATURE, _SHARES = _NODES, _WEIGHTS / _WEIGHTS.sum()
 
 
 @jax.tree_util.register_dataclass
@@ -192,8 +188,8 @@ class AnnealingLaw:
         features
             What :meth:`features` returned, ``n`` observations.
         spread
-            Standard deviation of a log-normal mixture of memories whose median is tau, ``[...]``. Default: none, the
-            paper's single exponential.
+            Standard deviation of a log-normal mixture of memories around tau, ``[...]``, at least 0.3. Default: none,
+            the paper's single exponential.
 
         Returns
         -------
@@ -204,12 +200,8 @@ class AnnealingLaw:
         scale = column["slope"] / column["alpha"]
         forward = scale * jnp.exp(-column["alpha"] * _lifted(features.log_area, column["alpha"].ndim))
         log_tau = jnp.log(jnp.asarray(values["tau"]))
-        if spread is None:
-            weights = jnp.moveaxis(chebyshev(log_tau), 0, -1)
-        else:
-            places = jnp.asarray(spread)[..., None] * _lifted(_QUADRATURE, log_tau.ndim + 1)
-            nodes = chebyshev(log_tau[..., None] + places)
-            weights = jnp.moveaxis(nodes @ jnp.asarray(_SHARES), 0, -1)
+        single = spread is None
+        weights = jnp.moveaxis(chebyshev(log_tau), 0, -1) if single else mixture(log_tau, jnp.asarray(spread))
         response = weights @ jnp.asarray(features.response).T
         base = jnp.broadcast_to(column["level"] - scale, forward.shape)
         return Terms(base=base, forward=forward, annealing=column["drop"] * response)

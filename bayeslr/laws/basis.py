@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from bayeslr.laws.areas import response
 from bayeslr.schedules import Schedule
 
-__all__ = ["LOG_TAU_RANGE", "NODES", "chebyshev", "response_coefficients"]
+__all__ = ["LOG_TAU_RANGE", "NODES", "chebyshev", "mixture", "response_coefficients"]
 
 # the whole library computes in float64 on the CPU: losses are known to 1e-4, and C and decay lie on a narrow ridge
 jax.config.update("jax_enable_x64", True)
@@ -54,6 +54,36 @@ def chebyshev(log_tau: ArrayLike) -> Array:
     return jnp.cos(order * jnp.arccos(place[None] * (1.0 - 1e-12)))
 
 
+_LOG_TAU = (_NODES + 1.0) / 2.0 * (LOG_TAU_RANGE[1] - LOG_TAU_RANGE[0]) + LOG_TAU_RANGE[0]
+_AT_NODES = np.polynomial.chebyshev.chebvander(_NODES, NODES - 1)
+_LENGTHS = np.sqrt(1.0 - _NODES**2)
+
+
+def mixture(log_tau: Array, spread: Array) -> Array:
+    """Return the weights of the basis for a log-normal mixture of memories.
+
+    The nodes of the basis are its quadrature, so that a mixture costs no more than one memory.
+
+    Parameters
+    ----------
+    log_tau
+        Natural logarithm of the median memory in steps, ``[...]``.
+    spread
+        Standard deviation of the mixture in log units, ``[...]``; below 0.3 the nodes are too far apart for it.
+
+    Returns
+    -------
+    jax.Array
+        Weights, ``[..., 48]``, of a mixture that is cut off at the ends of :data:`LOG_TAU_RANGE`.
+    """
+    places = _LOG_TAU.reshape((1,) * log_tau.ndim + (-1,))
+    exponent = -0.5 * ((places - log_tau[..., None]) / spread[..., None]) ** 2
+    density = jnp.exp(exponent - jax.lax.stop_gradient(exponent.max(axis=-1, keepdims=True)))
+    density = density * _LENGTHS.reshape((1,) * log_tau.ndim + (-1,))
+    weights: Array = (density / density.sum(axis=-1, keepdims=True)) @ jnp.asarray(_AT_NODES)
+    return weights
+
+
 def response_coefficients(schedule: Schedule, steps: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return the coefficients of the annealing response on the basis.
 
@@ -74,6 +104,4 @@ def response_coefficients(schedule: Schedule, steps: NDArray[np.int64]) -> NDArr
     ModelError
         If a step lies outside the schedule.
     """
-    low, high = LOG_TAU_RANGE
-    tau = np.exp((_NODES + 1.0) / 2.0 * (high - low) + low)
-    return response(schedule, steps, tau) @ _INVERSE.T
+    return response(schedule, steps, np.exp(_LOG_TAU)) @ _INVERSE.T

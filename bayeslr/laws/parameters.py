@@ -26,8 +26,8 @@ class Scale:
     loss
         Reference loss: the lowest that was observed.
     memory
-        Reference memory in steps: the square root of the length of the longest fitted run. Fitted memories grow with the
-        horizon, but slower than it.
+        Reference memory in steps: the square root of the length of the longest fitted run. Fitted memories grow with
+        the horizon, but slower than it.
     """
 
     area: float
