@@ -15,8 +15,7 @@ from bayeslr.curves import CurveSet, LossCurve
 from bayeslr.forecast import predict
 from bayeslr.inference import check, fit
 from bayeslr.laws import annealing_area, forward_area
-from bayeslr.report.plots import plot_bands, plot_deviations
-from bayeslr.report.plots.style import new_figure
+from bayeslr.report.plots import plot_prediction
 from bayeslr.report.tables import demo_table, health_lines
 from bayeslr.schedules import Schedule, constant, cosine, multistep, wsd
 
@@ -125,10 +124,4 @@ def run(*, seed: int, progress: bool = False, num_samples: int = 1000) -> Demons
         f"the 90% band holds {100 * inside:.0f}% of the {len(rows)} measurements",
         *health_lines(check(posterior)),
     ]
-    figure = new_figure(4.6)
-    above, below = figure.subplots(2, 1, sharex=True, height_ratios=[2.2, 1.0])
-    plot_bands(forecast, curves=[measured], ax=above)
-    plot_deviations(forecast, [measured], ax=below)
-    above.set_xlabel("")
-    figure.align_ylabels()
-    return Demonstration(text=text, figure=figure)
+    return Demonstration(text=text, figure=plot_prediction(forecast, [measured]))

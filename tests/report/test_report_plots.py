@@ -70,6 +70,13 @@ def test_deviations_are_measured_minus_median(forecast, measured):
         bl.plots.plot_deviations(forecast, [replace(measured, name="other")])
 
 
+def test_a_prediction_has_bands_over_deviations(forecast, measured):
+    above, below = bl.plots.plot_prediction(forecast, [measured]).axes
+    assert above.get_xlim() == below.get_xlim() == (0.0, 2000.0)
+    assert above.get_legend() is not None
+    assert "median" in below.get_ylabel()
+
+
 def test_rates_lie_over_losses_on_one_axis(forecast):
     above, below = bl.plots.plot_schedules(forecast).axes
     assert above.get_xlim() == below.get_xlim()

@@ -7,8 +7,17 @@ takes ``posterior.tree``.
 
 from bayeslr.report.plots.bands import plot_bands, plot_deviations
 from bayeslr.report.plots.final_loss import plot_final_loss
+from bayeslr.report.plots.prediction import plot_prediction
 from bayeslr.report.plots.residuals import plot_residuals
 from bayeslr.report.plots.schedules import plot_schedules
 from bayeslr.report.plots.terms import plot_terms
 
-__all__ = ["plot_bands", "plot_deviations", "plot_final_loss", "plot_residuals", "plot_schedules", "plot_terms"]
+__all__ = [
+    "plot_bands",
+    "plot_deviations",
+    "plot_final_loss",
+    "plot_prediction",
+    "plot_residuals",
+    "plot_schedules",
+    "plot_terms",
+]

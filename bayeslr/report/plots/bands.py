@@ -158,7 +158,7 @@ def plot_deviations(
             ax.set_xlim(0.0, max(int(forecast.steps[curve.name][-1]) for curve in known))
             ax.set_ylabel("measured - median")
         else:
-            figure.supylabel("measured - predicted median (nats)", fontsize=9.0, color=INK)
+            figure.supylabel("measured - median (nats)", fontsize=9.0, color=INK)
         return figure
 
 
