@@ -75,7 +75,7 @@ def fit(
     ] = None,
     chains: Annotated[int, typer.Option(min=1, help="Number of chains.")] = 4,
     draws: Annotated[int, typer.Option(min=50, help="Draws a chain.")] = 1000,
-    num_warmup: Annotated[int, typer.Option(min=50, help="Steps of adaptation a chain.")] = 300,
+    num_warmup: Annotated[int, typer.Option(min=50, help="Steps of adaptation a chain.")] = 250,
     seed: Seed = 0,
     format: Format = "table",  # noqa: A002
     force: Force = False,

@@ -12,7 +12,7 @@ from bayeslr.errors import ConvergenceWarning, ModelError
 from bayeslr.inference.density import starting_points
 from bayeslr.inference.devices import ChainMethod, chain_devices, prepare_devices
 from bayeslr.inference.health import check
-from bayeslr.inference.mode import find_mode
+from bayeslr.inference.mode import Vector, find_mode
 from bayeslr.inference.posterior import Posterior
 from bayeslr.inference.program import Program, program_for
 from bayeslr.inference.sampler import Draws
@@ -26,7 +26,7 @@ def fit(
     model: ScalingModel | None = None,
     *,
     seed: int,
-    num_warmup: int = 300,
+    num_warmup: int = 250,
     num_samples: int = 1000,
     num_chains: int = 4,
     target_accept_prob: float = 0.85,
@@ -92,10 +92,15 @@ def fit(
         target_accept_prob=target_accept_prob,
         devices=chain_devices(chain_method, num_chains),
     )
+    program.sampler.prepare(program.size, design, num_chains=num_chains)
     starts = [np.asarray(program.unconstrain(start, design)) for start in starting_points(design)]
-    mode = find_mode(lambda z: program.value_and_gradient(z, design), starts)
+
+    def density(z: Vector) -> tuple[float, Vector]:
+        return program.value_and_gradient(z, design)
+
+    mode = find_mode(density, starts)
     draws = program.sampler.run(
-        mode, design, seed=seed, num_samples=num_samples, num_chains=num_chains, progress=progress
+        density, mode, design, seed=seed, num_samples=num_samples, num_chains=num_chains, progress=progress
     )
     settings = {
         "method": "nuts",

@@ -1,6 +1,7 @@
 """NUTS in whitened coordinates, chains spread over devices, in chunks that a progress bar can count."""
 
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from numpyro.infer.hmc import hmc
 from tqdm.auto import tqdm
 
-from bayeslr.inference.mode import Mode
+from bayeslr.inference.mode import Mode, ValueAndGradient
 from bayeslr.model import Design
 
 __all__ = ["Draws", "Sampler"]
@@ -62,15 +63,22 @@ class Sampler:
         target_accept_prob: float,
         devices: list[jax.Device],
     ) -> None:
+        starting = False
+
         def whitened(mode: Array, factor: Array, design: Design) -> Callable[[Array], Array]:
+            if starting:
+                # `run` fills in the first state's potential and gradient: compiling them here would take seconds
+                return lambda w: 0.5 * (w**2).sum()
             return lambda w: potential(mode + factor @ w, design)
 
         init_kernel, sample_kernel = hmc(potential_fn_gen=whitened, algo="NUTS")
 
         def start(key: Array, args: tuple[Array, Array, Design]) -> Any:
+            nonlocal starting
             place, chain = jax.random.split(key)
+            starting = True
             # over-dispersed, so that R-hat can tell when chains have not forgotten their starts
-            return init_kernel(
+            state = init_kernel(
                 1.5 * jax.random.normal(place, args[0].shape),
                 num_warmup=num_warmup,
                 step_size=0.5,
@@ -79,6 +87,8 @@ class Sampler:
                 model_args=args,
                 rng_key=chain,
             )
+            starting = False
+            return state
 
         def advance(state: Any, args: tuple[Array, Array, Design]) -> tuple[Any, Any]:
             def step(state: Any, _: None) -> tuple[Any, Any]:
@@ -105,13 +115,64 @@ class Sampler:
             check_vma=False,
         )
         self._start = jax.jit(spread(jax.vmap(start, in_axes=(0, None))))
-        self._advance = jax.jit(spread(jax.vmap(advance, in_axes=(0, None))))
+        # a lower level of LLVM's optimiser compiles in two thirds of the time and runs no slower here
+        options = {"xla_backend_optimization_level": 1} if devices[0].platform == "cpu" else None
+        self._advance = jax.jit(spread(jax.vmap(advance, in_axes=(0, None))), compiler_options=options)
+        self._compiled: dict[int, Future[Any]] = {}
 
-    def run(self, mode: Mode, design: Design, *, seed: int, num_samples: int, num_chains: int, progress: bool) -> Draws:
+    def prepare(self, size: int, design: Design, *, num_chains: int) -> None:
+        """Start to compile in the background, while the mode is searched.
+
+        Parameters
+        ----------
+        size
+            Length of the unconstrained vector.
+        design
+            The arrays of the fit.
+        num_chains
+            Number of chains.
+        """
+        if num_chains in self._compiled:
+            return
+        state, args = self._begin(np.zeros(size), np.eye(size), design, seed=0, num_chains=num_chains)
+        # NumPyro traces models through a global stack, so that only the compilation itself can leave this thread
+        lowered = self._advance.lower(state, args)
+        pool = ThreadPoolExecutor(max_workers=1)
+        self._compiled[num_chains] = pool.submit(lowered.compile)
+        pool.shutdown(wait=False)
+
+    def _begin(
+        self,
+        position: NDArray[np.float64],
+        factor: NDArray[np.float64],
+        design: Design,
+        *,
+        seed: int,
+        num_chains: int,
+    ) -> tuple[Any, tuple[Array, Array, Design]]:
+        everywhere = NamedSharding(self._mesh, PartitionSpec())
+        args = jax.device_put((jnp.asarray(position), jnp.asarray(factor), design), everywhere)
+        keys = jax.random.split(jax.random.key(seed), num_chains)
+        keys = jax.device_put(keys, NamedSharding(self._mesh, PartitionSpec("chain")))
+        return self._start(keys, args), args
+
+    def run(
+        self,
+        density: ValueAndGradient,
+        mode: Mode,
+        design: Design,
+        *,
+        seed: int,
+        num_samples: int,
+        num_chains: int,
+        progress: bool,
+    ) -> Draws:
         """Draw from the posterior.
 
         Parameters
         ----------
+        density
+            Returns minus the log density at an unconstrained vector, and its gradient.
         mode
             The mode and the factor that whitens.
         design
@@ -130,16 +191,20 @@ class Sampler:
         Draws
             Draws and statistics.
         """
-        everywhere = NamedSharding(self._mesh, PartitionSpec())
-        args = jax.device_put((jnp.asarray(mode.position), jnp.asarray(mode.factor), design), everywhere)
-        keys = jax.random.split(jax.random.key(seed), num_chains)
-        keys = jax.device_put(keys, NamedSharding(self._mesh, PartitionSpec("chain")))
+        self.prepare(mode.position.size, design, num_chains=num_chains)
         total = self._num_warmup + num_samples
         chunks: list[Any] = []
         with tqdm(total=total, desc="sampling", unit="draw", disable=not progress, leave=False) as bar:
-            state = self._start(keys, args)
+            state, args = self._begin(mode.position, mode.factor, design, seed=seed, num_chains=num_chains)
+            places = [density(mode.position + mode.factor @ w) for w in np.asarray(state.z)]
+            spread = state.potential_energy.sharding
+            state = state._replace(
+                potential_energy=jax.device_put(jnp.asarray([value for value, _ in places]), spread),
+                z_grad=jax.device_put(jnp.asarray([mode.factor.T @ slope for _, slope in places]), spread),
+            )
+            advance = self._compiled[num_chains].result()
             while _CHUNK * len(chunks) < total:
-                state, chunk = self._advance(state, args)
+                state, chunk = advance(state, args)
                 chunks.append(jax.block_until_ready(chunk))
                 bar.update(min(_CHUNK, total - bar.n))
         parts = [np.concatenate([np.asarray(part) for part in parts], axis=1) for parts in zip(*chunks, strict=True)]
