@@ -203,7 +203,7 @@ def load_posterior(path: str | Path) -> Posterior:
             file.visititems(lambda _name, _item: None)
         with xr.open_datatree(path, engine="h5netcdf") as opened:
             tree = opened.load()
-    except (OSError, ValueError, KeyError, RuntimeError) as problem:
+    except (OSError, ValueError, KeyError, RuntimeError, AttributeError, TypeError) as problem:
         raise PosteriorError(
             f"{path}: cannot be read as a netCDF file ({str(problem).splitlines()[0]}); allowed: a bayeslr posterior"
         ) from None
@@ -219,7 +219,7 @@ def load_posterior(path: str | Path) -> Posterior:
         curves = curves_from_dataset(tree["curves"].to_dataset())
         model = ScalingModel.from_settings(json.loads(tree.attrs["model"]))
         settings = json.loads(tree.attrs["settings"])
-    except (ValueError, KeyError, TypeError) as problem:
+    except (ValueError, KeyError, TypeError, AttributeError) as problem:
         raise PosteriorError(f"{path}: the file is damaged ({' '.join(str(problem).split())})") from None
     if data_hash(curves) != tree.attrs.get("data_sha256"):
         raise PosteriorError(f"{path}: the curves in it do not match their checksum; the file is damaged")
