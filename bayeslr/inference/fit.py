@@ -29,7 +29,7 @@ def fit(
     num_warmup: int = 250,
     num_samples: int = 1000,
     num_chains: int = 4,
-    target_accept_prob: float = 0.85,
+    target_accept_prob: float = 0.9,
     chain_method: ChainMethod = "auto",
     max_points_per_run: int = 64,
     progress: bool = False,
