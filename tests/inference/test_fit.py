@@ -7,7 +7,7 @@ from bayeslr import inference
 from bayeslr.curves import CurveSet
 from bayeslr.errors import ModelError
 
-SETTINGS = {"num_chains": 2, "num_warmup": 150}
+SETTINGS = {"num_chains": 2, "num_warmup": 250}
 
 
 def test_groups_and_labels(small_posterior, small_curves):
