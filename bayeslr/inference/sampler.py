@@ -78,17 +78,18 @@ class Sampler:
             place, chain = jax.random.split(key)
             starting = True
             # over-dispersed, so that R-hat can tell when chains have not forgotten their starts
-            state = init_kernel(
-                1.5 * jax.random.normal(place, args[0].shape),
-                num_warmup=num_warmup,
-                step_size=0.5,
-                target_accept_prob=target_accept_prob,
-                max_tree_depth=_MAX_TREE_DEPTH,
-                model_args=args,
-                rng_key=chain,
-            )
-            starting = False
-            return state
+            try:
+                return init_kernel(
+                    1.5 * jax.random.normal(place, args[0].shape),
+                    num_warmup=num_warmup,
+                    step_size=0.5,
+                    target_accept_prob=target_accept_prob,
+                    max_tree_depth=_MAX_TREE_DEPTH,
+                    model_args=args,
+                    rng_key=chain,
+                )
+            finally:
+                starting = False
 
         def advance(state: Any, args: tuple[Array, Array, Design]) -> tuple[Any, Any]:
             def step(state: Any, _: None) -> tuple[Any, Any]:

@@ -101,21 +101,11 @@ def _factorise(structure: Structure, loss: Array) -> _Factors:
     columns = jnp.concatenate([share * by_size[:, :p, :p], by_size[:, :p, p:]], axis=-1)
     own_rest = solve_triangular(own, rest * columns, lower=True)
     energy = by_size[:, p, p].sum() - (own_rest[..., p] ** 2).sum()
-    if not structure.common:
-        nothing = jnp.zeros((0,))
-        return _Factors(
-            run=run,
-            run_rest=run_rest,
-            own=own,
-            own_rest=own_rest,
-            common=jnp.zeros((0, 0)),
-            common_rest=nothing,
-            energy=energy,
-        )
-    left = share * columns - _transpose(own_rest[..., :p]) @ own_rest
-    left = left.sum(axis=0)
-    common = jnp.linalg.cholesky(left[:, :p] + jnp.eye(p))
-    common_rest = solve_triangular(common, left[:, p:], lower=True)[:, 0]
+    common, common_rest = jnp.zeros((0, 0)), jnp.zeros(0)
+    if structure.common:
+        left = (share * columns - _transpose(own_rest[..., :p]) @ own_rest).sum(axis=0)
+        common = jnp.linalg.cholesky(left[:, :p] + jnp.eye(p))
+        common_rest = solve_triangular(common, left[:, p:], lower=True)[:, 0]
     return _Factors(
         run=run,
         run_rest=run_rest,
