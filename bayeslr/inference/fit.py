@@ -16,6 +16,7 @@ from bayeslr.inference.mode import Vector, find_mode
 from bayeslr.inference.posterior import Posterior
 from bayeslr.inference.program import Program, program_for
 from bayeslr.inference.sampler import Draws
+from bayeslr.laws import Scale
 from bayeslr.model import Design, ScalingModel, size_labels
 
 __all__ = ["fit"]
@@ -32,6 +33,7 @@ def fit(
     target_accept_prob: float = 0.9,
     chain_method: ChainMethod = "auto",
     max_points_per_run: int = 64,
+    scale: Scale | None = None,
     progress: bool = False,
 ) -> Posterior:
     """Fit a model to loss curves with NUTS.
@@ -58,6 +60,9 @@ def fit(
     max_points_per_run
         Observations of a run that enter the likelihood, half of them in the annealing part. Errors of the law are
         correlated along a run, so more points add cost and little information.
+    scale
+        The data's scale, on which default priors are expressed. Default: measured on the curves. Fits that are to share
+        one prior (simulations, refits on parts of the data) need the same scale.
     progress
         Whether to show a progress bar on stderr.
 
@@ -83,7 +88,7 @@ def fit(
     observed = curves.after_warmup().thin(max_points_per_run)
     labels, params, _ = size_labels(observed)
     model = (model or ScalingModel()).resolved(params)
-    scale = model.scale(observed)
+    scale = scale or model.scale(observed)
     design, runs = model.design(observed, scale)
     program = program_for(
         model,
