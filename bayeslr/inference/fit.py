@@ -104,6 +104,8 @@ def fit(
         return program.value_and_gradient(z, design)
 
     mode = find_mode(density, starts)
+    # compiles while the sampler still does so in its own thread
+    program.describe(mode.position[None], design, seed=seed)
     draws = program.sampler.run(
         density, mode, design, seed=seed, num_samples=num_samples, num_chains=num_chains, progress=progress
     )

@@ -11,6 +11,7 @@ observations.
 """
 
 from dataclasses import dataclass, field
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -70,6 +71,7 @@ def _transpose(matrix: Array) -> Array:
     return jnp.swapaxes(matrix, -1, -2)
 
 
+@jax.tree_util.register_dataclass
 @dataclass(frozen=True, kw_only=True)
 class _Factors:
     """Cholesky factors of the posterior precision of the effects, and what they divide, level by level."""
@@ -83,42 +85,132 @@ class _Factors:
     energy: Array
 
 
-def _factorise(structure: Structure, loss: Array) -> _Factors:
-    q = structure.run_columns.shape[-1]
-    p = structure.shared_columns.shape[-1]
-    stacked = jnp.concatenate(
-        [structure.run_columns, structure.shared_columns, (loss - structure.mean)[..., None]], axis=-1
-    )
-    white = _whiten(structure, stacked)
-    gram = _transpose(white) @ white
-    run = jnp.linalg.cholesky(gram[:, :q, :q] + jnp.eye(q)[None])
-    run_rest = solve_triangular(run, gram[:, :q, q:], lower=True)
-    schur = gram[:, q:, q:] - _transpose(run_rest) @ run_rest
-    by_size = jax.ops.segment_sum(schur, structure.size_of_run, num_segments=structure.sizes.shape[0])
-    # effects of a size: sqrt(common) * c + sqrt(1 - common) * d, the size's own d integrated out first
-    share, rest = structure.common**0.5, (1.0 - structure.common) ** 0.5
-    own = jnp.linalg.cholesky(rest**2 * by_size[:, :p, :p] + jnp.eye(p)[None])
-    columns = jnp.concatenate([share * by_size[:, :p, :p], by_size[:, :p, p:]], axis=-1)
-    own_rest = solve_triangular(own, rest * columns, lower=True)
-    energy = by_size[:, p, p].sum() - (own_rest[..., p] ** 2).sum()
-    common, common_rest = jnp.zeros((0, 0)), jnp.zeros(0)
-    if structure.common:
-        left = (share * columns - _transpose(own_rest[..., :p]) @ own_rest).sum(axis=0)
-        common = jnp.linalg.cholesky(left[:, :p] + jnp.eye(p))
-        common_rest = solve_triangular(common, left[:, p:], lower=True)[:, 0]
-    return _Factors(
-        run=run,
-        run_rest=run_rest,
-        own=own,
-        own_rest=own_rest,
-        common=common,
-        common_rest=common_rest,
-        energy=energy - (common_rest**2).sum(),
-    )
+def _gram(structure: Structure, loss: Array) -> Array:
+    """Return the inner products, run by run, of the whitened columns and of what the mean leaves, ``[R, k, k]``."""
+    rest = (loss - structure.mean)[..., None]
+    white = _whiten(structure, jnp.concatenate([structure.run_columns, structure.shared_columns, rest], axis=-1))
+    return _transpose(white) @ white
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Levels:
+    """How effects are nested: ``q`` of each run, ``p`` of each of ``sizes`` sizes, of whose variance a share is common."""
+
+    q: int
+    p: int
+    sizes: int
+    common: float
+
+    @classmethod
+    def of(cls, structure: Structure) -> "_Levels":
+        return cls(
+            q=structure.run_columns.shape[-1],
+            p=structure.shared_columns.shape[-1],
+            sizes=structure.sizes.shape[0],
+            common=structure.common,
+        )
+
+    def factorise(self, gram: Array, size_of_run: Array) -> _Factors:
+        q, p = self.q, self.p
+        run = jnp.linalg.cholesky(gram[:, :q, :q] + jnp.eye(q)[None])
+        run_rest = solve_triangular(run, gram[:, :q, q:], lower=True)
+        schur = gram[:, q:, q:] - _transpose(run_rest) @ run_rest
+        by_size = jax.ops.segment_sum(schur, size_of_run, num_segments=self.sizes)
+        # effects of a size: sqrt(common) * c + sqrt(1 - common) * d, the size's own d integrated out first
+        share, rest = self.common**0.5, (1.0 - self.common) ** 0.5
+        own = jnp.linalg.cholesky(rest**2 * by_size[:, :p, :p] + jnp.eye(p)[None])
+        columns = jnp.concatenate([share * by_size[:, :p, :p], by_size[:, :p, p:]], axis=-1)
+        own_rest = solve_triangular(own, rest * columns, lower=True)
+        energy = by_size[:, p, p].sum() - (own_rest[..., p] ** 2).sum()
+        common, common_rest = jnp.zeros((0, 0)), jnp.zeros(0)
+        if self.common:
+            left = (share * columns - _transpose(own_rest[..., :p]) @ own_rest).sum(axis=0)
+            common = jnp.linalg.cholesky(left[:, :p] + jnp.eye(p))
+            common_rest = solve_triangular(common, left[:, p:], lower=True)[:, 0]
+        return _Factors(
+            run=run,
+            run_rest=run_rest,
+            own=own,
+            own_rest=own_rest,
+            common=common,
+            common_rest=common_rest,
+            energy=energy - (common_rest**2).sum(),
+        )
+
+    def effects(
+        self, factors: _Factors, size_of_run: Array, common: Array, own: Array, run: Array
+    ) -> tuple[Array, Array, Array]:
+        """Turn standard normals into effects given the losses; zeros give their means."""
+        p = self.p
+        if self.common:
+            common = _solve_transposed(factors.common, factors.common_rest + common)
+        rest = factors.own_rest[..., p] - factors.own_rest[..., :p] @ common
+        own = _solve_transposed(factors.own, rest + own)
+        shared = self.common**0.5 * common[None] + (1.0 - self.common) ** 0.5 * own
+        rest = factors.run_rest[..., -1] - (factors.run_rest[..., :-1] @ shared[size_of_run][..., None])[..., 0]
+        return common, shared, _solve_transposed(factors.run, rest + run)
+
+    def moments(self, factors: _Factors, size_of_run: Array) -> Array:
+        """Return ``E[e e']`` given the losses, ``[R, k, k]``, where ``e`` is (minus the effects of a run, one)."""
+        p, runs = self.p, factors.run.shape[0]
+        _, shared, run = self.effects(
+            factors, size_of_run, jnp.zeros(p), jnp.zeros((self.sizes, p)), jnp.zeros((runs, self.q))
+        )
+        inverse = _inverse(factors.own)
+        spread = (1.0 - self.common) * _transpose(inverse) @ inverse
+        if self.common:
+            # a size's effects given the common ones c move by this matrix times c
+            follow = (1.0 - self.common) ** 0.5 * _transpose(inverse) @ factors.own_rest[..., :p]
+            follow = (self.common**0.5 * jnp.eye(p) - follow) @ _transpose(_inverse(factors.common))
+            spread = spread + follow @ _transpose(follow)
+        spread = spread[size_of_run]
+        inverse = _inverse(factors.run)
+        follow = -_transpose(inverse) @ factors.run_rest[..., :-1]
+        cross = follow @ spread
+        within = _transpose(inverse) @ inverse + cross @ _transpose(follow)
+        covariance = jnp.concatenate(
+            [jnp.concatenate([within, cross], axis=-1), jnp.concatenate([_transpose(cross), spread], axis=-1)], axis=-2
+        )
+        mean = jnp.concatenate([-run, -shared[size_of_run], jnp.ones((runs, 1))], axis=-1)
+        return mean[..., :, None] * mean[..., None, :] + jnp.pad(covariance, ((0, 0), (0, 1), (0, 1)))
+
+
+def _inverse(factor: Array) -> Array:
+    eye = jnp.broadcast_to(jnp.eye(factor.shape[-1]), factor.shape)
+    return solve_triangular(factor, eye, lower=True)
 
 
 def _log_diagonal(factor: Array) -> Array:
     return jnp.log(jnp.diagonal(factor, axis1=-2, axis2=-1)).sum()
+
+
+def _value(factors: _Factors) -> Array:
+    return (
+        -0.5 * factors.energy
+        - _log_diagonal(factors.run)
+        - _log_diagonal(factors.own)
+        - _log_diagonal(factors.common)
+    )
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _integrated(gram: Array, size_of_run: Array, levels: _Levels) -> Array:
+    """Return the log density of whitened losses, effects integrated out, given their inner products."""
+    return _value(levels.factorise(gram, size_of_run))
+
+
+def _integrated_forward(gram: Array, size_of_run: Array, levels: _Levels) -> tuple[Array, Array]:
+    factors = levels.factorise(gram, size_of_run)
+    return _value(factors), -0.5 * levels.moments(factors, size_of_run)
+
+
+def _integrated_backward(levels: _Levels, slope: Array, change: Array) -> tuple[Array, None]:
+    return change * slope, None
+
+
+# Fisher's identity: the gradient of the integrated density is the mean, over the effects given the losses, of the
+# gradient of the joint one, which is quadratic in them. So no derivative passes through a Cholesky factor.
+_integrated.defvjp(_integrated_forward, _integrated_backward)
 
 
 def log_density(structure: Structure, loss: Array) -> Array:
@@ -134,17 +226,11 @@ def log_density(structure: Structure, loss: Array) -> Array:
     Returns
     -------
     jax.Array
-        Scalar.
+        Scalar. Its first derivatives are exact; second ones must be taken as differences of these.
     """
-    factors = _factorise(structure, loss)
     spread = jnp.log(structure.sd) + 0.5 * jnp.log1p(-(structure.link**2)) + 0.5 * jnp.log(2.0 * jnp.pi)
-    return (
-        -0.5 * factors.energy
-        - jnp.where(structure.valid, spread, 0.0).sum()
-        - _log_diagonal(factors.run)
-        - _log_diagonal(factors.own)
-        - _log_diagonal(factors.common)
-    )
+    fitted = _integrated(_gram(structure, loss), structure.size_of_run, _Levels.of(structure))
+    return fitted - jnp.where(structure.valid, spread, 0.0).sum()
 
 
 def condition(structure: Structure, loss: Array, key: Array) -> tuple[Array, Array, Array]:
@@ -168,18 +254,16 @@ def condition(structure: Structure, loss: Array, key: Array) -> tuple[Array, Arr
     run : jax.Array
         The runs' effects, ``[R, q]``, in prior standard deviations.
     """
-    factors = _factorise(structure, loss)
+    levels = _Levels.of(structure)
+    factors = levels.factorise(_gram(structure, loss), structure.size_of_run)
     keys = jax.random.split(key, 3)
-    p = structure.shared_columns.shape[-1]
-    common = jnp.zeros(p)
-    if structure.common:
-        common = _solve_transposed(factors.common, factors.common_rest + jax.random.normal(keys[0], (p,)))
-    rest = factors.own_rest[..., p] - factors.own_rest[..., :p] @ common
-    own = _solve_transposed(factors.own, rest + jax.random.normal(keys[1], rest.shape))
-    shared = structure.common**0.5 * common[None] + (1.0 - structure.common) ** 0.5 * own
-    rest = factors.run_rest[..., -1] - (factors.run_rest[..., :-1] @ shared[structure.size_of_run][..., None])[..., 0]
-    run = _solve_transposed(factors.run, rest + jax.random.normal(keys[2], rest.shape))
-    return common, shared, run
+    return levels.effects(
+        factors,
+        structure.size_of_run,
+        jax.random.normal(keys[0], (levels.p,)) if structure.common else jnp.zeros(levels.p),
+        jax.random.normal(keys[1], (levels.sizes, levels.p)),
+        jax.random.normal(keys[2], (structure.run_columns.shape[0], levels.q)),
+    )
 
 
 def _solve_transposed(factor: Array, vector: Array) -> Array:
