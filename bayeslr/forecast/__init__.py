@@ -5,5 +5,6 @@ from bayeslr.forecast.curves import CurveTerms
 from bayeslr.forecast.extrapolation import extrapolations
 from bayeslr.forecast.forecast import Forecast
 from bayeslr.forecast.predict import predict
+from bayeslr.forecast.stack import stack
 
-__all__ = ["Comparison", "CurveTerms", "Forecast", "compare_schedules", "extrapolations", "predict"]
+__all__ = ["Comparison", "CurveTerms", "Forecast", "compare_schedules", "extrapolations", "predict", "stack"]
