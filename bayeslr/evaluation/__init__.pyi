@@ -8,6 +8,8 @@ from .loo import compare_models as compare_models
 from .loo import leave_run_out as leave_run_out
 from .pointfit import FittedLaw as FittedLaw
 from .pointfit import fit_law as fit_law
+from .sbc import Calibration as Calibration
+from .sbc import calibrate as calibrate
 from .scores import RunScore as RunScore
 from .scores import score_run as score_run
 from .splits import Split as Split
