@@ -11,6 +11,7 @@ import numpyro
 import numpyro.distributions as dist
 from jax import Array
 from jax.flatten_util import ravel_pytree
+from jax.stages import Wrapped
 from numpy.typing import NDArray
 from numpyro.infer.util import constrain_fn, potential_energy, unconstrain_fn
 
@@ -28,7 +29,9 @@ class Density:
     size
         The length ``d``.
     potential
-        ``(z, design) -> -log density``, up to a constant.
+        ``(z, design) -> -log density``, up to a constant. Differentiable once.
+    value_and_gradient
+        The same with its gradient, under ``jax.jit``.
     constrain
         ``(z, design) -> values by site``, deterministic sites included.
     unconstrain
@@ -37,6 +40,7 @@ class Density:
 
     size: int
     potential: Callable[[Array, Design], Array]
+    value_and_gradient: Wrapped
     constrain: Callable[[Array, Design], dict[str, Array]]
     unconstrain: Callable[[Mapping[str, Array], Design], Array]
 
@@ -66,8 +70,18 @@ def build_density(model: ScalingModel, design: Design) -> Density:
     size = sum(int(np.prod(shape.shape)) for shape in shapes.values())
     _, unravel = ravel_pytree({name: np.zeros(shape.shape) for name, shape in shapes.items()})
 
-    def potential(z: Array, design: Design) -> Array:
+    @jax.jit
+    @jax.value_and_grad
+    def value_and_gradient(z: Array, design: Design) -> Array:
         return jnp.asarray(potential_energy(model, (design,), {}, unravel(z)))
+
+    # NUTS asks for the gradient in several places; this way the model is traced once for all of them
+    @jax.custom_vjp
+    def potential(z: Array, design: Design) -> Array:
+        value: Array = value_and_gradient(z, design)[0]
+        return value
+
+    potential.defvjp(value_and_gradient, lambda gradient, change: (change * gradient, None))
 
     def constrain(z: Array, design: Design) -> dict[str, Array]:
         values: dict[str, Array] = constrain_fn(model, (design,), {}, unravel(z), return_deterministic=True)
@@ -77,7 +91,13 @@ def build_density(model: ScalingModel, design: Design) -> Density:
         full = {name: jnp.broadcast_to(values.get(name, mean), mean.shape) for name, mean in sites(design).items()}
         return jnp.asarray(ravel_pytree(unconstrain_fn(model, (design,), {}, full))[0])
 
-    return Density(size=size, potential=potential, constrain=constrain, unconstrain=unconstrain)
+    return Density(
+        size=size,
+        potential=potential,
+        value_and_gradient=value_and_gradient,
+        constrain=constrain,
+        unconstrain=unconstrain,
+    )
 
 
 def _center(prior: dist.Distribution) -> Array:

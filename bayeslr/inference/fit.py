@@ -97,7 +97,7 @@ def fit(
         target_accept_prob=target_accept_prob,
         devices=chain_devices(chain_method, num_chains),
     )
-    program.sampler.prepare(program.size, design, num_chains=num_chains)
+    program.prepare(design, num_chains=num_chains)
     starts = [np.asarray(program.unconstrain(start, design)) for start in starting_points(design)]
 
     def density(z: Vector) -> tuple[float, Vector]:

@@ -87,7 +87,8 @@ def find_mode(density: ValueAndGradient, starts: list[Vector]) -> Mode:
 def _descend(density: ValueAndGradient, start: Vector) -> Any:
     # SciPy's stubs have no overload for a function of a plain array that also returns its gradient
     search: Any = minimize
-    return search(density, start, jac=True, method="L-BFGS-B", options={"maxiter": 2000, "maxcor": 30})
+    # the Newton steps that follow do the last digits; with limited memory the ridges take three times as many steps
+    return search(density, start, jac=True, method="BFGS", options={"maxiter": 2000, "gtol": 1e-2})
 
 
 def _hessian(density: ValueAndGradient, position: Vector, factor: Vector, width: float) -> Vector:

@@ -1,6 +1,7 @@
 """Compiled functions of a model for data of given shapes: compiled once, used for every fit of those shapes."""
 
 import json
+from concurrent.futures import Future
 from functools import lru_cache
 from typing import Any
 
@@ -12,9 +13,9 @@ from numpy.typing import NDArray
 
 from bayeslr.inference.density import build_density
 from bayeslr.inference.mode import Vector
-from bayeslr.inference.sampler import Sampler
+from bayeslr.inference.sampler import Sampler, in_background
 from bayeslr.model import Design, ScalingModel
-from bayeslr.model.likelihood import condition
+from bayeslr.model.likelihood import Structure, condition, count_effects
 
 __all__ = ["Program", "program_for"]
 
@@ -49,23 +50,49 @@ class Program:
         self.sampler = Sampler(
             density.potential, num_warmup=num_warmup, target_accept_prob=target_accept_prob, devices=devices
         )
-        self._value_and_gradient = jax.jit(jax.value_and_grad(density.potential))
+        self._density = density.value_and_gradient
+        self._value_and_gradient: Future[Any] | None = None
 
-        def describe(z: Array, key: Array, design: Design) -> dict[str, Array]:
-            values = density.constrain(z, design)
+        def structure_of(values: dict[str, Array], design: Design) -> Structure:
             law = {parameter.name: values[parameter.name] for parameter in model.law.parameters}
             prefix = "discrepancy_"
             scales = {name.removeprefix(prefix): v for name, v in values.items() if name.startswith(prefix)}
             precision = values.pop("noise_precision", jnp.ones(design.valid.shape))
-            structure = model.structure(design, law, scales, values["noise"], 1.0 / jnp.sqrt(precision))
-            common, shared, run = condition(structure, design.loss, key)
+            return model.structure(design, law, scales, values["noise"], 1.0 / jnp.sqrt(precision))
+
+        def describe(z: Array, normals: Array, design: Design) -> dict[str, Array]:
+            values = density.constrain(z, design)
+            common, shared, run = condition(structure_of(values, design), design.loss, normals)
             return values | {"effect_common": common, "effect_shared": shared, "effect_run": run}
 
+        def effects(design: Design) -> Array:
+            values = density.constrain(jnp.zeros(density.size), design)
+            return jnp.zeros(count_effects(structure_of(values, design)))
+
+        self._effects = jax.eval_shape(effects, shapes).shape[0]
         self._describe = jax.jit(jax.vmap(describe, in_axes=(0, 0, None)))
+
+    def prepare(self, design: Design, *, num_chains: int) -> None:
+        """Start to compile in the background; what is compiled already stays so.
+
+        Parameters
+        ----------
+        design
+            The arrays of a fit.
+        num_chains
+            Number of chains.
+        """
+        if self._value_and_gradient is None:
+            # NumPyro traces models through a global stack, so that only the compilation itself can leave this thread
+            lowered = self._density.lower(jnp.zeros(self.size), design)
+            self._value_and_gradient = in_background(lowered.compile)
+        self.sampler.prepare(self.size, design, num_chains=num_chains)
 
     def value_and_gradient(self, z: Vector, design: Design) -> tuple[float, Vector]:
         """Return minus the log density and its gradient, as NumPy."""
-        value, gradient = self._value_and_gradient(jnp.asarray(z), design)
+        if self._value_and_gradient is None:
+            raise RuntimeError("value_and_gradient: the program was not prepared")
+        value, gradient = self._value_and_gradient.result()(jnp.asarray(z), design)
         return float(value), np.asarray(gradient, dtype=np.float64)
 
     def describe(self, z: NDArray[np.float64], design: Design, *, seed: int) -> dict[str, NDArray[np.float64]]:
@@ -86,13 +113,13 @@ class Program:
             Values by name, each ``[draws, ...]``, with ``effect_common`` ``[draws, p]``, ``effect_shared``
             ``[draws, S, p]`` and ``effect_run`` ``[draws, R, q]`` in prior standard deviations.
         """
-        keys = jax.random.split(jax.random.fold_in(jax.random.key(seed), 1), len(z))
+        normals = np.random.default_rng([seed, 1]).standard_normal((len(z), self._effects))
         parts: list[dict[str, Any]] = []
         for start in range(0, len(z), _BATCH):
             stop = min(start + _BATCH, len(z))
             # the last batch is filled up, so that one compiled program serves all
             rows = np.minimum(np.arange(start, start + _BATCH), len(z) - 1)
-            part = self._describe(jnp.asarray(z[rows]), keys[rows], design)
+            part = self._describe(jnp.asarray(z[rows]), normals[rows], design)
             parts.append({name: np.asarray(value)[: stop - start] for name, value in part.items()})
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 

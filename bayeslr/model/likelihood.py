@@ -15,10 +15,11 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jax.scipy.linalg import solve_triangular
 
-__all__ = ["Structure", "condition", "log_density", "residuals", "simulate"]
+__all__ = ["Structure", "condition", "count_effects", "log_density", "residuals", "simulate"]
 
 
 @jax.tree_util.register_dataclass
@@ -94,7 +95,7 @@ def _gram(structure: Structure, loss: Array) -> Array:
 
 @dataclass(frozen=True, kw_only=True)
 class _Levels:
-    """How effects are nested: ``q`` of each run, ``p`` of each of ``sizes`` sizes, of whose variance a share is common."""
+    """How effects nest: ``q`` of each run, ``p`` of each of ``sizes`` sizes, of whose variance a share is common."""
 
     q: int
     p: int
@@ -161,7 +162,7 @@ class _Levels:
         if self.common:
             # a size's effects given the common ones c move by this matrix times c
             follow = (1.0 - self.common) ** 0.5 * _transpose(inverse) @ factors.own_rest[..., :p]
-            follow = (self.common**0.5 * jnp.eye(p) - follow) @ _transpose(_inverse(factors.common))
+            follow = (self.common**0.5 * jnp.eye(p)[None] - follow) @ _transpose(_inverse(factors.common))
             spread = spread + follow @ _transpose(follow)
         spread = spread[size_of_run]
         inverse = _inverse(factors.run)
@@ -186,10 +187,7 @@ def _log_diagonal(factor: Array) -> Array:
 
 def _value(factors: _Factors) -> Array:
     return (
-        -0.5 * factors.energy
-        - _log_diagonal(factors.run)
-        - _log_diagonal(factors.own)
-        - _log_diagonal(factors.common)
+        -0.5 * factors.energy - _log_diagonal(factors.run) - _log_diagonal(factors.own) - _log_diagonal(factors.common)
     )
 
 
@@ -233,7 +231,13 @@ def log_density(structure: Structure, loss: Array) -> Array:
     return fitted - jnp.where(structure.valid, spread, 0.0).sum()
 
 
-def condition(structure: Structure, loss: Array, key: Array) -> tuple[Array, Array, Array]:
+def count_effects(structure: Structure) -> int:
+    """Return the number of standard normals that :func:`condition` takes."""
+    levels = _Levels.of(structure)
+    return levels.p + levels.sizes * levels.p + structure.run_columns.shape[0] * levels.q
+
+
+def condition(structure: Structure, loss: Array, normals: Array) -> tuple[Array, Array, Array]:
     """Draw the effects from their distribution given observed losses.
 
     Parameters
@@ -242,8 +246,9 @@ def condition(structure: Structure, loss: Array, key: Array) -> tuple[Array, Arr
         Mean and covariance.
     loss
         Observed losses, ``[R, n]``.
-    key
-        Random key.
+    normals
+        Standard normals, as many as :func:`count_effects` says; zeros give the effects' means. They come from outside
+        since a generator of random numbers takes longer to compile than all else here.
 
     Returns
     -------
@@ -256,13 +261,13 @@ def condition(structure: Structure, loss: Array, key: Array) -> tuple[Array, Arr
     """
     levels = _Levels.of(structure)
     factors = levels.factorise(_gram(structure, loss), structure.size_of_run)
-    keys = jax.random.split(key, 3)
+    common, own, run = jnp.split(normals, np.cumsum([levels.p, levels.sizes * levels.p]))
     return levels.effects(
         factors,
         structure.size_of_run,
-        jax.random.normal(keys[0], (levels.p,)) if structure.common else jnp.zeros(levels.p),
-        jax.random.normal(keys[1], (levels.sizes, levels.p)),
-        jax.random.normal(keys[2], (structure.run_columns.shape[0], levels.q)),
+        common if structure.common else jnp.zeros(levels.p),
+        own.reshape(levels.sizes, levels.p),
+        run.reshape(-1, levels.q) if levels.q else jnp.zeros((structure.run_columns.shape[0], 0)),
     )
 
 
