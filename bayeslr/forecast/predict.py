@@ -2,38 +2,28 @@
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 
 import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bayeslr.curves import CurveSet, LossCurve
+from bayeslr.curves import LossCurve
 from bayeslr.errors import ExtrapolationWarning, PosteriorError
+from bayeslr.forecast.continuation import check_continues, fit_with, fitted_run, own_effects
 from bayeslr.forecast.curves import CurveTerms, Effects, evaluate, residual_process
 from bayeslr.forecast.extrapolation import extrapolations
 from bayeslr.forecast.forecast import Forecast
-from bayeslr.inference import Posterior, fit
-from bayeslr.model import MEMORIES, Pooling, future_knots, memory_responses
+from bayeslr.forecast.sizes import SizeDraws, draw_size, find_target
+from bayeslr.inference import Posterior
+from bayeslr.model import MEMORIES, memory_responses
 from bayeslr.schedules import Schedule
 
 __all__ = ["predict"]
 
 _POINTS = 200
-_OBSERVED = "observed run"
-_SAME_SIZE = 1e-3
 
 type Draws = NDArray[np.float64]
 type Steps = int | ArrayLike | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Target:
-    """A size to predict: its index among the fitted ones (none: unseen), label and parameters."""
-
-    index: int | None
-    label: str
-    params: float | None
 
 
 def predict(
@@ -45,6 +35,7 @@ def predict(
     seed: int,
     num_draws: int | None = 2000,
     observed: LossCurve | None = None,
+    run: str | None = None,
     progress: bool = False,
 ) -> Forecast:
     """Predict the loss under new schedules.
@@ -67,8 +58,11 @@ def predict(
     observed
         The beginning of the run that is to be predicted, when it has already started. The model is fitted again with
         it, by the settings of the posterior, and the plans must continue it.
+    run
+        Name of a fitted run that the plans continue beyond its last observation: its own effects and the last state of
+        its residual are used, without a new fit.
     progress
-        Whether that fit shows a progress bar.
+        Whether the fit with `observed` shows a progress bar.
 
     Returns
     -------
@@ -79,7 +73,7 @@ def predict(
     ------
     PosteriorError
         If the size is not one that this posterior can predict, a step is outside a schedule, or a plan does not
-        continue the observed run.
+        continue the observed or the named run.
 
     Warns
     -----
@@ -89,22 +83,37 @@ def predict(
     named = {"schedule": plans} if isinstance(plans, Schedule) else dict(plans)
     if not named:
         raise PosteriorError("predict: there is no schedule; allowed: at least one")
-    target = _target(posterior, size)
     wanted = {name: _steps(name, plan, _of(steps, name)) for name, plan in named.items()}
+    started: LossCurve | None = None
+    if run is not None:
+        if observed is not None:
+            raise PosteriorError("predict: found both run= and observed=; allowed: one of them")
+        started, label = fitted_run(posterior, run)
+        target = find_target(posterior, label if size is None else size)
+        if target.label != label:
+            raise PosteriorError(f"size: found {size!r}, but the run {run!r} is of size {label}; allowed: no size")
+        check_continues(started, named)
+    else:
+        target = find_target(posterior, size)
     if observed is not None:
-        observed = replace(observed.after_warmup(), name=_OBSERVED)
-        posterior = _with_observed(posterior, observed, named, target, progress=progress)
-        target = _target(posterior, target.params if target.params is not None else target.label)
+        beginning = observed.after_warmup()
+        check_continues(beginning, named)
+        posterior, started = fit_with(posterior, beginning, target, progress=progress)
+        target = find_target(posterior, target.params if target.params is not None else target.label)
     told = [*posterior.settings.get("health", ()), *extrapolations(posterior, named, target.params)]
     for message in told:
         warnings.warn(message, ExtrapolationWarning, stacklevel=2)
     draws = posterior.sample(num_draws=num_draws)
-    common = _Common(posterior, draws, target, np.random.default_rng([seed, 0]), plans=named)
+    furthest = max(float(posterior.model.law.log_area_path(p, posterior.scale)[-1]) for p in named.values())
+    common = draw_size(posterior, draws, target, np.random.default_rng([seed, 0]), furthest=furthest)
+    own = None
+    if started is not None and posterior.model.discrepancy.enabled:
+        own = own_effects(posterior, draws, started.name)
     latent, measured, terms = {}, {}, {}
     for k, (name, plan) in enumerate(named.items()):
         rng = np.random.default_rng([seed, 1, k])
-        terms[name], latent[name] = common.curve(plan, wanted[name], rng, observed)
-        measured[name] = latent[name] + common.noise(rng, latent[name].shape)
+        terms[name], latent[name] = _curve(posterior, common, plan, wanted[name], rng, started, own)
+        measured[name] = latent[name] + _noise(posterior, common, rng, latent[name].shape)
     return Forecast(
         schedules=named,
         steps=wanted,
@@ -116,130 +125,54 @@ def predict(
     )
 
 
-class _Common:
-    """What all schedules of a forecast share: parameters, and the effects of the size."""
-
-    def __init__(
-        self,
-        posterior: Posterior,
-        draws: dict[str, Draws],
-        target: _Target,
-        rng: np.random.Generator,
-        *,
-        plans: Mapping[str, Schedule],
-    ) -> None:
-        self.posterior, self.draws, self.model = posterior, draws, posterior.model
-        count = len(draws["noise"])
-        names = [parameter.name for parameter in self.model.law.parameters]
-        prefix = "discrepancy_"
-        self.scales = {n.removeprefix(prefix): jnp.asarray(v) for n, v in draws.items() if n.startswith(prefix)}
-        fitted = np.asarray(posterior.tree["constant_data"].to_dataset()["knots"].to_numpy())
-        furthest = max(float(self.model.law.log_area_path(plan, posterior.scale)[-1]) for plan in plans.values())
-        future = future_knots(furthest)
-        self.knots = jnp.asarray(np.concatenate([fitted, future]))
-        if target.index is not None:
-            k = target.index
-            self.values = {name: jnp.asarray(draws[name][:, k]) for name in names}
-            self.sigma = draws["noise"][:, k]
-        else:
-            known = np.log([p for p in posterior.params if p is not None])
-            place = float(np.log(target.params) - known.mean()) if target.params is not None and known.size else 0.0
-            pooling = Pooling(name=self.model.pooling)
-            self.values = {p.name: jnp.asarray(pooling.unseen(p, draws, place, rng)) for p in self.model.law.parameters}
-            self.sigma = np.exp(np.log(draws["noise"]).mean(axis=1))
-        if not self.model.discrepancy.enabled:
-            self.shared = np.zeros((count, 0))
-        elif target.index is not None:
-            past = [draws["effect_memory"][:, target.index], draws["effect_bend"][:, target.index]]
-            self.shared = np.concatenate([*past, rng.standard_normal((count, future.size))], axis=1)
-        else:
-            own = rng.standard_normal((count, len(MEMORIES) + fitted.size))
-            if "common_memory" in draws:
-                share = self.model.discrepancy.common
-                common = np.concatenate([draws["common_memory"], draws["common_bend"]], axis=1)
-                own = share**0.5 * common + (1.0 - share) ** 0.5 * own
-            self.shared = np.concatenate([own, rng.standard_normal((count, future.size))], axis=1)
-
-    def curve(
-        self, plan: Schedule, steps: NDArray[np.int64], rng: np.random.Generator, observed: LossCurve | None
-    ) -> tuple[CurveTerms, Draws]:
-        """Return the terms and the latent curve of one schedule."""
-        law, discrepancy, scale = self.model.law, self.model.discrepancy, self.posterior.scale
-        count = len(self.sigma)
-        run = self._run_effects(rng, count, observed)
-        asked = steps if observed is None else np.append(steps, observed.steps[-1])
-        features = law.features(plan, asked, scale)
-        terms = evaluate(
-            law,
-            discrepancy,
-            self.values,
-            self.scales,
-            Effects(shared=self.shared, run=run),
-            features,
-            jnp.asarray(memory_responses(features)),
-            self.knots,
-        )
-        smooth = np.asarray(terms.expected + terms.run)
-        sd, places = np.asarray(terms.residual_sd), np.asarray(features.log_area)
-        if observed is None:
-            return terms, smooth + residual_process(sd, places, discrepancy.residual_length, rng)
-        n = steps.size
-        left = observed.loss[-1] - smooth[:, n]
-        total = sd[:, n] ** 2 + self.sigma**2
-        # what the last observation says of the process, whose variance it shares with the white noise
-        known = (float(places[n]), sd[:, n] * left / total, 1.0 - sd[:, n] ** 2 / total)
-        ahead = steps > observed.steps[-1]
-        residual = np.empty_like(smooth[:, :n])
-        residual[:, ~ahead] = residual_process(
-            sd[:, :n][:, ~ahead], places[:n][~ahead], discrepancy.residual_length, rng
-        )
-        residual[:, ahead] = residual_process(
-            sd[:, :n][:, ahead], places[:n][ahead], discrepancy.residual_length, rng, start=known
-        )
-        parts = {name: value[:, :n] for name, value in vars(terms).items()}
-        return CurveTerms(**parts), smooth[:, :n] + residual
-
-    def _run_effects(self, rng: np.random.Generator, count: int, observed: LossCurve | None) -> Draws:
-        if not self.model.discrepancy.enabled:
-            return np.zeros((count, 0))
-        if observed is None or observed.name not in self.posterior.runs:
-            return rng.standard_normal((count, len(MEMORIES[1::2]) + 1))
-        k = self.posterior.runs.index(observed.name)
-        return np.concatenate([self.draws["effect_run_memory"][:, k], self.draws["effect_offset"][:, k, None]], axis=1)
-
-    def noise(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Draws:
-        """Return white measurement noise."""
-        df = self.model.noise.df
-        white = rng.standard_normal(shape) if df is None else rng.standard_t(df, shape)
-        return white * self.sigma[:, None]
+def _curve(
+    posterior: Posterior,
+    common: SizeDraws,
+    plan: Schedule,
+    steps: NDArray[np.int64],
+    rng: np.random.Generator,
+    started: LossCurve | None,
+    own: Draws | None,
+) -> tuple[CurveTerms, Draws]:
+    """Return the terms and the latent curve of one schedule, of a new run or of one that has started."""
+    law, discrepancy = posterior.model.law, posterior.model.discrepancy
+    count = len(common.sigma)
+    if own is None:
+        own = rng.standard_normal((count, len(MEMORIES[1::2]) + 1)) if discrepancy.enabled else np.zeros((count, 0))
+    asked = steps if started is None else np.append(steps, started.steps[-1])
+    features = law.features(plan, asked, posterior.scale)
+    terms = evaluate(
+        law,
+        discrepancy,
+        common.values,
+        common.scales,
+        Effects(shared=common.shared, run=own),
+        features,
+        jnp.asarray(memory_responses(features)),
+        common.knots,
+    )
+    smooth = np.asarray(terms.expected + terms.run)
+    sd, places, length = np.asarray(terms.residual_sd), np.asarray(features.log_area), discrepancy.residual_length
+    if started is None:
+        return terms, smooth + residual_process(sd, places, length, rng)
+    n = steps.size
+    left = started.loss[-1] - smooth[:, n]
+    total = sd[:, n] ** 2 + common.sigma**2
+    # what the last observation says of the process, whose variance it shares with the white noise
+    known = (float(places[n]), sd[:, n] * left / total, 1.0 - sd[:, n] ** 2 / total)
+    ahead = steps > started.steps[-1]
+    residual = np.empty_like(smooth[:, :n])
+    residual[:, ~ahead] = residual_process(sd[:, :n][:, ~ahead], places[:n][~ahead], length, rng)
+    residual[:, ahead] = residual_process(sd[:, :n][:, ahead], places[:n][ahead], length, rng, start=known)
+    parts = {name: value[:, :n] for name, value in vars(terms).items()}
+    return CurveTerms(**parts), smooth[:, :n] + residual
 
 
-def _target(posterior: Posterior, size: float | str | None) -> _Target:
-    """Find a size among the fitted ones, or take it as unseen."""
-    labels, params = posterior.sizes, posterior.params
-    known = ", ".join(label if p is None else f"{label} ({p:.4g})" for label, p in zip(labels, params, strict=True))
-    if size is None:
-        if len(labels) > 1:
-            raise PosteriorError(f"size: none was given, but the posterior has several; allowed: {known}, or a number")
-        return _Target(index=0, label=labels[0], params=params[0])
-    if isinstance(size, str) and size in labels:
-        k = labels.index(size)
-        return _Target(index=k, label=labels[k], params=params[k])
-    try:
-        number = float(size)
-    except ValueError:
-        raise PosteriorError(f"size: found {size!r}; allowed: {known}, or a number of parameters") from None
-    if not (np.isfinite(number) and number > 0):
-        raise PosteriorError(f"size: found {size!r}; allowed: a positive number of parameters")
-    for k, p in enumerate(params):
-        if p is not None and abs(number / p - 1.0) < _SAME_SIZE:
-            return _Target(index=k, label=labels[k], params=p)
-    if posterior.model.pooling == "none":
-        raise PosteriorError(
-            f"size: found {number:.4g}, but this posterior knows {known} alone; "
-            "allowed: a fitted size, or fit two or more sizes together to predict others"
-        )
-    return _Target(index=None, label=f"{number:.4g}", params=number)
+def _noise(posterior: Posterior, common: SizeDraws, rng: np.random.Generator, shape: tuple[int, ...]) -> Draws:
+    """Return white measurement noise."""
+    df = posterior.model.noise.df
+    white = rng.standard_normal(shape) if df is None else rng.standard_t(df, shape)
+    return white * common.sigma[:, None]
 
 
 def _of(steps: Steps | Mapping[str, Steps], name: str) -> Steps:
@@ -265,30 +198,3 @@ def _steps(name: str, plan: Schedule, steps: Steps) -> NDArray[np.int64]:
         bad = unique[0] if unique[0] < 1 else unique[-1]
         raise PosteriorError(f"steps of {name}: found {bad}; allowed: 1 to {last}, the steps of its schedule")
     return unique
-
-
-def _with_observed(
-    posterior: Posterior, observed: LossCurve, plans: Mapping[str, Schedule], target: _Target, *, progress: bool
-) -> Posterior:
-    """Fit again with the observed beginning of the run to be predicted."""
-    seen = int(observed.steps[-1])
-    for name, plan in plans.items():
-        if plan.total_steps <= seen:
-            raise PosteriorError(f"{name}: ends at step {plan.total_steps}, but the run was observed to step {seen}")
-        if not np.allclose(plan.lr[:seen], observed.schedule.lr[:seen], rtol=1e-3, atol=1e-3 * plan.peak_lr):
-            raise PosteriorError(f"{name}: its rates up to step {seen} are not those of the observed run")
-    label = None if target.label == "all" else target.label
-    fitted = next((c for c in posterior.curves if c.params == target.params), None)
-    run = replace(observed, params=target.params, size=fitted.size if fitted is not None else label)
-    settings = posterior.settings
-    return fit(
-        CurveSet(curves=(*posterior.curves, run)),
-        posterior.model if posterior.model.pooling != "none" or target.index is not None else None,
-        seed=settings["seed"],
-        num_warmup=settings["num_warmup"],
-        num_samples=settings["num_samples"],
-        num_chains=settings["num_chains"],
-        target_accept_prob=settings["target_accept_prob"],
-        max_points_per_run=settings["max_points_per_run"],
-        progress=progress,
-    )

@@ -1,0 +1,148 @@
+"""Runs that have already started: what their beginning says of the rest.
+
+A run that was fitted has effects of its own in the posterior, and a residual whose last value is known up to the noise.
+A run that was not fitted is fitted now, together with the curves of the posterior.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayeslr.curves import CurveSet, LossCurve
+from bayeslr.errors import PosteriorError
+from bayeslr.forecast.sizes import Target
+from bayeslr.inference import Posterior, fit
+from bayeslr.model import size_labels
+from bayeslr.schedules import Schedule
+
+__all__ = ["check_continues", "fit_with", "fitted_run", "own_effects"]
+
+_OBSERVED = "observed run"
+
+type Draws = NDArray[np.float64]
+
+
+def fitted_run(posterior: Posterior, name: str) -> tuple[LossCurve, str]:
+    """Find a run among the fitted ones.
+
+    Parameters
+    ----------
+    posterior
+        The posterior.
+    name
+        Name of the run.
+
+    Returns
+    -------
+    curve : LossCurve
+        Its observations after warm-up.
+    size : str
+        Label of its size.
+
+    Raises
+    ------
+    PosteriorError
+        If no fitted run has this name.
+    CurveError
+        If all its observations lie in the warm-up.
+    """
+    names = posterior.curves.names
+    if name not in names:
+        listed = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
+        raise PosteriorError(f"run: found {name!r}; allowed: a fitted run: {listed}")
+    labels, _, index = size_labels(posterior.curves)
+    return posterior.curves[name].after_warmup(), labels[index[names.index(name)]]
+
+
+def check_continues(run: LossCurve, plans: Mapping[str, Schedule]) -> None:
+    """Refuse plans that are no continuation of a run.
+
+    Parameters
+    ----------
+    run
+        The beginning of the run.
+    plans
+        The schedules, by name.
+
+    Raises
+    ------
+    PosteriorError
+        If a plan ends before the last observation, or its rates up to there are others.
+    """
+    seen = int(run.steps[-1])
+    for name, plan in plans.items():
+        if plan.total_steps <= seen:
+            raise PosteriorError(f"{name}: ends at step {plan.total_steps}, but the run was observed to step {seen}")
+        if not np.allclose(plan.lr[:seen], run.schedule.lr[:seen], rtol=1e-3, atol=1e-3 * plan.peak_lr):
+            raise PosteriorError(f"{name}: its rates up to step {seen} are not those of the observed run")
+
+
+def fit_with(
+    posterior: Posterior, observed: LossCurve, target: Target, *, progress: bool
+) -> tuple[Posterior, LossCurve]:
+    """Fit again, by the settings of a posterior, with the observed beginning of a run.
+
+    Parameters
+    ----------
+    posterior
+        The posterior.
+    observed
+        The beginning of the run, of any name.
+    target
+        The size of the run.
+    progress
+        Whether to show a progress bar.
+
+    Returns
+    -------
+    posterior : Posterior
+        The new posterior.
+    run : LossCurve
+        The run as it was fitted.
+    """
+    label = None if target.label == "all" else target.label
+    fitted = next((c for c in posterior.curves if c.params == target.params), None)
+    run = replace(observed, name=_OBSERVED, params=target.params, size=fitted.size if fitted is not None else label)
+    settings = posterior.settings
+    refitted = fit(
+        CurveSet(curves=(*posterior.curves, run)),
+        posterior.model if posterior.model.pooling != "none" or target.index is not None else None,
+        seed=settings["seed"],
+        num_warmup=settings["num_warmup"],
+        num_samples=settings["num_samples"],
+        num_chains=settings["num_chains"],
+        target_accept_prob=settings["target_accept_prob"],
+        max_points_per_run=settings["max_points_per_run"],
+        progress=progress,
+    )
+    return refitted, run
+
+
+def own_effects(posterior: Posterior, draws: Mapping[str, Draws], run: str) -> Draws | None:
+    """Return the effects of a fitted run.
+
+    Parameters
+    ----------
+    posterior
+        The posterior.
+    draws
+        Its draws by name.
+    run
+        Name of the run. One whose observations all belong to an earlier run, as the beginning of a branch does, is
+        that run so far, and has its effects.
+
+    Returns
+    -------
+    numpy.ndarray or None
+        Memories, then the offset, ``[draws, 5]``; None where the posterior has none.
+    """
+    names, trunks = posterior.curves.names, posterior.curves.trunks()
+    index = names.index(run)
+    while names[index] not in posterior.runs:
+        index = trunks[index]
+        if index < 0:
+            return None
+    k = posterior.runs.index(names[index])
+    return np.concatenate([draws["effect_run_memory"][:, k], draws["effect_offset"][:, k, None]], axis=1)
