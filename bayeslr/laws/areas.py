@@ -12,8 +12,8 @@ exponential memory of ``tau = 1 / (1 - decay)`` steps::
     response(s) = sum_{k<=s} (lr_{k-1} - lr_k) * (1 - decay^(s-k+1)) = (rate removed by s) - decay * m_s
 
 It is zero at a constant rate, and tends to the rate removed when the rate has been at rest for many ``tau``. The law
-needs it at the observed steps only, so the momentum is summed in blocks: one matrix product, then one filter step a
-block.
+needs it at the observed steps only, so the momentum is summed in blocks: one matrix product, then one step of a
+recursion a block.
 
 Warm-up: ``"as_logged"`` takes the rates as they were and counts as annealing only changes after the peak is first
 reached; ``"peak"`` is the paper's convention, in which warm-up updates count at the peak rate, in both areas.
@@ -23,7 +23,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import lfilter
+from scipy.linalg.lapack import dtbtrs
 
 from bayeslr.errors import ModelError
 from bayeslr.schedules import Schedule
@@ -149,7 +149,7 @@ def response(schedule: Schedule, steps: NDArray[np.int64], tau: NDArray[np.float
 
     Notes
     -----
-    Exact up to rounding; the cost is one ``[k, 128] @ [128, T / 128]`` product, a first-order filter over the blocks
+    Exact up to rounding; the cost is one ``[k, 128] @ [128, T / 128]`` product, a first-order recursion over the blocks
     and ``[n, 128] @ [128, k]`` for the observations. No Python loop runs over steps or blocks: 48 memories over 1e7
     steps take about 0.3 s.
     """
@@ -168,8 +168,12 @@ def response(schedule: Schedule, steps: NDArray[np.int64], tau: NDArray[np.float
     # one contiguous row a memory: the sum within each block, then the momentum carried into the next one
     ends = powers[::-1].T @ blocks.T
     carried = np.zeros_like(ends)
-    for row, leap in enumerate(decay**_BLOCK):
-        carried[row, 1:] = lfilter([1.0], [1.0, -leap], ends[row, :-1])
+    if len(blocks) > 1:
+        # carried[k] - leap * carried[k-1] = ends[k-1]: a bidiagonal system, solved by one pass of LAPACK
+        bands = np.ones((2, len(blocks) - 1), order="F")
+        for row, leap in enumerate(decay**_BLOCK):
+            bands[1] = -leap
+            carried[row, 1:] = dtbtrs(bands, ends[row, :-1], uplo="L", diag="U")[0]
     home, offset = np.divmod(last, _BLOCK)
     # row r of `recent` holds the changes of its block from the observation backwards, zero before the block's start
     reach = offset[:, None] - np.arange(_BLOCK)[None, :]
