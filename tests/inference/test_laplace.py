@@ -1,0 +1,89 @@
+"""Draws from the Gaussian at the mode, and the check that tells where it fails."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from bayeslr.inference.laplace import MAX_PARETO_K, draw_gaussian, pareto_k
+from bayeslr.inference.mode import Mode, find_mode
+
+COVARIANCE = np.array([[1.0, 0.9, 0.0], [0.9, 1.0, 0.0], [0.0, 0.0, 25.0]])
+MEAN = np.array([1.0, -2.0, 30.0])
+
+
+def gaussian(z):
+    away = np.linalg.solve(COVARIANCE, z - MEAN)
+    return 0.5 * float((z - MEAN) @ away), away
+
+
+def drawn(density, dimensions, seed=0):
+    mode = find_mode(density, [np.zeros(dimensions)])
+    return mode, draw_gaussian(density, mode, seed=seed, num_samples=500, num_chains=4)
+
+
+def test_a_gaussian_is_drawn_exactly():
+    """Means and covariances within five standard errors (false alarm 1e-5 in all); all ratios are one."""
+    _, draws = drawn(gaussian, 3)
+    assert draws.position.shape == (4, 500, 3)
+    flat = draws.position.reshape(-1, 3)
+    white = np.linalg.solve(np.linalg.cholesky(COVARIANCE), (flat - MEAN).T)
+    assert np.all(np.abs(white.mean(axis=1)) < 5.0 / np.sqrt(2000))
+    np.testing.assert_allclose(np.cov(white), np.eye(3), atol=5.0 * np.sqrt(2.0 / 2000))
+    np.testing.assert_allclose(draws.stats["log_ratio"], 0.0, atol=1e-3)
+    np.testing.assert_allclose(draws.stats["lp"][1, 3], -gaussian(draws.position[1, 3])[0])
+
+
+def test_the_seed_decides():
+    _, one = drawn(gaussian, 3)
+    _, same = drawn(gaussian, 3)
+    _, other = drawn(gaussian, 3, seed=1)
+    np.testing.assert_array_equal(one.position, same.position)
+    assert not np.any(one.position == other.position)
+
+
+def test_ratios_are_those_of_the_densities():
+    """Against SciPy's densities: a Student-t and its Gaussian at the mode, up to the constant at the mode."""
+
+    def student(z):
+        return -float(stats.t(5).logpdf(z).sum()), 6.0 * z / (5.0 + z**2)
+
+    mode, draws = drawn(student, 2)
+    scale = np.sqrt(np.diag(mode.factor @ mode.factor.T))
+    np.testing.assert_allclose(scale, np.sqrt(5.0 / 6.0), rtol=1e-3)
+    flat = draws.position.reshape(-1, 2)
+    expected = stats.t(5).logpdf(flat).sum(axis=1) - stats.norm(0.0, scale).logpdf(flat).sum(axis=1)
+    at_mode = 2.0 * stats.t(5).logpdf(0.0) - stats.norm(0.0, scale).logpdf(0.0).sum()
+    np.testing.assert_allclose(draws.stats["log_ratio"].ravel(), expected - at_mode, atol=0.02)
+
+
+@pytest.mark.parametrize("shape", [0.2, 0.9])
+def test_k_is_the_shape_of_a_pareto_tail(shape):
+    """Weights drawn from a Pareto distribution with a known shape; the reverse sign would have no tail at all."""
+    weights = stats.pareto(1.0 / shape).rvs(size=20_000, random_state=0)
+    assert pareto_k(np.log(weights)) == pytest.approx(shape, abs=0.15)
+    assert pareto_k(-np.log(weights)) < 0.0
+
+
+def test_a_posterior_with_heavy_tails_fails():
+    """A Cauchy distribution in eight dimensions: the Gaussian at its mode misses its tails."""
+
+    def cauchy(z):
+        return float(np.log1p(z**2).sum()), 2.0 * z / (1.0 + z**2)
+
+    _, draws = drawn(cauchy, 8)
+    assert pareto_k(draws.stats["log_ratio"]) > MAX_PARETO_K
+    _, good = drawn(gaussian, 3)
+    assert pareto_k(good.stats["log_ratio"]) < MAX_PARETO_K
+
+
+def test_places_without_a_density():
+    """Half of the draws fall where the density is zero: weight zero, and no failure; an infinite density is one."""
+
+    def half(z):
+        return (0.5 * float(z[0] ** 2) if z[0] > -0.5 else np.nan), z
+
+    mode = Mode(position=np.zeros(1), factor=np.eye(1), potential=0.0, others=())
+    draws = draw_gaussian(half, mode, seed=0, num_samples=500, num_chains=4)
+    assert np.isneginf(draws.stats["log_ratio"]).mean() == pytest.approx(stats.norm.cdf(-0.5), abs=0.05)
+    assert pareto_k(draws.stats["log_ratio"]) < MAX_PARETO_K
+    assert pareto_k(np.array([0.0, np.inf])) == np.inf
