@@ -1,3 +1,6 @@
+from .backtest import Backtest as Backtest
+from .backtest import backtest as backtest
+from .backtest import default_forecasters as default_forecasters
 from .baselines import BayesianForecast as BayesianForecast
 from .baselines import BlockBootstrap as BlockBootstrap
 from .baselines import Forecaster as Forecaster

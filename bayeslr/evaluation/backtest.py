@@ -1,0 +1,258 @@
+"""The backtest: fit a part of the curves, forecast the rest, score, compare.
+
+Each pair of a split and a forecaster is one job. Jobs know nothing of each other and every one gets the same seed, so
+that the result does not depend on where they run: in this process, in others, or on other machines through any
+:class:`concurrent.futures.Executor`, such as that of dask (``Client(...).get_executor()``).
+"""
+
+import math
+import multiprocessing
+import os
+import threading
+import warnings
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from tqdm.auto import tqdm
+
+from bayeslr.curves import CurveSet
+from bayeslr.errors import ConvergenceWarning, CurveError, ModelError
+from bayeslr.evaluation.baselines import BayesianForecast, BlockBootstrap, Forecaster, PointFit, independent_noise
+from bayeslr.evaluation.scores import RunScore, score_run
+from bayeslr.evaluation.splits import Split, leave_one_run_out
+from bayeslr.inference import prepare_devices
+from bayeslr.model import ScalingModel
+
+__all__ = ["Backtest", "backtest", "default_forecasters"]
+
+SCORES = tuple(field.name for field in fields(RunScore) if field.name not in ("n", "pit"))
+"""Columns of the tables, in order."""
+
+_PIT = ["split", "forecaster", "run", "step", "pit"]
+_MOST_WORKERS = 4
+# a fit uses all cores of its process and its sampler is not made for two threads at once
+_ONE_FIT_AT_A_TIME = threading.Lock()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Backtest:
+    """Scores of forecasters on runs that they had not seen.
+
+    Parameters
+    ----------
+    runs
+        A row for each split, forecaster and run: ``split, forecaster, run, size, n``, the scores of
+        :class:`~bayeslr.evaluation.RunScore`, ``health`` (``"PASS"``, ``"REVIEW"``, ``"FAIL"`` or empty) and
+        ``missing`` (why there is no forecast, then every score is not a number; else empty).
+    pit
+        A row an observation, of forecasts that have a band: ``split, forecaster, run, step, pit``.
+    """
+
+    runs: pd.DataFrame
+    pit: pd.DataFrame
+
+    @property
+    def forecasters(self) -> tuple[str, ...]:
+        """Names of the forecasters, the first one is the one that the others are compared with."""
+        return tuple(dict.fromkeys(self.runs["forecaster"]))
+
+    @property
+    def mean(self) -> pd.DataFrame:
+        """Averages of the runs' scores, each run counted alike.
+
+        A row a forecaster: the scores, with ``runs``, how many were scored, and ``missing``, how many were not.
+        """
+        grouped = self.runs.groupby("forecaster", sort=False)
+        table = grouped[list(SCORES)].mean()
+        table.insert(0, "runs", grouped["missing"].agg(lambda reasons: int((reasons == "").sum())))
+        table.insert(1, "missing", grouped["missing"].agg(lambda reasons: int((reasons != "").sum())))
+        return table
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON-ready values.
+
+        Returns
+        -------
+        dict
+            Of the first forecaster: its name (``forecaster``), ``runs`` (a list of objects) and ``mean``; of the
+            others the same by name under ``baselines``. A score that is not defined is None.
+        """
+        first, *others = self.forecasters
+        return {"forecaster": first, **self._part(first), "baselines": {name: self._part(name) for name in others}}
+
+    def _part(self, forecaster: str) -> dict[str, Any]:
+        rows = self.runs[self.runs["forecaster"] == forecaster].drop(columns="forecaster")
+        (mean,) = self.mean.loc[[forecaster]].to_dict("records")
+        return {"runs": [_plain(row) for row in rows.to_dict("records")], "mean": _plain(mean)}
+
+
+def default_forecasters(
+    model: ScalingModel | None = None, *, settings: Mapping[str, Any] | None = None, baselines: bool = True
+) -> dict[str, Forecaster]:
+    """Return the model and the baselines that a backtest compares it with.
+
+    Parameters
+    ----------
+    model
+        The model. Default: the library's.
+    settings
+        Further arguments of :func:`bayeslr.fit` for the fits of posteriors.
+    baselines
+        Whether to have baselines at all.
+
+    Returns
+    -------
+    dict
+        Forecasters by name, the model first.
+    """
+    forecasters: dict[str, Forecaster] = {"bayeslr": BayesianForecast(model=model, settings=settings or {})}
+    if baselines:
+        law = (model or ScalingModel()).law
+        forecasters |= {
+            "point fit": PointFit(law=law),
+            "independent noise": independent_noise(model, settings=settings),
+            "block bootstrap": BlockBootstrap(law=law),
+        }
+    return forecasters
+
+
+def backtest(
+    curves: CurveSet | Split | Sequence[Split],
+    forecasters: Mapping[str, Forecaster] | None = None,
+    *,
+    seed: int,
+    executor: Executor | None = None,
+    progress: bool = False,
+) -> Backtest:
+    """Score forecasts on runs that were held out.
+
+    Parameters
+    ----------
+    curves
+        What to fit and what to score: one split or several of different names. Curves are split by leaving one run out.
+    forecasters
+        Forecasters by name, the one of interest first. Default: :func:`default_forecasters`.
+    seed
+        Seed of every fit and forecast.
+    executor
+        Where the jobs run. Default: worker processes, a worker for two cores and four at most, or this process where
+        that makes one worker. Of a dask cluster: ``Client(...).get_executor()``. The result is the same.
+    progress
+        Whether to show a progress bar on stderr.
+
+    Returns
+    -------
+    Backtest
+        Scores of every run, and their means.
+
+    Raises
+    ------
+    CurveError
+        If there is no split, or two have the same name.
+    ModelError
+        If there is no forecaster, or the curves cannot be fitted.
+
+    Warns
+    -----
+    ConvergenceWarning
+        For each fit that fails its check, by the names of the split and the forecaster. Its scores stay in the table.
+    """
+    splits = _splits(curves)
+    entrants = default_forecasters() if forecasters is None else dict(forecasters)
+    if not entrants:
+        raise ModelError("backtest: there are no forecasters; allowed: at least one")
+    jobs = [(split, name, forecaster) for split in splits for name, forecaster in entrants.items()]
+    with tqdm(total=len(jobs), desc="backtest", unit="fit", disable=not progress) as bar:
+        if executor is not None:
+            results = _run_all(jobs, seed, executor, bar)
+        elif (workers := _workers(len(jobs))) > 1:
+            # JAX cannot be forked
+            context = multiprocessing.get_context("spawn")
+            with ProcessPoolExecutor(workers, mp_context=context) as pool:
+                results = _run_all(jobs, seed, pool, bar)
+        else:
+            results = []
+            for job in jobs:
+                results.append(_run(*job, seed))
+                bar.update()
+    for (split, name, _), result in zip(jobs, results, strict=True):
+        for problem in result.problems:
+            warnings.warn(f"split {split.name!r}, {name}: {problem}", ConvergenceWarning, stacklevel=2)
+    places = [part for result in results for part in result.places]
+    return Backtest(
+        runs=pd.DataFrame([row for result in results for row in result.rows]),
+        pit=pd.concat(places, ignore_index=True) if places else pd.DataFrame(columns=_PIT),
+    )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Result:
+    """What a job sends back: rows of the tables, and what must be said of its fit."""
+
+    rows: list[dict[str, Any]]
+    places: list[pd.DataFrame]
+    problems: tuple[str, ...]
+
+
+def _splits(curves: CurveSet | Split | Sequence[Split]) -> tuple[Split, ...]:
+    if isinstance(curves, Split):
+        return (curves,)
+    splits = leave_one_run_out(curves) if isinstance(curves, CurveSet) else tuple(curves)
+    names = [split.name for split in splits]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if not splits or twice is not None:
+        found = "no splits" if twice is None else f"{names.count(twice)} splits named {twice!r}"
+        raise CurveError(f"backtest: found {found}; allowed: at least one, each with a name of its own")
+    return splits
+
+
+def _workers(jobs: int) -> int:
+    return min(jobs, _MOST_WORKERS, (os.cpu_count() or 1) // 2)
+
+
+def _run_all(
+    jobs: Sequence[tuple[Split, str, Forecaster]], seed: int, executor: Executor, bar: "tqdm[Any]"
+) -> list[_Result]:
+    """Run jobs through an executor; where one cannot be done, those that have not begun are given up."""
+    futures = [executor.submit(_run, *job, seed) for job in jobs]
+    try:
+        for future in as_completed(futures):
+            future.result()
+            bar.update()
+    finally:
+        for future in futures:
+            future.cancel()
+    return [future.result() for future in futures]
+
+
+def _run(split: Split, name: str, forecaster: Forecaster, seed: int) -> _Result:
+    """Fit, forecast and score one split."""
+    with _ONE_FIT_AT_A_TIME:
+        prepare_devices()
+        predictions = forecaster.forecast(split, seed=seed)
+    rows: list[dict[str, Any]] = []
+    places: list[pd.DataFrame] = []
+    for curve in split.scored:
+        labels = {"split": split.name, "forecaster": name, "run": curve.name}
+        row: dict[str, Any] = labels | {"size": curve.size, "n": len(curve)} | dict.fromkeys(SCORES, math.nan)
+        reason = predictions.missing.get(curve.name, "")
+        if not reason:
+            score = score_run(predictions.draws[curve.name], curve.loss, seed=seed)
+            row |= score.numbers()
+            if np.isfinite(score.pit).all():
+                places.append(pd.DataFrame(labels | {"step": curve.steps, "pit": score.pit}))
+        rows.append(row | {"health": predictions.health, "missing": reason})
+    return _Result(rows=rows, places=places, problems=predictions.problems)
+
+
+def _plain(row: Mapping[Any, Any]) -> dict[str, Any]:
+    """Return values that JSON has: numbers of Python, and None for what is not a number."""
+    found: dict[str, Any] = {}
+    for key, value in row.items():
+        value = value.item() if isinstance(value, np.generic) else value
+        found[str(key)] = None if isinstance(value, float) and not math.isfinite(value) else value
+    return found

@@ -1,0 +1,276 @@
+"""Forecasters to compare: the library's model, and what others do.
+
+A forecaster fits the training curves of a split and draws the losses of the test runs. Beside the library's own
+(:class:`BayesianForecast`) there are three baselines: the point fit of the paper (:class:`PointFit`), the same with a
+bootstrap around it (:class:`BlockBootstrap`), and a posterior that takes all errors of the law for independent noise
+(:func:`independent_noise`).
+"""
+
+import inspect
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayeslr.curves import LossCurve
+from bayeslr.errors import ConvergenceWarning, ExtrapolationWarning, ModelError, PosteriorError
+from bayeslr.evaluation.pointfit import FittedLaw, fit_law, group_by_size
+from bayeslr.evaluation.splits import Split
+from bayeslr.forecast import predict
+from bayeslr.inference import Posterior, check, fit
+from bayeslr.laws import AnnealingLaw
+from bayeslr.model import Discrepancy, ScalingModel, size_labels
+
+__all__ = ["BayesianForecast", "BlockBootstrap", "Forecaster", "PointFit", "Predictions", "independent_noise"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Predictions:
+    """What a forecaster says of the test runs of a split.
+
+    Parameters
+    ----------
+    draws
+        Draws of the loss as it would be measured, by run: ``[draws, n]`` at the scored steps of the run. One draw is a
+        forecast without a band.
+    missing
+        Why a run has no forecast, by run.
+    health
+        Status of the fit, ``"PASS"``, ``"REVIEW"`` or ``"FAIL"``; empty where there is none.
+    problems
+        What must be known of the fit, in plain words.
+    """
+
+    draws: Mapping[str, NDArray[np.float64]]
+    missing: Mapping[str, str] = field(default_factory=dict)
+    health: str = ""
+    problems: tuple[str, ...] = ()
+
+
+class Forecaster(Protocol):
+    """Anything that can fit the training curves of a split and forecast the others. It must pickle."""
+
+    def forecast(self, split: Split, *, seed: int) -> Predictions:
+        """Fit ``split.train`` and draw the losses of ``split.scored``.
+
+        Parameters
+        ----------
+        split
+            The split. The losses of its test runs are there to be scored, not to be used.
+        seed
+            Seed of everything that is drawn.
+
+        Returns
+        -------
+        Predictions
+            Draws for each run of ``split.scored``, or why there are none.
+        """
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class BayesianForecast:
+    """The posterior of a model, and the predictions that follow from it.
+
+    Parameters
+    ----------
+    model
+        The model. Default: the library's.
+    settings
+        Further arguments of :func:`bayeslr.fit`, such as ``{"num_samples": 500}``.
+    num_draws
+        At most this many posterior draws a prediction.
+
+    Raises
+    ------
+    ModelError
+        If `fit` has no such argument.
+    """
+
+    model: ScalingModel | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    num_draws: int = 2000
+
+    def __post_init__(self) -> None:
+        allowed = [name for name in inspect.signature(fit).parameters if name not in ("curves", "model", "seed")]
+        for name in self.settings:
+            if name not in allowed:
+                raise ModelError(f"settings: found {name!r}; allowed: arguments of fit: {', '.join(allowed)}")
+
+    def __reduce__(self) -> tuple[Callable[..., "BayesianForecast"], tuple[Any, ...]]:
+        # as text: JAX arrays inside of priors would be read before the other process has set JAX up
+        model = None if self.model is None else self.model.settings()
+        return _rebuilt, (model, dict(self.settings), self.num_draws)
+
+    def forecast(self, split: Split, *, seed: int) -> Predictions:
+        """Fit and predict; see :meth:`Forecaster.forecast`."""
+        with warnings.catch_warnings():
+            # part of the result: a fit that fails is in `problems`, and a backtest may ask far outside the data
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            warnings.simplefilter("ignore", ExtrapolationWarning)
+            posterior = fit(split.train, self.model, seed=seed, **self.settings)
+            draws, missing = {}, {}
+            for scored in split.scored:
+                try:
+                    draws[scored.name] = self._draws(posterior, split, scored, seed)
+                except PosteriorError as problem:
+                    missing[scored.name] = str(problem)
+        problems = tuple(str(text) for text in posterior.settings.get("health", ()))
+        return Predictions(draws=draws, missing=missing, health=check(posterior).status, problems=problems)
+
+    def _draws(self, posterior: Posterior, split: Split, curve: LossCurve, seed: int) -> NDArray[np.float64]:
+        continued = curve.name in split.continued
+        forecast = predict(
+            posterior,
+            {curve.name: curve.schedule},
+            size=None if continued else _size(posterior, curve),
+            steps=curve.steps,
+            seed=seed,
+            num_draws=self.num_draws,
+            run=curve.name if continued else None,
+        )
+        return forecast.observed[curve.name]
+
+
+def _rebuilt(model: Mapping[str, Any] | None, settings: Mapping[str, Any], num_draws: int) -> BayesianForecast:
+    rebuilt = None if model is None else ScalingModel.from_settings(model)
+    return BayesianForecast(model=rebuilt, settings=settings, num_draws=num_draws)
+
+
+def _size(posterior: Posterior, curve: LossCurve) -> float | str:
+    """Return what to ask the posterior for: the label of a size that was fitted, or the parameters of another."""
+    labels, _, index = size_labels(posterior.curves)
+    for fitted, size in zip(posterior.curves, index, strict=True):
+        if (fitted.size, fitted.params) == (curve.size, curve.params):
+            return labels[size]
+    if curve.params is None:
+        raise PosteriorError(f"size: {curve.size!r} was not fitted, and its number of parameters is not known")
+    return curve.params
+
+
+def independent_noise(
+    model: ScalingModel | None = None, *, settings: Mapping[str, Any] | None = None, num_draws: int = 2000
+) -> BayesianForecast:
+    """Return the forecaster of a model without discrepancy: every error of the law counts as independent noise.
+
+    Parameters
+    ----------
+    model
+        The model whose discrepancy is removed. Default: the library's.
+    settings, num_draws
+        As of :class:`BayesianForecast`.
+
+    Returns
+    -------
+    BayesianForecast
+        The baseline.
+    """
+    plain = replace(model or ScalingModel(), discrepancy=Discrepancy(enabled=False))
+    return BayesianForecast(model=plain, settings=settings or {}, num_draws=num_draws)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PointFit:
+    """The paper's recipe: the best curve of each size, without a band (see :func:`fit_law`).
+
+    Parameters
+    ----------
+    law
+        The law.
+    delta
+        Where the Huber loss of the log residual turns from quadratic to linear.
+    starts
+        Number of starts of the search.
+    """
+
+    law: AnnealingLaw = field(default_factory=AnnealingLaw)
+    delta: float = 1e-3
+    starts: int = 8
+
+    def forecast(self, split: Split, *, seed: int) -> Predictions:
+        """Fit each size alone; see :meth:`Forecaster.forecast`. A size that was not fitted is missing."""
+        fits = _fits(self.law, split, delta=self.delta, starts=self.starts)
+        draws, missing = {}, {}
+        for curve in split.scored:
+            fitted = fits.get((curve.size, curve.params))
+            if fitted is None:
+                missing[curve.name] = _UNSEEN
+            else:
+                draws[curve.name] = fitted.loss(curve.schedule, curve.steps)[None]
+        return Predictions(draws=draws, missing=missing)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class BlockBootstrap:
+    """The point fit, refitted to curves whose residuals are resampled in blocks.
+
+    A draw is the curve of one refit with resampled residuals on it. Blocks keep the correlation of neighbours, which
+    residuals of a law have, up to the length of a block; what a law gets wrong in the same way on all training
+    schedules, no resampling shows.
+
+    Parameters
+    ----------
+    law, delta, starts
+        As of :class:`PointFit`.
+    num_draws
+        Number of refits, each started from the point fit.
+    blocks_per_run
+        The length of a block is a run's number of observations over this, so that it does not depend on how often the
+        loss was logged.
+    """
+
+    law: AnnealingLaw = field(default_factory=AnnealingLaw)
+    delta: float = 1e-3
+    starts: int = 8
+    num_draws: int = 200
+    blocks_per_run: int = 8
+
+    def forecast(self, split: Split, *, seed: int) -> Predictions:
+        """Fit, resample and refit each size alone; see :meth:`Forecaster.forecast`."""
+        rng = np.random.default_rng(seed)
+        fits = _fits(self.law, split, delta=self.delta, starts=self.starts)
+        draws: dict[str, NDArray[np.float64]] = {}
+        missing: dict[str, str] = {}
+        for key, curves in group_by_size(split.scored.curves).items():
+            fitted = fits.get(key)
+            if fitted is None:
+                missing |= {curve.name: _UNSEEN for curve in curves}
+                continue
+            residuals = fitted.log_residuals()
+
+            def path(length: int, residuals: list[NDArray[np.float64]] = residuals) -> NDArray[np.float64]:
+                return _blocks(residuals, length, rng, self.blocks_per_run)
+
+            refits = [fitted.refit([path(len(run)) for run in residuals]) for _ in range(self.num_draws)]
+            for curve in curves:
+                rows = [refit.loss(curve.schedule, curve.steps) * np.exp(path(len(curve))) for refit in refits]
+                draws[curve.name] = np.stack(rows)
+        return Predictions(draws=draws, missing=missing)
+
+
+_UNSEEN = "no training run of this size, and the point fit knows one size at a time"
+
+
+def _fits(
+    law: AnnealingLaw, split: Split, *, delta: float, starts: int
+) -> dict[tuple[str | None, float | None], FittedLaw]:
+    """Fit the law to each size of the training curves; what branches share is counted once."""
+    train = split.train.after_warmup()
+    distinct = [curve.take(own) for curve, own in zip(train, train.owned(), strict=True) if own.any()]
+    return {key: fit_law(law, curves, delta=delta, starts=starts) for key, curves in group_by_size(distinct).items()}
+
+
+def _blocks(
+    residuals: list[NDArray[np.float64]], length: int, rng: np.random.Generator, blocks_per_run: int
+) -> NDArray[np.float64]:
+    """Draw a path of residuals: blocks of neighbours, from any run and place, one after the other."""
+    parts: list[NDArray[np.float64]] = []
+    while sum(map(len, parts)) < length:
+        run = residuals[int(rng.integers(len(residuals)))]
+        block = max(1, -(-len(run) // blocks_per_run))
+        start = int(rng.integers(len(run) - block + 1))
+        parts.append(run[start : start + block])
+    return np.concatenate(parts)[:length]
