@@ -11,7 +11,10 @@ from numpy.typing import NDArray
 from bayeslr.errors import PosteriorError
 from bayeslr.forecast.forecast import Forecast
 
-__all__ = ["Comparison", "compare_schedules"]
+__all__ = ["ALL_PAIRS", "Comparison", "compare_schedules"]
+
+ALL_PAIRS = 20
+"""Up to so many schedules every pair is compared; of more, each with the one of the least expected regret."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -79,7 +82,8 @@ def compare_schedules(forecast: Forecast, *, ci_prob: float = 0.9) -> Comparison
     Returns
     -------
     Comparison
-        Probabilities, regrets, differences and crossings.
+        Probabilities, regrets, differences and crossings. Up to 20 schedules give all their pairs; of more, each is paired
+        with the one that has the least expected regret.
 
     Raises
     ------
@@ -92,43 +96,45 @@ def compare_schedules(forecast: Forecast, *, ci_prob: float = 0.9) -> Comparison
     final = np.stack([forecast.latent[name][:, -1] for name in names], axis=1)
     lowest = final.min(axis=1, keepdims=True)
     tail = (1.0 - ci_prob) / 2.0
-    differences, crossings = [], []
-    for a, b in combinations(range(len(names)), 2):
-        gap = final[:, a] - final[:, b]
-        lower, median, upper = np.quantile(gap, [tail, 0.5, 1.0 - tail])
-        pair = {"first": names[a], "second": names[b]}
-        differences.append(
-            pair | {"median": median, "lower": lower, "upper": upper, "p_first_lower": float(np.mean(gap < 0.0))}
-        )
-        step = _last_crossing(forecast, names[a], names[b])
+    regret = (final - lowest).mean(axis=0)
+    pairs = list(combinations(range(len(names)), 2))
+    if len(names) > ALL_PAIRS:
+        best = int(regret.argmin())
+        pairs = [(best, k) for k in range(len(names)) if k != best]
+    columns = {"first": [names[a] for a, _ in pairs], "second": [names[b] for _, b in pairs]}
+    first, second = np.array(pairs).T
+    gaps = final[:, first] - final[:, second]
+    lower, median, upper = np.quantile(gaps, [tail, 0.5, 1.0 - tail], axis=0)
+    expected = {name: np.asarray(forecast.terms[name].expected) for name in names}
+    crossings = []
+    for a, b in zip(columns["first"], columns["second"], strict=True):
+        step = _last_crossing(forecast.steps[a], expected[a], forecast.steps[b], expected[b])
         crossed = step[np.isfinite(step)]
         places = np.quantile(crossed, [tail, 0.5, 1.0 - tail]) if crossed.size else np.full(3, np.nan)
-        crossings.append(
-            pair
-            | {"probability": crossed.size / step.size, "median": places[1], "lower": places[0], "upper": places[2]}
-        )
+        crossings.append((crossed.size / step.size, *places))
+    probability, start, middle, end = np.array(crossings).T
     return Comparison(
         final_loss=forecast.final_loss(ci_prob=ci_prob, latent=True),
         p_best=pd.Series((final == lowest).mean(axis=0), index=list(names), name="p_best"),
-        expected_regret=pd.Series((final - lowest).mean(axis=0), index=list(names), name="expected_regret"),
-        differences=pd.DataFrame(differences),
-        crossings=pd.DataFrame(crossings),
+        expected_regret=pd.Series(regret, index=list(names), name="expected_regret"),
+        differences=pd.DataFrame(
+            columns | {"median": median, "lower": lower, "upper": upper, "p_first_lower": (gaps < 0.0).mean(axis=0)}
+        ),
+        crossings=pd.DataFrame(columns | {"probability": probability, "median": middle, "lower": start, "upper": end}),
         warnings=forecast.warnings,
     )
 
 
-def _last_crossing(forecast: Forecast, first: str, second: str) -> NDArray[np.float64]:
+def _last_crossing(
+    steps: NDArray[np.int64], one: NDArray[np.float64], other_steps: NDArray[np.int64], other: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """Return for each draw the last step at which two expected curves cross, NaN where they do not."""
-    start = max(forecast.steps[name][0] for name in (first, second))
-    stop = min(forecast.steps[name][-1] for name in (first, second))
-    grid = np.unique(np.concatenate([forecast.steps[name] for name in (first, second)]))
+    start, stop = max(steps[0], other_steps[0]), min(steps[-1], other_steps[-1])
+    grid = np.union1d(steps, other_steps)
     grid = grid[(grid >= start) & (grid <= stop)].astype(float)
     if grid.size < 2:
-        return np.full(len(forecast.latent[first]), np.nan)
-    one, other = (
-        np.stack([np.interp(grid, forecast.steps[name], row) for row in np.asarray(forecast.terms[name].expected)])
-        for name in (first, second)
-    )
+        return np.full(len(one), np.nan)
+    one, other = _interpolated(grid, steps, one), _interpolated(grid, other_steps, other)
     gap = one - other
     # while both follow the same rates their expected curves are equal to rounding: that is no crossing
     gap = np.where(np.abs(gap) < 1e-9, 0.0, gap)
@@ -139,3 +145,14 @@ def _last_crossing(forecast: Forecast, first: str, second: str) -> NDArray[np.fl
     with np.errstate(divide="ignore", invalid="ignore"):
         place = grid[last] + before / (before - after) * (grid[last + 1] - grid[last])
     return np.where(turns.any(axis=1), place, np.nan)
+
+
+def _interpolated(
+    grid: NDArray[np.float64], steps: NDArray[np.int64], curves: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Interpolate curves ``[draws, n]`` between their steps, all draws at once."""
+    if np.array_equal(grid, steps):
+        return curves
+    left = np.clip(np.searchsorted(steps, grid, side="right") - 1, 0, len(steps) - 2)
+    share = (grid - steps[left]) / (steps[left + 1] - steps[left])
+    return (1.0 - share) * curves[:, left] + share * curves[:, left + 1]

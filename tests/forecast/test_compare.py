@@ -3,10 +3,12 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from bayeslr.errors import PosteriorError
 from bayeslr.forecast import CurveTerms, Forecast, compare_schedules
+from bayeslr.forecast.compare import ALL_PAIRS, _last_crossing
 from bayeslr.schedules import constant
 
 STEPS = np.array([10, 20, 30, 40])
@@ -80,3 +82,32 @@ def test_the_dictionary_is_json_and_complete():
 def test_one_schedule_cannot_be_compared():
     with pytest.raises(PosteriorError, match="at least two"):
         compare_schedules(forecast_of(only=np.zeros((3, 4))))
+
+
+def test_many_schedules_are_compared_with_the_best():
+    """Each pair says what comparing the two alone says."""
+    rng = np.random.default_rng(2)
+    curves = {f"s{k}": 3.0 + 0.001 * k + 0.01 * rng.standard_normal((200, 4)) for k in range(ALL_PAIRS + 5)}
+    result = compare_schedules(forecast_of(**curves))
+    best = result.expected_regret.idxmin()
+    assert list(result.differences["first"].unique()) == [best]
+    assert set(result.differences["second"]) == set(curves) - {best}
+    for table in ("differences", "crossings"):
+        row = getattr(result, table).iloc[7]
+        alone = getattr(compare_schedules(forecast_of(**{n: curves[n] for n in (best, row["second"])})), table).iloc[0]
+        pd.testing.assert_series_equal(row, alone, check_names=False)
+    assert len(compare_schedules(forecast_of(**dict(list(curves.items())[:5]))).differences) == 10
+
+
+def test_curves_at_different_steps_are_interpolated():
+    """Against NumPy's interpolation, a draw at a time: where the lines are equal is where they cross."""
+    rng = np.random.default_rng(3)
+    steps = {"a": np.array([5, 12, 33, 40]), "b": np.array([10, 20, 38])}
+    curves = {"a": rng.standard_normal((50, 4)), "b": rng.standard_normal((50, 3))}
+    place = _last_crossing(steps["a"], curves["a"], steps["b"], curves["b"])
+    assert 5 < np.isfinite(place).sum() < 50
+    fine = np.linspace(10.0, 38.0, 28_001)
+    for k in range(50):
+        gap = np.interp(fine, steps["a"], curves["a"][k]) - np.interp(fine, steps["b"], curves["b"][k])
+        turns = np.flatnonzero(gap[:-1] * gap[1:] < 0.0)
+        assert np.isnan(place[k]) if not turns.size else abs(fine[turns[-1]] - place[k]) < 2e-3
