@@ -16,7 +16,8 @@ from bayeslr.model.likelihood import log_density
 
 __all__ = ["log_densities", "needed"]
 
-_BATCH = 50
+_BATCH = 200
+_AT_ONCE = 50  # draws whose arrays are in memory together
 _SCALES = "discrepancy_"
 
 
@@ -62,8 +63,15 @@ def log_densities(
         group together, so that the difference of two groups is the density of some runs given the others.
     """
     settings = json.dumps(model.settings(), sort_keys=True)
-    arrays = {name: jnp.asarray(draws[name]) for name in needed(model, list(draws))}
-    return np.asarray(_densities(arrays, design, jnp.asarray(runs), settings=settings))
+    arrays = {name: np.asarray(draws[name]) for name in needed(model, list(draws))}
+    total = len(arrays["noise"])
+    parts = []
+    for start in range(0, total, _BATCH):
+        # the last batch is filled up, so that one compiled program serves all
+        rows = np.minimum(np.arange(start, start + _BATCH), total - 1)
+        batch = {name: jnp.asarray(array[rows]) for name, array in arrays.items()}
+        parts.append(np.asarray(_densities(batch, design, jnp.asarray(runs), settings=settings)))
+    return np.concatenate(parts)[:total]
 
 
 @partial(jax.jit, static_argnames=("settings",))
@@ -82,4 +90,4 @@ def _densities(draws: dict[str, Array], design: Design, runs: Array, *, settings
 
         return jnp.asarray(jax.lax.map(of_group, runs))
 
-    return jnp.asarray(jax.lax.map(of_draw, draws, batch_size=_BATCH))
+    return jnp.asarray(jax.lax.map(of_draw, draws, batch_size=_AT_ONCE))

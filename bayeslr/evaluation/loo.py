@@ -77,6 +77,7 @@ def leave_run_out(
         result = arviz_stats.loo(left_out.tree, pointwise=True)
     bad = [str(name) for name in result.pareto_k["run"].to_numpy()[result.pareto_k.to_numpy() > result.good_k]]
     if bad and refit:
+        _check_refits(left_out.curves, bad)
         return arviz_stats.reloo(_Refits(left_out, progress=progress), result, pointwise=True)
     if bad:
         warnings.warn(
@@ -130,6 +131,17 @@ def compare_models(posteriors: Mapping[str, Posterior], *, refit: bool = False, 
     table["elpd"] = [float(results[name].elpd) for name in table.index]
     table["se"] = [float(results[name].se) for name in table.index]
     return table
+
+
+def _check_refits(curves: CurveSet, names: list[str]) -> None:
+    """Refuse, before any fit, to leave out the only run of a size."""
+    labels, _, size_of_curve = size_labels(curves)
+    for name, size in zip(curves.names, size_of_curve, strict=True):
+        if name in names and size_of_curve.count(size) == 1:
+            raise PosteriorError(
+                f"leave_run_out: {name} is the only run of size {labels[size]}, and nothing can be fitted without it; "
+                "allowed: refit=False, or a backtest that leaves out sizes"
+            )
 
 
 def _shifted(result: Any, by: NDArray[np.float64]) -> Any:
@@ -218,13 +230,7 @@ class _Refits(arviz_stats.SamplingWrapper):  # type: ignore[misc]  # ArviZ is no
     def sel_observations(self, idx: int) -> tuple[CurveSet, int]:
         """Split the curves into all but one, and the index of that one."""
         curves = self.left_out.curves
-        rest = CurveSet(curves=tuple(curve for k, curve in enumerate(curves) if k != idx))
-        if size_labels(rest)[0] != size_labels(curves)[0]:
-            raise PosteriorError(
-                f"leave_run_out: {curves.names[int(idx)]} is the only run of its size, and cannot be refitted without; "
-                "allowed: refit=False, or a backtest that leaves out sizes"
-            )
-        return rest, int(idx)
+        return CurveSet(curves=tuple(curve for k, curve in enumerate(curves) if k != idx)), int(idx)
 
     def sample(self, modified_observed_data: CurveSet) -> Posterior:
         """Fit by the settings of the posterior, and on its scale."""
