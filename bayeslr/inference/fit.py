@@ -2,6 +2,7 @@
 
 import warnings
 from dataclasses import fields, replace
+from typing import Literal
 
 import numpy as np
 import xarray as xr
@@ -12,6 +13,7 @@ from bayeslr.errors import ConvergenceWarning, ModelError
 from bayeslr.inference.density import starting_points
 from bayeslr.inference.devices import ChainMethod, chain_devices, prepare_devices
 from bayeslr.inference.health import check
+from bayeslr.inference.laplace import LAPLACE_LABEL, draw_gaussian
 from bayeslr.inference.mode import Vector, find_mode
 from bayeslr.inference.posterior import Posterior
 from bayeslr.inference.program import Program, program_for
@@ -34,9 +36,10 @@ def fit(
     chain_method: ChainMethod = "auto",
     max_points_per_run: int = 64,
     scale: Scale | None = None,
+    method: Literal["nuts", "laplace"] = "nuts",
     progress: bool = False,
 ) -> Posterior:
-    """Fit a model to loss curves with NUTS.
+    """Fit a model to loss curves.
 
     Parameters
     ----------
@@ -63,6 +66,10 @@ def fit(
     scale
         The data's scale, on which default priors are expressed. Default: measured on the curves. Fits that are to share
         one prior (simulations, refits on parts of the data) need the same scale.
+    method
+        ``"nuts"`` (default) samples the posterior. ``"laplace"`` draws from the Gaussian at its mode instead, for a
+        quick look: no chains, no adaptation. Such a fit says so wherever it is shown, and its health check compares the
+        two densities.
     progress
         Whether to show a progress bar on stderr.
 
@@ -79,11 +86,13 @@ def fit(
     Warns
     -----
     ConvergenceWarning
-        If the chains did not converge; :func:`bayeslr.check` says why and what to do.
+        If the chains did not converge, or Laplace's approximation fails; :func:`bayeslr.check` says why and what to do.
     """
     _check_settings(num_warmup=num_warmup, num_samples=num_samples, num_chains=num_chains)
     if not 0.5 <= target_accept_prob < 1.0:
         raise ModelError(f"fit: target_accept_prob={target_accept_prob}; allowed: from 0.5 up to, not including, 1")
+    if method not in ("nuts", "laplace"):
+        raise ModelError(f"fit: method={method!r}; allowed: 'nuts', 'laplace'")
     prepare_devices()
     observed = curves.after_warmup().thin(max_points_per_run)
     labels, params, _ = size_labels(observed)
@@ -97,20 +106,23 @@ def fit(
         target_accept_prob=target_accept_prob,
         devices=chain_devices(chain_method, num_chains),
     )
-    program.prepare(design, num_chains=num_chains)
+    program.prepare(design, num_chains=num_chains if method == "nuts" else None)
     starts = [np.asarray(program.unconstrain(start, design)) for start in starting_points(design)]
 
     def density(z: Vector) -> tuple[float, Vector]:
         return program.value_and_gradient(z, design)
 
     mode = find_mode(density, starts)
-    # compiles while the sampler still does so in its own thread
-    program.describe(mode.position[None], design, seed=seed)
-    draws = program.sampler.run(
-        density, mode, design, seed=seed, num_samples=num_samples, num_chains=num_chains, progress=progress
-    )
+    if method == "laplace":
+        draws = draw_gaussian(density, mode, seed=seed, num_samples=num_samples, num_chains=num_chains)
+    else:
+        # compiles while the sampler still does so in its own thread
+        program.describe(mode.position[None], design, seed=seed)
+        draws = program.sampler.run(
+            density, mode, design, seed=seed, num_samples=num_samples, num_chains=num_chains, progress=progress
+        )
     settings = {
-        "method": "nuts",
+        "method": method,
         "seed": seed,
         "num_warmup": num_warmup,
         "num_samples": num_samples,
@@ -120,12 +132,13 @@ def fit(
         "scale": {field.name: float(getattr(scale, field.name)) for field in fields(scale)},
     }
     tree = _groups(program, draws, model, design, labels, runs, seed)
-    posterior = Posterior(tree=tree, curves=curves, model=model, settings=settings)
+    told = [LAPLACE_LABEL] if method == "laplace" else []
+    posterior = Posterior(tree=tree, curves=curves, model=model, settings=settings | {"health": told})
     failed = [item.evidence for item in check(posterior).checks if item.status == "FAIL"]
     if failed:
         message = f"do not trust this fit yet: {'; '.join(failed)}"
         warnings.warn(message, ConvergenceWarning, stacklevel=2)
-        posterior = replace(posterior, settings=settings | {"health": [message]})
+        posterior = replace(posterior, settings=settings | {"health": [*told, message]})
     return posterior
 
 

@@ -7,6 +7,7 @@ import arviz_stats
 import numpy as np
 import xarray as xr
 
+from bayeslr.inference.laplace import MAX_PARETO_K, pareto_k
 from bayeslr.inference.posterior import Posterior
 from bayeslr.laws import rate_removed
 
@@ -19,6 +20,7 @@ _MAX_RHAT = 1.01
 _ESS_PER_CHAIN = 100
 _MIN_BFMI = 0.3
 _FAILED_RHAT = 1.05
+_GOOD_PARETO_K = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +69,7 @@ class Health:
 
 
 def check(posterior: Posterior) -> Health:
-    """Check whether the sampler converged, and whether the data answer what was asked.
+    """Check whether the draws can be trusted, and whether the data answer what was asked.
 
     Parameters
     ----------
@@ -79,8 +81,26 @@ def check(posterior: Posterior) -> Health:
     Health
         PASS, REVIEW or FAIL, with evidence and advice for each check.
     """
-    checks = [*_convergence(posterior), *_geometry(posterior), *_identification(posterior)]
-    return Health(checks=tuple(checks))
+    if posterior.method == "laplace":
+        # its draws are independent: R-hat and effective sample sizes would pass whatever they are draws of
+        sampling = [_approximation(posterior)]
+    else:
+        sampling = [*_convergence(posterior), *_geometry(posterior)]
+    return Health(checks=(*sampling, *_identification(posterior)))
+
+
+def _approximation(posterior: Posterior) -> Check:
+    k = pareto_k(posterior.tree["sample_stats"]["log_ratio"].to_numpy())
+    bad: Status = "FAIL" if not k <= MAX_PARETO_K else "REVIEW"
+    return Check(
+        name="Laplace approximation holds",
+        status="PASS" if k <= _GOOD_PARETO_K else bad,
+        evidence=f"Pareto k of density ratios {k:.2f}, at most {_GOOD_PARETO_K} wanted, above {MAX_PARETO_K} it fails",
+        advice=""
+        if k <= _GOOD_PARETO_K
+        else "the posterior is not the Gaussian at its mode, so intervals can be far off; sample it: method='nuts' "
+        "(--method nuts)",
+    )
 
 
 def _flat(values: xr.Dataset) -> list[tuple[str, float]]:

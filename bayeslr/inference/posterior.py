@@ -78,7 +78,7 @@ class Posterior:
 
     @property
     def method(self) -> str:
-        """How the draws were made: ``"nuts"``."""
+        """How the draws were made: ``"nuts"`` or ``"laplace"``."""
         return str(self.settings["method"])
 
     def sample(self, names: list[str] | None = None, *, num_draws: int | None = None) -> dict[str, NDArray[np.float64]]:
@@ -120,7 +120,8 @@ class Posterior:
         Returns
         -------
         pandas.DataFrame
-            One row a number: ``mean, sd, lower, upper, ess_bulk, ess_tail, r_hat``.
+            One row a number: ``mean, sd, lower, upper, ess_bulk, ess_tail, r_hat``. The last three are NaN for a
+            Laplace approximation, of which they say nothing; ``attrs["method"]`` says how the draws were made.
         """
         if var_names is None:
             var_names = [*self.model.law.reported_names, "noise"]
@@ -129,7 +130,11 @@ class Posterior:
         bounds = [str(name) for name in table.columns if str(name).endswith(("_lb", "_ub"))]
         table = table.rename(columns=dict(zip(bounds, ("lower", "upper"), strict=True)))
         columns = ["mean", "sd", "lower", "upper", "ess_bulk", "ess_tail", "r_hat"]
-        return pd.DataFrame(table[columns].astype(float))
+        summary = pd.DataFrame(table[columns].astype(float))
+        if self.method == "laplace":
+            summary[["ess_bulk", "ess_tail", "r_hat"]] = np.nan
+        summary.attrs["method"] = self.method
+        return summary
 
     def save(self, path: str | Path, *, force: bool = False) -> Path:
         """Write everything to one netCDF file, readable by any netCDF reader and by :func:`load_posterior`.

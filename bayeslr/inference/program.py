@@ -72,7 +72,7 @@ class Program:
         self._effects = jax.eval_shape(effects, shapes).shape[0]
         self._describe = jax.jit(jax.vmap(describe, in_axes=(0, 0, None)))
 
-    def prepare(self, design: Design, *, num_chains: int) -> None:
+    def prepare(self, design: Design, *, num_chains: int | None) -> None:
         """Start to compile in the background; what is compiled already stays so.
 
         Parameters
@@ -80,13 +80,14 @@ class Program:
         design
             The arrays of a fit.
         num_chains
-            Number of chains.
+            Number of chains; none: the sampler is not needed.
         """
         if self._value_and_gradient is None:
             # NumPyro traces models through a global stack, so that only the compilation itself can leave this thread
             lowered = self._density.lower(jnp.zeros(self.size), design)
             self._value_and_gradient = in_background(lowered.compile)
-        self.sampler.prepare(self.size, design, num_chains=num_chains)
+        if num_chains is not None:
+            self.sampler.prepare(self.size, design, num_chains=num_chains)
 
     def value_and_gradient(self, z: Vector, design: Design) -> tuple[float, Vector]:
         """Return minus the log density and its gradient, as NumPy."""

@@ -1,10 +1,16 @@
 """Draws from the Gaussian at the mode, and the check that tells where it fails."""
 
+import warnings
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
 
-from bayeslr.inference.laplace import MAX_PARETO_K, draw_gaussian, pareto_k
+from bayeslr import inference
+from bayeslr.errors import ConvergenceWarning, ExtrapolationWarning, ModelError
+from bayeslr.forecast import predict
+from bayeslr.inference.laplace import LAPLACE_LABEL, MAX_PARETO_K, draw_gaussian, pareto_k
 from bayeslr.inference.mode import Mode, find_mode
 
 COVARIANCE = np.array([[1.0, 0.9, 0.0], [0.9, 1.0, 0.0], [0.0, 0.0, 25.0]])
@@ -87,3 +93,51 @@ def test_places_without_a_density():
     assert np.isneginf(draws.stats["log_ratio"]).mean() == pytest.approx(stats.norm.cdf(-0.5), abs=0.05)
     assert pareto_k(draws.stats["log_ratio"]) < MAX_PARETO_K
     assert pareto_k(np.array([0.0, np.inf])) == np.inf
+
+
+@pytest.fixture(scope="module")
+def approximated(small_curves):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return inference.fit(small_curves, method="laplace", seed=0)
+
+
+def test_a_fit_is_near_the_sampled_one(approximated, small_posterior):
+    """What the curves determine agrees with NUTS: within half a standard deviation, and 40% in its size."""
+    quick, sampled = approximated.sample(), small_posterior.sample()
+    assert dict(approximated.draws.sizes)["draw"] == 1000
+    assert set(quick) == set(sampled)
+    for name in ("level", "alpha", "drop", "noise"):
+        assert abs(quick[name].mean() - sampled[name].mean()) < 0.5 * sampled[name].std(), name
+        assert quick[name].std() == pytest.approx(sampled[name].std(), rel=0.4), name
+
+
+def test_every_output_says_what_it_is(approximated, tmp_path):
+    plan = approximated.curves["cosine"].schedule
+    again = inference.load_posterior(approximated.save(tmp_path / "quick.nc"))
+    for posterior in (approximated, again):
+        assert posterior.method == posterior.settings["method"] == "laplace"
+        summary = posterior.summary()
+        assert summary.attrs["method"] == "laplace"
+        assert summary[["ess_bulk", "ess_tail", "r_hat"]].isna().to_numpy().all()
+        names = [item.name for item in inference.check(posterior).checks]
+        assert names[0] == "Laplace approximation holds"
+        assert not {"chains agree", "enough draws (bulk)", "no divergences"} & set(names)
+        with pytest.warns(ExtrapolationWarning, match="Laplace"):
+            forecast = predict(posterior, plan, seed=0, num_draws=100)
+        assert LAPLACE_LABEL in forecast.warnings
+
+
+def test_a_bad_approximation_fails_its_check(approximated):
+    """The same posterior with density ratios of a heavy tail: k above 0.7 is FAIL, in words, with advice."""
+    tree = approximated.tree.copy()
+    ratios = np.log(stats.pareto(1.0 / 1.2).rvs(size=(4, 1000), random_state=0))
+    tree["sample_stats"] = tree["sample_stats"].to_dataset().assign(log_ratio=(("chain", "draw"), ratios))
+    health = inference.check(replace(approximated, tree=tree))
+    assert health.checks[0].status == health.status == "FAIL"
+    assert "method='nuts'" in health.checks[0].advice
+
+
+def test_an_unknown_method_is_one_line(small_curves):
+    with pytest.raises(ModelError, match=r"^fit: method='vi'; allowed: 'nuts', 'laplace'$"):
+        inference.fit(small_curves, method="vi", seed=0)
