@@ -1,10 +1,13 @@
 from . import datasets as datasets
 from . import errors as errors
+from . import evaluation as evaluation
 from . import laws as laws
 from . import report as report
 from . import schedules as schedules
 from .curves import CurveSet as CurveSet
 from .curves import LossCurve as LossCurve
+from .evaluation import Backtest as Backtest
+from .evaluation import backtest as backtest
 from .forecast import Comparison as Comparison
 from .forecast import Forecast as Forecast
 from .forecast import compare_schedules as compare_schedules

@@ -21,6 +21,7 @@ from bayeslr.cli.answers import (
     writable,
     write,
 )
+from bayeslr.cli.backtest import backtest
 from bayeslr.cli.options import (
     CiProb,
     Debug,
@@ -47,6 +48,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.command()(backtest)
 PICTURES = (".png", ".pdf", ".svg")
 
 

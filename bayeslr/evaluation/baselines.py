@@ -246,8 +246,8 @@ class BlockBootstrap:
 
             refits = [fitted.refit([path(len(run)) for run in residuals]) for _ in range(self.num_draws)]
             for curve in curves:
-                rows = [refit.loss(curve.schedule, curve.steps) * np.exp(path(len(curve))) for refit in refits]
-                draws[curve.name] = np.stack(rows)
+                paths = np.stack([path(len(curve)) for _ in refits])
+                draws[curve.name] = fitted.losses(refits, curve.schedule, curve.steps) * np.exp(paths)
         return Predictions(draws=draws, missing=missing)
 
 

@@ -68,8 +68,14 @@ class FittedLaw:
 
     def loss(self, schedule: Schedule, steps: NDArray[np.int64]) -> Vector:
         """Return the loss under a schedule at some steps, ``[n]``."""
+        loss: Vector = self.losses([self], schedule, steps)[0]
+        return loss
+
+    def losses(self, refits: Sequence["FittedLaw"], schedule: Schedule, steps: NDArray[np.int64]) -> Vector:
+        """Return the losses of several of its refits, ``[refits, n]``."""
         features = self.law.features(schedule, steps, self.scale)
-        return np.asarray(_losses(self.law, jnp.asarray(self.place), features, self.scale.loss))
+        places = jnp.asarray(np.stack([refit.place for refit in refits], axis=1))
+        return np.asarray(_losses(self.law, places, features, self.scale.loss))
 
     @property
     def parameters(self) -> dict[str, float]:

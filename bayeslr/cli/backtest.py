@@ -1,0 +1,166 @@
+"""The command ``backtest``: which runs are held out, and the table of scores."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+import bayeslr as bl
+from bayeslr.cli.answers import print_csv, print_json, print_parts, say
+from bayeslr.cli.options import Debug, Format, LossColumn, Seed
+from bayeslr.errors import BayeslrError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["backtest"]
+
+_COLUMNS = {
+    "coverage_50": ("50%", ".2f"),
+    "coverage_80": ("80%", ".2f"),
+    "coverage_90": ("90%", ".2f"),
+    "coverage_95": ("95%", ".2f"),
+    "final_in_90": ("final", ".2f"),
+    "crps": ("CRPS", ".4f"),
+    "interval_score": ("int.score", ".4f"),
+    "mae": ("MAE", ".4f"),
+    "mape": ("MAPE%", ".3f"),
+    "width_90": ("width", ".4f"),
+}
+_NOTE = (
+    "50% to 95%: share of the observations in that band; final: share of final losses in the 90% band. CRPS, interval "
+    "score and MAE are in units of loss, smaller is better; width is that of the 90% band. A point fit has no band."
+)
+
+
+def backtest(
+    manifest: Annotated[Path, typer.Argument(metavar="MANIFEST", help="A manifest of runs.")],
+    train: Annotated[str | None, typer.Option(metavar="QUERY", help="Runs to fit: \"split == 'train'\".")] = None,
+    test: Annotated[str | None, typer.Option(metavar="QUERY", help="Runs to predict and score.")] = None,
+    by: Annotated[Literal["run", "size"] | None, typer.Option(help="Leave out each run, or each size.")] = None,
+    horizon: Annotated[
+        float | None,
+        typer.Option(metavar="N", min=0.0, help="Fit up to step N, predict the rest; below 1: a share of each run."),
+    ] = None,
+    where: Annotated[str | None, typer.Option(metavar="QUERY", help="Runs to use at all.")] = None,
+    loss: LossColumn = None,
+    allow_late_start: Annotated[
+        bool, typer.Option("--allow-late-start", help="Accept runs without the history before their first step.")
+    ] = False,
+    score_shared: Annotated[
+        bool, typer.Option("--score-shared", help="Score also what test runs share with the fitted ones.")
+    ] = False,
+    baselines: Annotated[bool, typer.Option("--baselines/--no-baselines", help="Compare with baselines.")] = True,
+    chains: Annotated[int, typer.Option(min=1, help="Number of chains.")] = 4,
+    draws: Annotated[int, typer.Option(min=50, help="Draws a chain.")] = 1000,
+    num_warmup: Annotated[int, typer.Option(min=50, help="Steps of adaptation a chain.")] = 250,
+    seed: Seed = 0,
+    format: Format = "table",  # noqa: A002
+    debug: Debug = False,
+) -> None:
+    """Score forecasts on runs that were held out: by --train and --test, --by run or size, or --horizon N."""
+    queries = _chosen(train, test, by, horizon)
+    if score_shared and queries is None:
+        raise typer.BadParameter("needs --train and --test", param_hint="--score-shared")
+    parts = [where, None if queries is None else f"({queries[0]}) or ({queries[1]})"]
+    # runs that are in neither query are not read
+    selection = " and ".join(f"({part})" for part in parts if part) or None
+    curves = bl.read_curves(manifest, where=selection, loss=loss, allow_late_start=allow_late_start)
+    evaluation: Any = bl.evaluation
+    if queries is not None:
+        splits = [evaluation.by_query(curves, train=queries[0], test=queries[1], score_shared=score_shared)]
+    elif horizon is not None:
+        share = horizon < 1.0
+        splits = [evaluation.horizon(curves, **({"fraction": horizon} if share else {"step": int(horizon)}))]
+    else:
+        leave_out = evaluation.leave_one_run_out if by == "run" else evaluation.leave_one_size_out
+        splits = list(leave_out(curves))
+    settings = {"num_chains": chains, "num_samples": draws, "num_warmup": num_warmup}
+    forecasters = evaluation.default_forecasters(settings=settings, baselines=baselines)
+    say(f"backtest of {curves!r}: {len(splits)} splits, {len(forecasters)} forecasters")
+    result = bl.backtest(splits, forecasters, seed=seed, progress=sys.stderr.isatty())
+    if format == "json":
+        print_json(result.to_dict())
+    elif format == "csv":
+        print_csv(result.runs)
+    else:
+        print_parts(_tables(result))
+
+
+def _chosen(train: str | None, test: str | None, by: str | None, horizon: float | None) -> tuple[str, str] | None:
+    """Return the two queries, or none where runs are held out in another way; refuse none and two ways."""
+    ways = [
+        name
+        for name, given in (("--train and --test", train or test), ("--by", by), ("--horizon", horizon is not None))
+        if given
+    ]
+    if len(ways) != 1:
+        found = " and ".join(ways) or "nothing that says which runs are held out"
+        raise BayeslrError(f"backtest: found {found}; allowed: one of --train and --test, --by, --horizon")
+    if bool(train) != bool(test):
+        missing = "--test" if train else "--train"
+        raise BayeslrError(f"backtest: {missing} is missing; allowed: --train and --test together")
+    return (train, test) if train and test else None
+
+
+def _tables(result: "bl.Backtest") -> list[Any]:
+    """Lay out the means of every forecaster, and the runs of the first one."""
+    first = result.forecasters[0]
+    runs = result.runs[result.runs["forecaster"] == first]
+    scored, several = runs[runs["missing"] == ""], len(set(runs["split"])) > 1
+    number = f"{len(scored)} run{'s' if len(scored) != 1 else ''}"
+    parts: list[Any] = [_mean_table(result.mean, number), "", _NOTE, "", _runs_table(scored, f"{first}, run by run")]
+    without = result.runs[result.runs["missing"] != ""]
+    parts += [f"missing: {row.forecaster}, {row.run}: {row.missing}" for row in without.itertuples()]
+    worse = runs[runs["health"].isin(["REVIEW", "FAIL"])].drop_duplicates("split")
+    for row in worse.itertuples():
+        parts += [f"health: the fit{f' of split {row.split}' if several else ''} is {row.health}"]
+    return parts
+
+
+def _mean_table(mean: "pd.DataFrame", runs: str) -> Any:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(title=f"means over {runs}", title_justify="left", title_style="", **_LOOK, box=box.SIMPLE_HEAD)
+    table.add_column("", overflow="fold", max_width=17)
+    for title, _ in _COLUMNS.values():
+        table.add_column(title.replace(".", "\n"), justify="right", vertical="bottom", no_wrap=True)
+    for name, row in mean.iterrows():
+        table.add_row(str(name), *(_number(row[key], spec) for key, (_, spec) in _COLUMNS.items()))
+    return table
+
+
+def _runs_table(runs: "pd.DataFrame", title: str) -> Any:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", title_style="", **_LOOK, box=box.SIMPLE_HEAD)
+    table.add_column("run", overflow="fold")
+    columns = {
+        "n": ("n", ".0f"),
+        "coverage_90": ("90%", ".2f"),
+        "final_in_90": ("final", ""),
+        "final_error": ("final\nerror", "+.4f"),
+        "crps": ("CRPS", ".4f"),
+        "mae": ("MAE", ".4f"),
+        "width_90": ("width", ".4f"),
+    }
+    for heading, _ in columns.values():
+        table.add_column(heading, justify="right", vertical="bottom", no_wrap=True)
+    for row in runs.to_dict("records"):
+        cells = [_number(row[key], spec) if spec else _held(row[key]) for key, (_, spec) in columns.items()]
+        table.add_row(str(row["run"]), *cells)
+    return table
+
+
+_LOOK: dict[str, Any] = {"show_edge": False, "padding": (0, 1, 0, 0)}
+
+
+def _number(value: float, spec: str) -> str:
+    return format(value, spec) if value == value else "-"
+
+
+def _held(value: float) -> str:
+    return "-" if value != value else ("in" if value else "out")

@@ -1,0 +1,102 @@
+"""`bayeslr backtest`: the options reach the library, and its scores reach the reader."""
+
+import io
+import json
+
+import pandas as pd
+import pytest
+
+import bayeslr as bl
+from bayeslr.evaluation import BlockBootstrap, PointFit, backtest, by_query, leave_one_run_out
+
+TRAIN = ["--train", "split == 'train' and run != 'cosine'", "--test", "run == 'cosine'"]
+
+
+@pytest.fixture
+def quick_forecasters(monkeypatch):
+    """Forecasters that take no sampler, and the arguments with which the command asked for some."""
+    asked = {}
+    forecasters = {"block bootstrap": BlockBootstrap(num_draws=5, starts=1), "point fit": PointFit(starts=1)}
+
+    def default_forecasters(**arguments):
+        asked.update(arguments)
+        return forecasters if arguments["baselines"] else {"block bootstrap": forecasters["block bootstrap"]}
+
+    monkeypatch.setattr(bl.evaluation, "default_forecasters", default_forecasters)
+    return forecasters, asked
+
+
+def test_the_scores_are_those_of_the_library(run, manifest, small_curves, quick_forecasters):
+    forecasters, asked = quick_forecasters
+    options = ["--seed", "4", "--chains", "2", "--draws", "60", "--num-warmup", "70"]
+    code, out, err = run("backtest", manifest, *TRAIN, *options, "--format", "json")
+    assert (code, err) == (0, "")
+    split = by_query(small_curves, train="run != 'cosine'", test="run == 'cosine'")
+    expected = backtest(split, forecasters, seed=4).to_dict()
+    answer = json.loads(out)
+    assert answer["forecaster"] == "block bootstrap"
+    assert answer["mean"] == pytest.approx(expected["mean"], rel=1e-6)
+    assert list(answer["baselines"]) == ["point fit"]
+    assert asked == {"settings": {"num_chains": 2, "num_samples": 60, "num_warmup": 70}, "baselines": True}
+
+
+def test_the_table_fits_a_terminal(run, manifest, quick_forecasters):
+    code, out, _ = run("backtest", manifest, "--where", "split == 'train'", "--by", "run")
+    assert code == 0
+    assert max(map(len, out.splitlines())) <= 80
+    assert "means over 3 runs" in out
+    assert all(name in out for name in ("constant", "cosine", "drops", "point fit", "CRPS", "MAPE"))
+    rows = {line.split()[0]: line.split()[1:] for line in out.splitlines() if line.strip()}
+    assert rows["cosine"][0] == "47"
+    assert rows["cosine"][2] in ("in", "out")
+
+
+def test_csv_is_a_row_a_run_and_forecaster(run, manifest, small_curves, quick_forecasters):
+    code, out, _ = run("backtest", manifest, "--where", "split == 'train'", "--by", "run", "--format", "csv")
+    assert code == 0
+    table = pd.read_csv(io.StringIO(out), keep_default_na=False, na_values=[""])
+    assert list(table["run"]) == [name for name in small_curves.names for _ in range(2)]
+    forecasters, _ = quick_forecasters
+    expected = backtest(leave_one_run_out(small_curves), forecasters, seed=0).runs
+    assert table["crps"].tolist() == pytest.approx(expected["crps"].tolist(), rel=1e-6)
+
+
+@pytest.mark.parametrize(("horizon", "scored"), [("1000", 25), ("0.75", 12)])
+def test_the_horizon_is_a_step_or_a_share(run, manifest, quick_forecasters, horizon, scored):
+    arguments = ("--where", "split == 'train'", "--horizon", horizon, "--no-baselines", "--format", "json")
+    code, out, _ = run("backtest", manifest, *arguments)
+    assert code == 0
+    answer = json.loads(out)
+    assert [row["n"] for row in answer["runs"]] == [scored] * 3
+    assert answer["baselines"] == {}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ([], ["nothing that says", "--train and --test, --by, --horizon"]),
+        (["--by", "run", "--horizon", "100"], ["--by and --horizon"]),
+        (["--train", "run == 'cosine'"], ["--test is missing"]),
+        (["--test", "run == 'cosine'"], ["--train is missing"]),
+        (["--train", "run == 'cosine'", "--test", "run == 'cosine'"], ["both select the run 'cosine'"]),
+        (["--train", "run == 'cosine'", "--test", "split == 'x'"], ["split == 'x'"]),
+        (["--train", "run ==", "--test", "split == 'x'"], ["run =="]),
+        (["--by", "length"], ["--by", "length"]),
+        (["--where", "split == 'train'", "--by", "size"], ["one size", "small"]),
+        (["--where", "split == 'train'", "--horizon", "9000"], ["after step 9000"]),
+        (["--where", "split == 'train'", "--horizon", "-5"], ["--horizon", "-5"]),
+        (["--by", "run", "--score-shared"], ["--score-shared", "--train"]),
+        (["--by", "run"], ["broken.csv", "three"]),
+    ],
+)
+def test_wrong_input_is_one_line(run, manifest, arguments, named):
+    code, out, err = run("backtest", manifest, *arguments)
+    assert (code, out) == (2, "")
+    assert len(err.strip().splitlines()) == 1
+    assert all(text in err for text in named), err
+
+
+def test_a_missing_manifest_is_one_line(run, tmp_path):
+    code, _, err = run("backtest", tmp_path / "none.csv", "--by", "run")
+    assert code == 2
+    assert "none.csv" in err

@@ -1,0 +1,192 @@
+"""The backtest: every run once, the same wherever it runs, and the scores of the draws that were made."""
+
+import json
+import warnings
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bayeslr.curves import CurveSet
+from bayeslr.errors import BayeslrError, BayeslrWarning, ConvergenceWarning, CurveError, ModelError
+from bayeslr.evaluation import (
+    BayesianForecast,
+    BlockBootstrap,
+    PointFit,
+    Predictions,
+    backtest,
+    by_query,
+    default_forecasters,
+    horizon,
+    leave_one_run_out,
+    leave_one_size_out,
+    score_run,
+)
+from bayeslr.forecast import predict
+from bayeslr.inference import check, fit
+
+
+@dataclass(frozen=True)
+class Guess:
+    """A forecaster that knows the answer up to noise of its own; for the tests alone."""
+
+    sd: float = 0.01
+    problems: tuple = ()
+
+    def forecast(self, split, *, seed):
+        draws, missing = {}, {}
+        for k, curve in enumerate(split.scored):
+            if curve.name.endswith("large"):
+                missing[curve.name] = "too large"
+            else:
+                noise = np.random.default_rng([seed, k]).standard_normal((100, len(curve)))
+                draws[curve.name] = curve.loss + self.sd * noise
+        return Predictions(draws=draws, missing=missing, health="REVIEW", problems=self.problems)
+
+
+@pytest.fixture(scope="module")
+def sizes(small_curves):
+    large = [replace(c, name=f"{c.name} large", size="large", params=4e7, loss=c.loss - 0.2) for c in small_curves]
+    return CurveSet(curves=(*small_curves, *large))
+
+
+def test_rows_are_the_scores_of_each_run_and_forecaster(branched):
+    result = backtest(leave_one_run_out(branched), {"good": Guess(), "wide": Guess(sd=0.1)}, seed=4)
+    assert len(result.runs) == 8
+    assert list(result.runs["split"][::2]) == list(branched.names)
+    split = leave_one_run_out(branched)[1]
+    expected = score_run(Guess().forecast(split, seed=4).draws["cosine"], branched["cosine"].loss)
+    row = result.runs.set_index(["forecaster", "run"]).loc[("good", "cosine")]
+    assert row["crps"] == expected.crps
+    assert (row["health"], row["missing"], row["n"], row["size"]) == ("REVIEW", "", 47, "small")
+    pit = result.pit.query("forecaster == 'good' and run == 'cosine'")
+    np.testing.assert_array_equal(pit["pit"], expected.pit)
+    np.testing.assert_array_equal(pit["step"], branched["cosine"].steps)
+    # means count each run alike, whatever its number of observations
+    by_hand = result.runs.query("forecaster == 'wide'")["width_90"].sum() / 4
+    assert result.mean.loc["wide", "width_90"] == pytest.approx(by_hand, rel=1e-12)
+    assert list(result.mean.index) == ["good", "wide"]
+    assert list(result.mean["runs"]) == [4, 4]
+
+
+def test_what_is_missing_stays_in_the_table(sizes):
+    result = backtest(leave_one_size_out(sizes), {"guess": Guess()}, seed=0)
+    assert list(result.runs["missing"]) == [""] * 3 + ["too large"] * 3
+    assert result.runs["crps"].isna().sum() == 3
+    assert result.mean.loc["guess", ["runs", "missing"]].tolist() == [3, 3]
+    assert np.isfinite(result.mean.loc["guess", "crps"])
+
+
+def test_json_has_the_first_forecaster_on_top(sizes):
+    result = backtest(leave_one_size_out(sizes), {"guess": Guess(), "point fit": PointFit(starts=1)}, seed=0)
+    values = json.loads(json.dumps(result.to_dict(), allow_nan=False))
+    scores = {f"coverage_{p}" for p in (50, 80, 90, 95)}
+    scores |= {"final_in_90", "crps", "interval_score", "mae", "mape", "width_90"}
+    assert values["forecaster"] == "guess"
+    assert [row["run"] for row in values["runs"]] == list(sizes.names)
+    assert all(scores <= row.keys() for row in [*values["runs"], values["mean"]])
+    assert values["mean"]["crps"] == pytest.approx(result.mean.loc["guess", "crps"])
+    assert values["runs"][5]["crps"] is None
+    point = values["baselines"]["point fit"]
+    assert point["mean"]["runs"] == 0
+    assert "no training run" in point["runs"][0]["missing"]
+
+
+def test_a_fit_that_fails_is_named_and_stays(small_curves):
+    split = by_query(small_curves, train="run != 'cosine'", test="run == 'cosine'")
+    with pytest.warns(ConvergenceWarning, match="split 'split', guess: chains disagree"):
+        result = backtest(split, {"guess": Guess(problems=("chains disagree",))}, seed=0)
+    assert len(result.runs) == 1
+
+
+def test_every_executor_gives_the_same(small_curves):
+    splits = leave_one_run_out(small_curves)[:2]
+    forecasters = {"bootstrap": BlockBootstrap(num_draws=5, starts=1)}
+    here = backtest(splits, forecasters, seed=2, executor=ThreadPoolExecutor(2))
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        there = backtest(splits, forecasters, seed=2, executor=pool)
+    pd.testing.assert_frame_equal(here.runs, there.runs, rtol=1e-7)
+    assert not here.runs["crps"].equals(backtest(splits, forecasters, seed=3).runs["crps"])
+
+
+@pytest.mark.slow
+def test_dask_and_processes_give_the_same(small_curves, quick):
+    distributed = pytest.importorskip("distributed")
+    splits = leave_one_run_out(small_curves)[:2]
+    forecasters = {"bayeslr": BayesianForecast(settings=quick), "bootstrap": BlockBootstrap(num_draws=5, starts=1)}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # short fits, and what dask's own cluster says at its start and end
+        here = backtest(splits, forecasters, seed=2)
+        cluster = distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None)
+        with cluster, distributed.Client(cluster) as client:
+            there = backtest(splits, forecasters, seed=2, executor=client.get_executor())
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+            apart = backtest(splits, forecasters, seed=2, executor=pool)
+    pd.testing.assert_frame_equal(here.runs, there.runs, rtol=1e-5)
+    pd.testing.assert_frame_equal(here.runs, apart.runs, rtol=1e-5)
+
+
+def test_the_model_on_simulated_curves(small_curves, quick):
+    """A fit of few draws: the draws that are scored are those of `fit` and `predict`."""
+    split = by_query(small_curves, train="run != 'cosine'", test="run == 'cosine'")
+    curve = small_curves["cosine"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", BayeslrWarning)
+        result = backtest(split, {"bayeslr": BayesianForecast(settings=quick)}, seed=1)
+        posterior = fit(split.train, seed=1, **quick)
+        draws = predict(posterior, curve.schedule, size="small", steps=curve.steps, seed=1).observed["schedule"]
+    row = result.runs.iloc[0]
+    assert row["crps"] == pytest.approx(score_run(draws, curve.loss).crps, rel=1e-6)
+    assert row["health"] == check(posterior).status
+    assert row["mape"] < 1.0
+
+
+@pytest.mark.slow
+def test_a_run_is_continued_with_its_own_effects(small_curves, quick):
+    curves = CurveSet(curves=tuple(replace(c, loss=c.loss + 0.01 * (c.name == "constant")) for c in small_curves))
+    split = horizon(curves, fraction=0.6)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        own = backtest(split, {"bayeslr": BayesianForecast(settings=quick)}, seed=1)
+    assert own.mean.loc["bayeslr", "mape"] < 0.3
+    assert (own.runs["n"] == [19, 19, 19]).all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"curves": []}, CurveError, "no splits"),
+        ({"forecasters": {}}, ModelError, "no forecasters"),
+    ],
+)
+def test_nothing_to_do_is_one_line(small_curves, arguments, error, message):
+    with pytest.raises(error, match=message):
+        backtest(**({"curves": small_curves, "forecasters": {"guess": Guess()}, "seed": 0} | arguments))
+
+
+def test_two_splits_of_one_name(small_curves):
+    split = by_query(small_curves, train="run != 'cosine'", test="run == 'cosine'")
+    with pytest.raises(BayeslrError, match="2 splits named 'split'"):
+        backtest([split, split], {"guess": Guess()}, seed=0)
+
+
+def test_the_default_has_the_model_first_and_three_baselines():
+    assert list(default_forecasters()) == ["bayeslr", "point fit", "independent noise", "block bootstrap"]
+    assert list(default_forecasters(baselines=False)) == ["bayeslr"]
+
+
+@pytest.mark.slow
+def test_the_model_beats_the_baselines_on_published_curves(data_dir):
+    from bayeslr.logs import read_curves
+
+    curves = read_curves(data_dir / "multi-power-law" / "runs.csv", where="size == '25M'")
+    split = by_query(curves, train="split == 'train'", test="split == 'test'")
+    mean = backtest(split, seed=0).mean
+    print(mean.round(4).T.to_string())
+    for baseline in mean.index[1:]:
+        assert mean.loc["bayeslr", "crps"] < mean.loc[baseline, "crps"]
+        assert not mean.loc["bayeslr", "interval_score"] > mean.loc[baseline, "interval_score"]
+    assert mean.loc["bayeslr", "coverage_90"] > 0.85
