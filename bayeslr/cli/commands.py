@@ -75,6 +75,9 @@ def fit(
     prior: Annotated[
         list[str] | None, typer.Option(metavar="NAME=PRIOR", help="A prior: alpha='LogNormal(-0.7, 0.4)'.")
     ] = None,
+    method: Annotated[
+        Literal["nuts", "laplace"], typer.Option(help="Sample the posterior, or draw from the Gaussian at its mode.")
+    ] = "nuts",
     chains: Annotated[int, typer.Option(min=1, help="Number of chains.")] = 4,
     draws: Annotated[int, typer.Option(min=50, help="Draws a chain.")] = 1000,
     num_warmup: Annotated[int, typer.Option(min=50, help="Steps of adaptation a chain.")] = 250,
@@ -108,12 +111,14 @@ def fit(
         num_warmup=num_warmup,
         num_samples=draws,
         num_chains=chains,
+        method=method,
         progress=sys.stderr.isatty(),
     )
     health, table = bl.check(posterior), posterior.summary()
     posterior.save(output, force=force)
     if format == "json":
-        print_json({"posterior": str(output), "health": health_values(health), "parameters": rows(table)})
+        head = {"posterior": str(output), "method": posterior.method}
+        print_json(head | {"health": health_values(health), "parameters": rows(table)})
     elif format == "csv":
         print_csv(table, index_label="parameter")
     else:
@@ -125,7 +130,10 @@ def fit(
 def summary(posterior: PosteriorFile, ci_prob: CiProb = 0.9, format: Format = "table", debug: Debug = False) -> None:  # noqa: A002
     """Show the parameters: means, intervals, effective sample sizes, R-hat."""
     probability(ci_prob)
-    table = bl.load_posterior(posterior).summary(ci_prob=ci_prob)
+    fitted = bl.load_posterior(posterior)
+    table = fitted.summary(ci_prob=ci_prob)
+    if format != "table":
+        tell(fitted.settings.get("health", ()))
     if format == "json":
         print_json(rows(table))
     elif format == "csv":

@@ -115,6 +115,7 @@ def fit_with(
         num_chains=settings["num_chains"],
         target_accept_prob=settings["target_accept_prob"],
         max_points_per_run=settings["max_points_per_run"],
+        method=settings["method"],
         progress=progress,
     )
     return refitted, run

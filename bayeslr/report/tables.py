@@ -81,7 +81,9 @@ def summary_table(summary: pd.DataFrame, *, ci_prob: float) -> Table:
         One row a number, rounded to two digits of its standard deviation.
     """
     interval = _percent(ci_prob)
-    table = _table(None, ["parameter"], ["mean", "sd", f"{interval} lower", "upper", "ESS bulk", "ESS tail", "R-hat"])
+    laplace = "Laplace approximation: draws of the Gaussian at the mode, not of the posterior"
+    title = laplace if summary.attrs.get("method") == "laplace" else None
+    table = _table(title, ["parameter"], ["mean", "sd", f"{interval} lower", "upper", "ESS bulk", "ESS tail", "R-hat"])
     for name, row in summary.iterrows():
         values = [_to_sd(float(row[key]), float(row["sd"])) for key in ("mean", "sd", "lower", "upper")]
         ess = [_or_dash(float(row[key]), ".0f") for key in ("ess_bulk", "ess_tail")]

@@ -34,6 +34,18 @@ def test_numbers_are_rounded_by_their_sd(value, sd, text):
     assert out.splitlines()[-1].split()[-2:] == ["-", "-"]
 
 
+def test_a_laplace_approximation_says_so():
+    row = {"mean": 1.0, "sd": 0.1, "lower": 0.8, "upper": 1.2}
+    row |= dict.fromkeys(("ess_bulk", "ess_tail", "r_hat"), np.nan)
+    summary = pd.DataFrame([row], index=["x"])
+    assert "Laplace" not in tables.as_text([tables.summary_table(summary, ci_prob=0.9)])
+    summary.attrs["method"] = "laplace"
+    out = tables.as_text([tables.summary_table(summary, ci_prob=0.9)])
+    said = "Laplace approximation: draws of the Gaussian at the mode, not of the posterior"
+    assert " ".join(out.split()).startswith(said)
+    assert "nan" not in out
+
+
 @pytest.mark.parametrize("name", ["[small]", "[bold]wsd[/bold]", ":smile:", "a" * 200, "größe"])
 def test_names_are_literal_and_fit(name):
     out = tables.as_text([tables.final_loss_table(final([name]), ci_prob=0.9), f"warning: {name} is odd"])
