@@ -82,8 +82,8 @@ def compare_schedules(forecast: Forecast, *, ci_prob: float = 0.9) -> Comparison
     Returns
     -------
     Comparison
-        Probabilities, regrets, differences and crossings. Up to 20 schedules give all their pairs; of more, each is paired
-        with the one that has the least expected regret.
+        Probabilities, regrets, differences and crossings. Up to 20 schedules give all their pairs; of more, each is
+        paired with the one that has the least expected regret.
 
     Raises
     ------

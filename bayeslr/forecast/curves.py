@@ -11,7 +11,7 @@ from jax import Array
 from numpy.typing import NDArray
 
 from bayeslr.laws import AnnealingLaw, Features
-from bayeslr.model import Discrepancy
+from bayeslr.model import MIXED, Discrepancy
 
 __all__ = ["CurveTerms", "Effects", "evaluate", "residual_process"]
 
@@ -100,7 +100,7 @@ def evaluate(
     CurveTerms
         Each part, ``[draws, n]``.
     """
-    terms = law.terms(values, features, scales.get("spread"))
+    terms = law.terms(values, features, {name: scales[name] for name in MIXED if name in scales})
     log_area, removed = jnp.asarray(features.log_area)[None], jnp.asarray(features.removed)[None]
     responses = jnp.broadcast_to(memory[None], (terms.total.shape[0], *memory.shape))
     run = discrepancy.run_columns(scales, values, responses)

@@ -18,7 +18,7 @@ from jax.typing import ArrayLike
 from numpy.typing import NDArray
 
 from bayeslr.laws.areas import Warmup, annealing_area, counted_rates, forward_area, rate_removed
-from bayeslr.laws.basis import LOG_TAU_RANGE, chebyshev, mixture, response_coefficients
+from bayeslr.laws.basis import LOG_TAU_RANGE, area_coefficients, chebyshev, mixture, response_coefficients
 from bayeslr.laws.parameters import Parameter, PriorSpec, Scale
 from bayeslr.schedules import Schedule
 
@@ -42,12 +42,15 @@ class Features:
         ``log(S1 / scale.area)``, shape ``[n]``.
     response
         Annealing response on the Chebyshev basis, divided by ``scale.rate``, shape ``[n, 48]``.
+    by_area
+        The same with a memory that runs in area instead of in steps, shape ``[n, 24]``.
     removed
         Rate removed so far divided by ``scale.rate``, shape ``[n]``.
     """
 
     log_area: Array | NDArray[np.float64]
     response: Array | NDArray[np.float64]
+    by_area: Array | NDArray[np.float64]
     removed: Array | NDArray[np.float64]
 
 
@@ -169,6 +172,7 @@ class AnnealingLaw:
         return Features(
             log_area=np.log(forward_area(schedule, steps, warmup=self.warmup) / scale.area),
             response=response_coefficients(schedule, steps) / scale.rate,
+            by_area=area_coefficients(schedule, steps) / scale.rate,
             removed=rate_removed(schedule, steps) / scale.rate,
         )
 
@@ -178,7 +182,9 @@ class AnnealingLaw:
             path: NDArray[np.float64] = np.log(np.cumsum(counted_rates(schedule, self.warmup)) / scale.area)
         return path
 
-    def terms(self, values: Mapping[str, ArrayLike], features: Features, spread: ArrayLike | None = None) -> Terms:
+    def terms(
+        self, values: Mapping[str, ArrayLike], features: Features, mixed: Mapping[str, ArrayLike] | None = None
+    ) -> Terms:
         """Evaluate the parts of the law.
 
         Parameters
@@ -187,9 +193,10 @@ class AnnealingLaw:
             The sampled parameters by name, each of shape ``[...]``, on the data's scale.
         features
             What :meth:`features` returned, ``n`` observations.
-        spread
-            Standard deviation of a log-normal mixture of memories around tau, ``[...]``, at least 0.3. Default: none,
-            the paper's single exponential.
+        mixed
+            ``spread``, the standard deviation of a log-normal mixture of memories around tau, at least 0.3, and
+            ``area_memory``, the share of the response whose memory runs in area instead of in steps, each ``[...]``.
+            Default: none, the paper's single exponential in steps.
 
         Returns
         -------
@@ -200,9 +207,14 @@ class AnnealingLaw:
         scale = column["slope"] / column["alpha"]
         forward = scale * jnp.exp(-column["alpha"] * _lifted(features.log_area, column["alpha"].ndim))
         log_tau = jnp.log(jnp.asarray(values["tau"]))
-        single = spread is None
-        weights = jnp.moveaxis(chebyshev(log_tau), 0, -1) if single else mixture(log_tau, jnp.asarray(spread))
-        response = weights @ jnp.asarray(features.response).T
+        if mixed:
+            weights = mixture(log_tau, jnp.asarray(mixed["spread"]))
+            share = jnp.asarray(mixed["area_memory"])[..., None]
+            by_area = jnp.asarray(features.by_area)
+            response = (1.0 - share) * (weights @ jnp.asarray(features.response).T)
+            response = response + share * (weights[..., : by_area.shape[-1]] @ by_area.T)
+        else:
+            response = jnp.moveaxis(chebyshev(log_tau), 0, -1) @ jnp.asarray(features.response).T
         base = jnp.broadcast_to(column["level"] - scale, forward.shape)
         return Terms(base=base, forward=forward, annealing=column["drop"] * response)
 

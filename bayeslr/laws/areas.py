@@ -28,11 +28,17 @@ from scipy.linalg.lapack import dtbtrs
 from bayeslr.errors import ModelError
 from bayeslr.schedules import Schedule
 
-__all__ = ["Warmup", "annealing_area", "counted_rates", "forward_area", "rate_removed", "response"]
+__all__ = ["Warmup", "annealing_area", "area_response", "counted_rates", "forward_area", "rate_removed", "response"]
 
 type Warmup = Literal["as_logged", "peak"]
 
 _BLOCK = 128
+
+_CELLS = 8192
+"""Most cells of a schedule in :func:`area_response`."""
+
+_REACH = 64.0
+"""Length in peak updates of the blocks there: weights within one span less than exp(6.4), so sums keep their digits."""
 
 
 def counted_rates(schedule: Schedule, warmup: Warmup = "as_logged") -> NDArray[np.float64]:
@@ -181,6 +187,71 @@ def response(schedule: Schedule, steps: NDArray[np.int64], tau: NDArray[np.float
     momentum = recent @ powers + carried[:, home].T * decay ** (offset[:, None] + 1.0)
     lagged: NDArray[np.float64] = rate_removed(schedule, steps)[:, None] - decay * momentum
     return lagged
+
+
+def area_response(schedule: Schedule, steps: NDArray[np.int64], tau: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the response whose memory runs in area instead of in steps: low rates are slow to take effect.
+
+    With ``v_i = lr_i / peak`` and ``A_i = v_1 + .. + v_i``, a change at update ``k`` counts at step ``s`` with weight
+    ``1 - exp(-(A_s - A_{k-1}) / tau)``; at a constant rate this is the memory of :func:`response`.
+
+    Parameters
+    ----------
+    schedule
+        The schedule.
+    steps
+        Steps of the observations, shape ``[n]``, in any order.
+    tau
+        Memories in updates at the peak rate, shape ``[k]``, each >= 10.
+
+    Returns
+    -------
+    numpy.ndarray
+        In units of the rate, shape ``[n, k]``.
+
+    Raises
+    ------
+    ModelError
+        If a step lies outside the schedule.
+
+    Notes
+    -----
+    Exact for schedules of up to 8192 updates. Longer ones are summed in that many cells, which end at the observations,
+    so that nothing is seen before it happened; changes within a cell count from its middle.
+    """
+    last = _at(schedule, steps)
+    length = int(last.max()) + 1
+    first = min(schedule.warmup_steps + 1, length)
+    changes = np.zeros(length)
+    changes[first:] = schedule.lr[first - 1 : length - 1] - schedule.lr[first:length]
+    speed = schedule.lr[:length] / schedule.peak_lr
+    area = np.cumsum(speed)
+    cells = np.linspace(0, length, min(_CELLS, length) + 1)[1:].round().astype(int) - 1
+    ends = np.union1d(cells, last)
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    change = np.add.reduceat(changes, starts)
+    since = (area[starts] - speed[starts] + area[ends] - speed[ends]) / 2.0
+    # blocks of cells: within one, plain sums of weights that stay small; from one to the next, a recursion
+    home = np.floor(since / _REACH).astype(int)
+    opening = np.flatnonzero(np.diff(home, prepend=-1))
+    block = np.cumsum(np.diff(home, prepend=home[0]) > 0)
+    origin = _REACH * home[opening]
+    weighted = np.exp((since - origin[block])[:, None] / tau) * change[:, None]
+    summed = np.cumsum(weighted, axis=0)
+    summed -= np.concatenate([np.zeros((1, tau.size)), summed])[opening][block]
+    totals = summed[np.append(opening[1:] - 1, len(since) - 1)]
+    leaps = np.exp(-np.diff(origin)[:, None] / tau)
+    carried = np.zeros_like(totals)
+    if len(origin) > 1:
+        bands = np.ones((2, len(origin) - 1))
+        for column in range(tau.size):
+            # carried[b] = leap[b] * (carried[b-1] + totals[b-1])
+            bands[1, :-1] = -leaps[1:, column]
+            carried[1:, column] = dtbtrs(bands, leaps[:, column] * totals[:-1, column], uplo="L", diag="U")[0]
+    cell = np.searchsorted(ends, last)
+    pending = (carried[block[cell]] + summed[cell]) * np.exp(-(area[last] - origin[block[cell]])[:, None] / tau)
+    arrived: NDArray[np.float64] = rate_removed(schedule, steps)[:, None] - pending
+    return arrived
 
 
 def annealing_area(schedule: Schedule, steps: NDArray[np.int64], decay: float) -> NDArray[np.float64]:

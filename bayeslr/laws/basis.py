@@ -16,10 +16,10 @@ from jax import Array
 from jax.typing import ArrayLike
 from numpy.typing import NDArray
 
-from bayeslr.laws.areas import response
+from bayeslr.laws.areas import area_response, response
 from bayeslr.schedules import Schedule
 
-__all__ = ["LOG_TAU_RANGE", "NODES", "chebyshev", "mixture", "response_coefficients"]
+__all__ = ["LOG_TAU_RANGE", "NODES", "area_coefficients", "chebyshev", "mixture", "response_coefficients"]
 
 # the whole library computes in float64 on the CPU: losses are known to 1e-4, and C and decay lie on a narrow ridge
 jax.config.update("jax_enable_x64", True)
@@ -105,3 +105,33 @@ def response_coefficients(schedule: Schedule, steps: NDArray[np.int64]) -> NDArr
         If a step lies outside the schedule.
     """
     return response(schedule, steps, np.exp(_LOG_TAU)) @ _INVERSE.T
+
+
+_COARSE = 24
+_COARSE_NODES = np.cos(np.pi * (np.arange(_COARSE) + 0.5) / _COARSE)
+_COARSE_INVERSE = np.linalg.inv(np.polynomial.chebyshev.chebvander(_COARSE_NODES, _COARSE - 1))
+
+
+def area_coefficients(schedule: Schedule, steps: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the coefficients of the response whose memory runs in area, on the first 24 polynomials of the basis.
+
+    Parameters
+    ----------
+    schedule
+        The schedule.
+    steps
+        Steps of the observations, shape ``[n]``.
+
+    Returns
+    -------
+    numpy.ndarray
+        Coefficients in units of the rate, shape ``[n, 24]``: enough for mixtures of memories, which are smooth.
+
+    Raises
+    ------
+    ModelError
+        If a step lies outside the schedule.
+    """
+    low, high = LOG_TAU_RANGE
+    tau = np.exp((_COARSE_NODES + 1.0) / 2.0 * (high - low) + low)
+    return area_response(schedule, steps, tau) @ _COARSE_INVERSE.T

@@ -9,13 +9,14 @@ from bayeslr.model.design import (
     memory_responses,
     size_labels,
 )
-from bayeslr.model.discrepancy import Discrepancy
+from bayeslr.model.discrepancy import MIXED, Discrepancy
 from bayeslr.model.noise import Noise
 from bayeslr.model.pooling import Pooling, PoolingName, resolve_pooling
 from bayeslr.model.scaling import ScalingModel
 
 __all__ = [
     "MEMORIES",
+    "MIXED",
     "Design",
     "Discrepancy",
     "Noise",

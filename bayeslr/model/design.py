@@ -34,6 +34,15 @@ BEND_SPACING = 0.25
 """Distance in log S1 of the knots at which the forward curve may bend."""
 
 
+# Similar data sets get the same shapes, and so the same compiled program: padding is masked, and a bend before the
+# first observation has no influence on any.
+_WIDTHS, _KNOTS = 8, 4
+
+
+def _rounded_up(count: int, multiple: int) -> int:
+    return multiple * max(1, -(-count // multiple))
+
+
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, kw_only=True)
 class Design:
@@ -49,6 +58,8 @@ class Design:
         ``log(S1 / scale.area)``, ``[R, n]``.
     response
         Annealing response on the Chebyshev basis over ``scale.rate``, ``[R, n, 48]``.
+    by_area
+        The same with a memory that runs in area, ``[R, n, 24]``.
     removed
         Rate removed so far over ``scale.rate``, ``[R, n]``.
     memory
@@ -67,6 +78,7 @@ class Design:
     valid: Array
     log_area: Array
     response: Array
+    by_area: Array
     removed: Array
     memory: Array
     size_of_run: Array
@@ -77,7 +89,7 @@ class Design:
     @property
     def features(self) -> Features:
         """The features as a law takes them."""
-        return Features(log_area=self.log_area, response=self.response, removed=self.removed)
+        return Features(log_area=self.log_area, response=self.response, by_area=self.by_area, removed=self.removed)
 
 
 def size_labels(curves: CurveSet) -> tuple[tuple[str, ...], tuple[float | None, ...], tuple[int, ...]]:
@@ -176,7 +188,7 @@ def build_design(curves: CurveSet, law: AnnealingLaw, scale: Scale) -> tuple[Des
     count = sum(len(curve) for curve, _ in kept)
     if count < 8:
         raise ModelError(f"curves: found {count} observations after warm-up; allowed: at least 8")
-    width = max(len(curve) for curve, _ in kept)
+    width = _rounded_up(max(len(curve) for curve, _ in kept), _WIDTHS)
     features = [law.features(curve.schedule, curve.steps, scale) for curve, _ in kept]
 
     def padded(arrays: Sequence[ArrayLike]) -> Array:
@@ -194,11 +206,12 @@ def build_design(curves: CurveSet, law: AnnealingLaw, scale: Scale) -> tuple[Des
         valid=jax.numpy.asarray(valid),
         log_area=padded([f.log_area for f in features]),
         response=padded([f.response for f in features]),
+        by_area=padded([f.by_area for f in features]),
         removed=padded([f.removed for f in features]),
         memory=padded([memory_responses(f) for f in features]),
         size_of_run=jax.numpy.asarray(np.array([size for _, size in kept])),
         log_params=jax.numpy.asarray(centered),
-        knots=jax.numpy.asarray(-BEND_SPACING * np.arange(max(1, round(-start / BEND_SPACING)))),
+        knots=jax.numpy.asarray(-BEND_SPACING * np.arange(_rounded_up(round(-start / BEND_SPACING), _KNOTS))),
         scale={name: jax.numpy.asarray(float(getattr(scale, name))) for name in ("area", "rate", "loss", "memory")},
     )
     return design, tuple(curve.name for curve, _ in kept)

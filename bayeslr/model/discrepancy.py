@@ -3,6 +3,8 @@
 The error of the law on schedules it has not seen is thirty times the noise of a validation loss. Independent noise
 turns that into bands that are far too narrow, so a discrepancy is part of the model:
 
+- **area memory** (all sizes): a part of the response has a memory that runs in area instead of in steps, because what
+  is removed when rates are already low takes longer to show. It is what lets fast decays speak for slow ones.
 - **memory** (a size's runs share it): the annealing response is not one exponential but spread over memories from ten
   steps to a whole run; each of :data:`bayeslr.model.design.MEMORIES` takes a random share of the drop from it.
 - **run memory** (each run its own): the same, smaller, so that each run's drop and its speed vary.
@@ -30,10 +32,16 @@ from jax.typing import ArrayLike
 from bayeslr.errors import ModelError
 from bayeslr.model.design import BEND_SPACING, MEMORIES
 
-__all__ = ["SCALES", "Discrepancy"]
+__all__ = ["MIXED", "SCALES", "Discrepancy"]
 
-SCALES = ("spread", "memory", "run_memory", "bend", "offset", "residual")
+MIXED = ("spread", "area_memory")
+"""Names of those that change the law's own response."""
+
+SCALES = ("spread", "area_memory", "memory", "run_memory", "bend", "offset", "residual")
 """Names of the inferred scales."""
+
+CONCENTRATION = 4.0
+"""Sum of the two parameters of the Beta prior of ``area_memory``: it leaves the share open from 0.05 to 0.8."""
 
 _LARGEST_BEND = 0.5
 
@@ -50,6 +58,8 @@ class Discrepancy:
     ----------
     spread
         Standard deviation of the log-normal mixture of memories around tau, in log units.
+    area_memory
+        Share of the response whose memory runs in area instead of in steps, so that low rates are slow to take effect.
     memory
         Share of the drop that each memory may gain or lose, common to a size's runs.
     run_memory
@@ -75,9 +85,10 @@ class Discrepancy:
     """
 
     spread: float = 1.5
+    area_memory: float = 0.4
     memory: float = 0.04
     run_memory: float = 0.035
-    bend: float = 0.06
+    bend: float = 0.065
     offset: float = 0.012
     residual: float = 0.015
     residual_annealing: float = 2.7
@@ -90,6 +101,8 @@ class Discrepancy:
         for name, value in self.settings().items():
             if name == "common" and not 0.0 <= value < 1.0:
                 raise ModelError(f"discrepancy: common={value!r}; allowed: from 0 up to, not including, 1")
+            if name == "area_memory" and not 0.0 < value < 1.0:
+                raise ModelError(f"discrepancy: area_memory={value!r}; allowed: between 0 and 1")
             if name not in ("enabled", "common") and not value > 0.0:
                 raise ModelError(f"discrepancy: {name}={value!r}; allowed: above 0 (or enabled=False for none at all)")
 
@@ -101,11 +114,13 @@ class Discrepancy:
         """Sample the scales, sites ``discrepancy_<name>``; a prior of that name in `priors` replaces the default."""
         if not self.enabled:
             return {}
+        defaults: dict[str, dist.Distribution] = {
+            name: dist.LogNormal(jnp.log(getattr(self, name)), self.prior_spread) for name in SCALES
+        }
+        counts = CONCENTRATION * self.area_memory, CONCENTRATION * (1.0 - self.area_memory)
+        defaults["area_memory"] = dist.Beta(*counts)
         return {
-            name: numpyro.sample(
-                f"discrepancy_{name}",
-                priors.get(f"discrepancy_{name}", dist.LogNormal(jnp.log(getattr(self, name)), self.prior_spread)),
-            )
+            name: numpyro.sample(f"discrepancy_{name}", priors.get(f"discrepancy_{name}", defaults[name]))
             for name in SCALES
         }
 

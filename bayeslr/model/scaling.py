@@ -18,7 +18,7 @@ from bayeslr.curves import CurveSet
 from bayeslr.errors import ModelError
 from bayeslr.laws import AnnealingLaw, Scale, Warmup
 from bayeslr.model.design import Design, build_design, measure_scale, size_labels
-from bayeslr.model.discrepancy import SCALES, Discrepancy
+from bayeslr.model.discrepancy import MIXED, SCALES, Discrepancy
 from bayeslr.model.likelihood import Structure, log_density, simulate
 from bayeslr.model.noise import Noise
 from bayeslr.model.pooling import Pooling, PoolingName, resolve_pooling
@@ -76,6 +76,12 @@ class ScalingModel:
                     f"priors: {name} is positive, but {type(prior).__name__} allows negative values; allowed: "
                     "a distribution of positive numbers, such as LogNormal(-0.7, 0.4) or TruncatedNormal(1, 1, low=0)"
                 )
+        share = parsed.get("discrepancy_area_memory")
+        if share is not None and not float(np.asarray(getattr(share.support, "upper_bound", np.inf))) <= 1.0:
+            raise ModelError(
+                f"priors: discrepancy_area_memory is a share, but {type(share).__name__} goes above 1; allowed: a "
+                "distribution between 0 and 1, such as Beta(2, 3)"
+            )
         object.__setattr__(self, "priors", parsed)
 
     def scale(self, curves: CurveSet) -> Scale:
@@ -152,11 +158,8 @@ class ScalingModel:
             Low-rank mean and covariance.
         """
         of_run = {name: value[design.size_of_run] for name, value in values.items()}
-        if "spread" in scales:
-            spread = jnp.broadcast_to(scales["spread"], of_run["tau"].shape)
-            terms = jax.vmap(self.law.terms)(of_run, design.features, spread)
-        else:
-            terms = jax.vmap(self.law.terms)(of_run, design.features)
+        mixed = {name: jnp.broadcast_to(scales[name], of_run["tau"].shape) for name in MIXED if name in scales}
+        terms = jax.vmap(self.law.terms)(of_run, design.features, mixed)
         process = self.discrepancy.residual_sd(scales, of_run, design.log_area, design.removed)
         sd = jnp.sqrt(process**2 + (noise[design.size_of_run][:, None] * weights) ** 2)
         distance = jnp.abs(jnp.diff(design.log_area, axis=1))

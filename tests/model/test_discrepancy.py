@@ -114,7 +114,7 @@ def test_the_residual_grows_with_slope_and_with_what_was_annealed():
 @pytest.mark.parametrize("name", [n for n in Discrepancy().settings() if n not in ("enabled", "common")])
 @pytest.mark.parametrize("value", [0.0, -1.0, float("nan")])
 def test_wrong_settings_are_one_line(name, value):
-    with pytest.raises(ModelError, match=rf"^discrepancy: {name}=[^\n]*; allowed: above 0[^\n]*$"):
+    with pytest.raises(ModelError, match=rf"^discrepancy: {name}=[^\n]*; allowed: (above 0|between 0 and 1)[^\n]*$"):
         Discrepancy(**{name: value})
 
 

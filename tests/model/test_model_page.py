@@ -5,7 +5,7 @@ from pathlib import Path
 
 from bayeslr.laws import AnnealingLaw
 from bayeslr.model import Discrepancy, Noise
-from bayeslr.model.discrepancy import SCALES
+from bayeslr.model.discrepancy import CONCENTRATION, SCALES
 
 PAGE = Path(__file__).parents[2] / "docs" / "model.md"
 START = "<!-- priors: compared with the code by tests/model/test_model_page.py -->\n"
@@ -30,6 +30,8 @@ def table():
             continue
         inferred = name in SCALES
         prior = f"LogNormal({value:g}, {discrepancy.prior_spread:g})" if inferred else f"fixed: {value:g}"
+        if name == "area_memory":
+            prior = f"Beta({CONCENTRATION * value:g}, {CONCENTRATION * (1 - value):g})"
         label = f"`discrepancy_{name}`" if inferred else f"`Discrepancy({name}=)`"
         rows.append((label, "1", prior, documented[name]))
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)

@@ -15,7 +15,8 @@ discrepancies = st.builds(
     Discrepancy,
     enabled=st.booleans(),
     common=st.floats(0.0, 0.99),
-    **{name: positive for name in Discrepancy().settings() if name not in ("enabled", "common")},
+    area_memory=st.floats(0.01, 0.99),
+    **{name: positive for name in Discrepancy().settings() if name not in ("enabled", "common", "area_memory")},
 )
 priors = st.dictionaries(
     st.sampled_from(["alpha", "tau", "noise", "decay", "L0", "level", "drop_sd", "level_gap"]),

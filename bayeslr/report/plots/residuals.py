@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from bayeslr.inference import Posterior
-from bayeslr.model import size_labels
+from bayeslr.model import MIXED, size_labels
 from bayeslr.report.plots.style import GREY, INK, STYLE, colour, new_figure, step_axis
 
 __all__ = ["plot_residuals"]
@@ -33,12 +33,14 @@ def plot_residuals(posterior: Posterior, *, num_draws: int = 200) -> Figure:
         band is the measurement noise, so what lies outside of it is what the discrepancy of the model stands for.
     """
     law, scale = posterior.model.law, posterior.scale
-    draws = posterior.sample([*(parameter.name for parameter in law.parameters), "noise"], num_draws=num_draws)
+    scales = [f"discrepancy_{name}" for name in MIXED] if posterior.model.discrepancy.enabled else []
+    draws = posterior.sample([*(parameter.name for parameter in law.parameters), "noise", *scales], num_draws=num_draws)
+    mixed = {name.removeprefix("discrepancy_"): draws.pop(name) for name in scales}
     curves = posterior.curves.after_warmup()
     residuals = {}
     for curve, size in zip(curves, size_labels(curves)[2], strict=True):
         values = {name: array[:, size] for name, array in draws.items()}
-        terms = law.terms(values, law.features(curve.schedule, curve.steps, scale))
+        terms = law.terms(values, law.features(curve.schedule, curve.steps, scale), mixed)
         fitted = np.median(np.asarray(terms.total), axis=0)
         residuals[curve.name] = (curve.steps, curve.loss - fitted, float(np.median(values["noise"])))
     shown = sorted(residuals, key=lambda name: -float(np.abs(residuals[name][1]).max()))[:_MAX_RUNS]
