@@ -177,17 +177,13 @@ def fit_law(law: AnnealingLaw, curves: Sequence[LossCurve], *, delta: float = 1e
     """
     scale = measure_scale(CurveSet(curves=tuple(curves)), law)
     parts = [law.features(curve.schedule, curve.steps, scale) for curve in curves]
-    log_area, response, removed = (
-        jnp.concatenate([jnp.asarray(getattr(part, name)) for part in parts])
-        for name in ("log_area", "response", "removed")
-    )
     center, spread = _prior(law, scale)
     unfitted = FittedLaw(
         law=law,
         scale=scale,
         delta=delta,
         runs=tuple(map(len, curves)),
-        features=Features(log_area=log_area, response=response, removed=removed),
+        features=jax.tree.map(lambda *arrays: jnp.concatenate(arrays), *parts),
         log_loss=np.log(np.concatenate([curve.loss for curve in curves])),
         place=center,
     )
