@@ -48,8 +48,8 @@ def backtest(
     allow_late_start: Annotated[
         bool, typer.Option("--allow-late-start", help="Accept runs without the history before their first step.")
     ] = False,
-    score_shared: Annotated[
-        bool, typer.Option("--score-shared", help="Score also what test runs share with the fitted ones.")
+    skip_shared: Annotated[
+        bool, typer.Option("--skip-shared", help="Score only what test runs do not share with the fitted ones.")
     ] = False,
     baselines: Annotated[bool, typer.Option("--baselines/--no-baselines", help="Compare with baselines.")] = True,
     chains: Annotated[int, typer.Option(min=1, help="Number of chains.")] = 4,
@@ -61,15 +61,15 @@ def backtest(
 ) -> None:
     """Score forecasts on runs that were held out: by --train and --test, --by run or size, or --horizon N."""
     queries = _chosen(train, test, by, horizon)
-    if score_shared and queries is None:
-        raise typer.BadParameter("needs --train and --test", param_hint="--score-shared")
+    if skip_shared and queries is None:
+        raise typer.BadParameter("only with --train and --test (else always)", param_hint="--skip-shared")
     parts = [where, None if queries is None else f"({queries[0]}) or ({queries[1]})"]
     # runs that are in neither query are not read
     selection = " and ".join(f"({part})" for part in parts if part) or None
     curves = bl.read_curves(manifest, where=selection, loss=loss, allow_late_start=allow_late_start)
     evaluation: Any = bl.evaluation
     if queries is not None:
-        splits = [evaluation.by_query(curves, train=queries[0], test=queries[1], score_shared=score_shared)]
+        splits = [evaluation.by_query(curves, train=queries[0], test=queries[1], skip_shared=skip_shared)]
     elif horizon is not None:
         share = horizon < 1.0
         splits = [evaluation.horizon(curves, **({"fraction": horizon} if share else {"step": int(horizon)}))]

@@ -1,8 +1,10 @@
 """What to fit and what to score: splits of curves into two parts.
 
 Runs branch. A test run that shares its trunk with a training run has observations that the fit has seen, and a forecast
-of them is no forecast. Every maker here finds them in the data (:mod:`bayeslr.curves.sharing`) and scores a test run
-only from the first step after the last one that it shares with a training run.
+of them is no forecast. Every maker here finds them in the data (:mod:`bayeslr.curves.sharing`). Where runs are held out
+automatically, a test run is scored only after the last step that it shares with a training run; where a query names the
+test runs, they are scored as a whole, as published figures are, unless asked otherwise, and a warning says how much is
+shared.
 """
 
 import warnings
@@ -70,7 +72,7 @@ class Split:
         return curve.past_warmup & (curve.steps >= (self.first_step.get(curve.name) or 0))
 
 
-def by_query(curves: CurveSet, *, train: str, test: str, score_shared: bool = False) -> Split:
+def by_query(curves: CurveSet, *, train: str, test: str, skip_shared: bool = False) -> Split:
     """Split by two pandas queries.
 
     Parameters
@@ -79,9 +81,9 @@ def by_query(curves: CurveSet, *, train: str, test: str, score_shared: bool = Fa
         All curves.
     train, test
         Queries over :meth:`CurveSet.runs`, such as ``"split == 'train'"``, that select different runs.
-    score_shared
-        Whether to score also what test runs share with training runs. Only for comparison with figures that were
-        taken so.
+    skip_shared
+        Whether to leave out what test runs share with training runs. Default: they are scored as a whole after warm-up,
+        as figures from elsewhere are.
 
     Returns
     -------
@@ -92,12 +94,17 @@ def by_query(curves: CurveSet, *, train: str, test: str, score_shared: bool = Fa
     ------
     CurveError
         If a query is not valid, both select one run, or nothing is left to score.
+
+    Warns
+    -----
+    DataWarning
+        If observations are scored that training runs hold too.
     """
     fitted, held_out = curves.select(train), curves.select(test)
     twice = [name for name in held_out.names if name in fitted.names]
     if twice:
         raise CurveError(f"split: train and test both select the run {twice[0]!r}; allowed: a run in one of them")
-    return _split("split", fitted, held_out, score_shared=score_shared)
+    return _split("split", fitted, held_out, skip_shared=skip_shared)
 
 
 def leave_one_run_out(curves: CurveSet) -> tuple[Split, ...]:
@@ -210,11 +217,13 @@ def _leave_out(groups: Sequence[tuple[str, tuple[str, ...]]], curves: CurveSet) 
     return tuple(splits)
 
 
-def _split(name: str, train: CurveSet, test: CurveSet, *, score_shared: bool = False) -> Split:
+def _split(name: str, train: CurveSet, test: CurveSet, *, skip_shared: bool = True) -> Split:
     """Make a split that scores only what the training runs do not hold."""
     continued = frozenset(train.names) & frozenset(test.names)
-    if score_shared:
-        return Split(name=name, train=train, test=test, continued=continued)
+    if not skip_shared:
+        split = Split(name=name, train=train, test=test, continued=continued)
+        _tell_shared(split)
+        return split
     kept = [curve for curve in test if _after_shared(curve, train).any()]
     if not kept:
         raise CurveError(f"split {name!r}: the test runs have no observation that the training runs do not hold too")
@@ -237,6 +246,14 @@ def _last_shared(curve: LossCurve, train: CurveSet) -> int:
 
 def _after_shared(curve: LossCurve, train: CurveSet) -> NDArray[np.bool_]:
     return curve.past_warmup & (curve.steps > _last_shared(curve, train))
+
+
+def _tell_shared(split: Split) -> None:
+    count = sum(len(curve) for curve in split.scored)
+    both = sum(int((curve.steps <= _last_shared(curve, split.train)).sum()) for curve in split.scored)
+    if both:
+        message = f"split {split.name!r}: {both} of {count} scored observations are in training runs too; skip_shared"
+        warnings.warn(f"{message} (--skip-shared) leaves them out", DataWarning, stacklevel=4)
 
 
 def _tell_seen(split: str, runs: Sequence[str]) -> None:

@@ -85,7 +85,7 @@ def test_the_horizon_is_a_step_or_a_share(run, manifest, quick_forecasters, hori
         (["--where", "split == 'train'", "--by", "size"], ["one size", "small"]),
         (["--where", "split == 'train'", "--horizon", "9000"], ["after step 9000"]),
         (["--where", "split == 'train'", "--horizon", "-5"], ["--horizon", "-5"]),
-        (["--by", "run", "--score-shared"], ["--score-shared", "--train"]),
+        (["--by", "run", "--skip-shared"], ["--skip-shared", "--train"]),
         (["--by", "run"], ["broken.csv", "three"]),
     ],
 )

@@ -43,7 +43,7 @@ def exact(small_curves, small_truth):
 @pytest.fixture(scope="module")
 def split(exact):
     # without noise the unseen schedule shares the part before its decay with the constant one
-    return by_query(exact, train="run != 'wsd'", test="run == 'wsd'", score_shared=True)
+    return by_query(exact, train="run != 'wsd'", test="run == 'wsd'")
 
 
 def test_the_point_fit_recovers_the_truth(exact, split, small_truth):
@@ -115,7 +115,7 @@ def test_settings_are_arguments_of_fit():
 def test_the_point_fit_of_published_curves(data_dir, size):
     """Three schedules fitted, six predicted; fits of this law elsewhere have an error of .12 to .15% there."""
     curves = read_curves(data_dir / "multi-power-law" / "runs.csv", where=f"size == '{size}'")
-    split = by_query(curves, train="split == 'train'", test="split == 'test'", score_shared=True)
+    split = by_query(curves, train="split == 'train'", test="split == 'test'")
     draws = PointFit().forecast(split, seed=0).draws
     scores = {curve.name: score_run(draws[curve.name], curve.loss) for curve in split.scored}
     mape = np.mean([score.mape for score in scores.values()])

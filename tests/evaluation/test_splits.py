@@ -23,13 +23,14 @@ def joined(*sets):
 
 
 def test_a_branch_is_scored_from_its_branching_on(branched):
-    split = by_query(branched, train="split == 'train'", test="split == 'test'")
+    split = by_query(branched, train="split == 'train'", test="split == 'test'", skip_shared=True)
     assert split.first_step == {"cooldown": 1181}  # logged every 40 steps from 140: 1180 is the last shared one
     (scored,) = split.scored
     np.testing.assert_array_equal(scored.steps, np.arange(1220, 2001, 40))
     fitted = {(step, loss) for curve in split.train for step, loss in zip(curve.steps, curve.loss, strict=True)}
     assert not fitted & set(zip(scored.steps, scored.loss, strict=True))
-    whole = by_query(branched, train="split == 'train'", test="split == 'test'", score_shared=True)
+    with pytest.warns(DataWarning, match="27 of 47 scored observations are in training runs too"):
+        whole = by_query(branched, train="split == 'train'", test="split == 'test'")
     np.testing.assert_array_equal(whole.scored["cooldown"].steps, branched["cooldown"].steps)
 
 
@@ -40,7 +41,7 @@ def test_a_run_of_its_own_is_scored_after_its_warmup(small_curves):
         loss=np.append(5.0, small_curves["cosine"].loss),
     )
     curves = CurveSet(curves=(small_curves["constant"], small_curves["drops"], early))
-    split = by_query(curves, train="run != 'cosine'", test="run == 'cosine'")
+    split = by_query(curves, train="run != 'cosine'", test="run == 'cosine'", skip_shared=True)
     assert split.first_step == {"cosine": None}
     np.testing.assert_array_equal(split.scored["cosine"].steps, small_curves["cosine"].steps)
 
@@ -64,7 +65,7 @@ def test_a_run_inside_another_one_is_not_scored(small_curves):
         splits = leave_one_run_out(curves)
     assert [split.name for split in splits] == list(small_curves.names)
     with pytest.raises(CurveError, match="do not hold too"):
-        by_query(curves, train="run == 'constant'", test="run == 'beginning'")
+        by_query(curves, train="run == 'constant'", test="run == 'beginning'", skip_shared=True)
 
 
 def test_every_size_is_left_out_once(small_curves):
@@ -138,7 +139,7 @@ def test_what_cannot_be_split_is_one_line(small_curves, make, message):
 
 
 def test_a_split_survives_the_way_to_another_process(branched):
-    split = by_query(branched, train="split == 'train'", test="split == 'test'")
+    split = by_query(branched, train="split == 'train'", test="split == 'test'", skip_shared=True)
     again = pickle.loads(pickle.dumps(split))
     assert again.first_step == split.first_step
     np.testing.assert_array_equal(again.scored["cooldown"].loss, split.scored["cooldown"].loss)
