@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-import arviz_stats
+import lazy_loader
 import numpy as np
 import xarray as xr
 
@@ -12,6 +12,9 @@ from bayeslr.inference.posterior import Posterior
 from bayeslr.laws import rate_removed
 
 __all__ = ["Check", "Health", "Status", "check"]
+
+# loaded at its first use: it brings scipy.stats and scipy.signal, a third of the time to import everything else
+arviz_stats = lazy_loader.load("arviz_stats")
 
 type Status = Literal["PASS", "REVIEW", "FAIL"]
 

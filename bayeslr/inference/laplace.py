@@ -8,14 +8,17 @@ tail is (Vehtari, Simpson, Gelman, Yao, Gabry 2024, "Pareto smoothed importance 
 distributions differ too much for the draws to stand for the posterior.
 """
 
+import lazy_loader
 import numpy as np
-from arviz_stats.base import array_stats
 from numpy.typing import NDArray
 
 from bayeslr.inference.mode import Mode, ValueAndGradient
 from bayeslr.inference.sampler import Draws
 
 __all__ = ["LAPLACE_LABEL", "MAX_PARETO_K", "draw_gaussian", "pareto_k"]
+
+# loaded at its first use: it brings scipy.stats and scipy.signal, a third of the time to import everything else
+arviz_stats = lazy_loader.load("arviz_stats")
 
 LAPLACE_LABEL = (
     "draws of a Laplace approximation (a Gaussian at the mode), not of the posterior itself; fit again by NUTS before "
@@ -80,6 +83,6 @@ def pareto_k(log_ratio: NDArray[np.float64]) -> float:
         return float("inf")
     # a draw that the posterior excludes has weight zero; ArviZ wants finite logarithms, and negates them
     finite = np.maximum(ratios, ratios.max() - 700.0)
-    _, shape = array_stats.psislw(-finite)
+    _, shape = arviz_stats.base.array_stats.psislw(-finite)
     # the largest ratios are all equal: there is no tail
     return 0.0 if np.isnan(shape) else float(shape)

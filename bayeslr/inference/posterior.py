@@ -10,8 +10,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import arviz_stats
 import h5py  # type: ignore[import-untyped]
+import lazy_loader
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -24,6 +24,9 @@ from bayeslr.laws import Scale
 from bayeslr.model import ScalingModel, size_labels
 
 __all__ = ["Posterior", "load_posterior"]
+
+# loaded at its first use: it brings scipy.stats and scipy.signal, a third of the time to import everything else
+arviz_stats = lazy_loader.load("arviz_stats")
 
 _FORMAT = 1
 _PACKAGES = ("bayeslr", "jax", "numpyro", "numpy", "arviz-base")
