@@ -18,7 +18,7 @@ SIX = ("L0", "A", "alpha", "C", "decay", "noise")
 SHARED_CACHE = Path(tempfile.gettempdir()) / "bayeslr-benchmarks"
 
 
-def launch(name, *, timeout_s=3600.0, cache=SHARED_CACHE, **settings):
+def launch(name, /, *, timeout_s=3600.0, cache=SHARED_CACHE, **settings):
     """Run a job in a fresh process and return its figures, with the seconds that the process took.
 
     Parameters

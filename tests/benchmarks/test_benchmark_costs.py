@@ -12,7 +12,7 @@ DRAWS = 100 if QUICK else 1000
 BUDGET_S = 15.0 if QUICK else 2400.0
 
 
-def once(benchmark, name, **settings):
+def once(benchmark, name, /, **settings):
     """Run a job under pytest-benchmark, which keeps the seconds of the process and the figures."""
     found = benchmark.pedantic(launch, args=(name,), kwargs=settings, rounds=1, iterations=1)
     benchmark.extra_info.update(found or {"timeout": True})
