@@ -246,7 +246,7 @@ def test_programs_are_compiled_once():
         first = len(compiled)
         calibrate(ScalingModel(pooling="none"), templates(), seed=1, **run)
         again = len(compiled) - first
-        fit(templates(points=22), ScalingModel(pooling="none"), seed=0, num_warmup=50, num_samples=50, num_chains=1)
+        fit(templates(points=40), ScalingModel(pooling="none"), seed=0, num_warmup=50, num_samples=50, num_chains=1)
     finally:
         jax.monitoring.unregister_event_duration_listener(listen)
     assert first > 0
