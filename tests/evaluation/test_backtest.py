@@ -113,6 +113,7 @@ def test_every_executor_gives_the_same(small_curves):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_dask_and_processes_give_the_same(small_curves, quick):
     distributed = pytest.importorskip("distributed")
     splits = leave_one_run_out(small_curves)[:2]
@@ -145,6 +146,7 @@ def test_the_model_on_simulated_curves(small_curves, quick):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_a_run_is_continued_with_its_own_effects(small_curves, quick):
     curves = CurveSet(curves=tuple(replace(c, loss=c.loss + 0.01 * (c.name == "constant")) for c in small_curves))
     split = horizon(curves, fraction=0.6)
@@ -179,6 +181,7 @@ def test_the_default_has_the_model_first_and_three_baselines():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_the_model_beats_the_baselines_on_published_curves(data_dir):
     from bayeslr.logs import read_curves
 
