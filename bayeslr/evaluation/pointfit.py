@@ -187,7 +187,8 @@ def fit_law(law: AnnealingLaw, curves: Sequence[LossCurve], *, delta: float = 1e
         log_loss=np.log(np.concatenate([curve.loss for curve in curves])),
         place=center,
     )
-    cube = qmc.Sobol(d=center.size, scramble=False).random(max(1, starts))
+    wanted = max(1, starts)
+    cube = qmc.Sobol(d=center.size, scramble=False).random_base2((wanted - 1).bit_length())[:wanted]
     found = [unfitted._searched(center + _REACH * spread * (2.0 * place - 1.0)) for place in cube]
     _, best = min(found, key=lambda item: item[0])
     return best._finished()

@@ -182,10 +182,11 @@ def _groups(
         "loss": ["run", "obs"],
         "knots": ["bend"],
     }
+    longest = int(np.asarray(design.valid).sum(axis=1).max())
     data = {
         "posterior": posterior,
         "sample_stats": draws.stats,
-        "observed_data": {"loss": np.where(design.valid, design.loss, np.nan)},
+        "observed_data": {"loss": np.where(design.valid, design.loss, np.nan)[:, :longest]},
         "constant_data": {"knots": np.asarray(design.knots)},
     }
     tree = from_dict(data, coords={"size": list(labels), "run": list(runs), **names}, dims=dims)

@@ -23,6 +23,8 @@ from bayeslr.logs import read_curves
 from bayeslr.model import ScalingModel
 from bayeslr.schedules import wsd
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*are in training runs too:bayeslr.errors.DataWarning")
+
 STEPS = np.arange(140, 2001, 20)
 UNSEEN = wsd(peak_lr=1e-3, warmup_steps=100, decay_steps=500, total_steps=2000)
 

@@ -112,6 +112,7 @@ def test_a_fit_is_near_the_sampled_one(approximated, small_posterior):
         assert quick[name].std() == pytest.approx(sampled[name].std(), rel=0.4), name
 
 
+@pytest.mark.filterwarnings("ignore:do not trust this fit")
 def test_every_output_says_what_it_is(approximated, tmp_path):
     plan = approximated.curves["cosine"].schedule
     again = inference.load_posterior(approximated.save(tmp_path / "quick.nc"))
