@@ -227,31 +227,49 @@ def area_response(schedule: Schedule, steps: NDArray[np.int64], tau: NDArray[np.
     speed = schedule.lr[:length] / schedule.peak_lr
     area = np.cumsum(speed)
     cells = np.linspace(0, length, min(_CELLS, length) + 1)[1:].round().astype(int) - 1
-    ends = np.union1d(cells, last)
+    ends = _union(cells, last, length)
     starts = np.concatenate([[0], ends[:-1] + 1])
     change = np.add.reduceat(changes, starts)
     since = (area[starts] - speed[starts] + area[ends] - speed[ends]) / 2.0
+    # a cell without a change adds nothing; the first one stays, so that every observation has one before it
+    kept = np.append(0, 1 + np.flatnonzero(change[1:]))
+    cell = np.searchsorted(ends[kept], last, side="right") - 1
+    change, since = change[kept], since[kept]
     # blocks of cells: within one, plain sums of weights that stay small; from one to the next, a recursion
     home = np.floor(since / _REACH).astype(int)
     opening = np.flatnonzero(np.diff(home, prepend=-1))
-    block = np.cumsum(np.diff(home, prepend=home[0]) > 0)
+    block = np.searchsorted(opening, cell, side="right") - 1
     origin = _REACH * home[opening]
-    weighted = np.exp((since - origin[block])[:, None] / tau) * change[:, None]
-    summed = np.cumsum(weighted, axis=0)
-    summed -= np.concatenate([np.zeros((1, tau.size)), summed])[opening][block]
-    totals = summed[np.append(opening[1:] - 1, len(since) - 1)]
+    local = since - np.repeat(origin, np.diff(opening, append=len(since)))
+    weighted = local[:, None] / tau
+    np.exp(weighted, out=weighted)
+    weighted *= change[:, None]
+    # sums up to where a block opens or an observation has been reached: no others are needed
+    places = _union(opening, cell + 1, len(since) + 1)
+    pieces = np.add.reduceat(weighted, places[places < len(since)], axis=0)
+    summed = np.concatenate([np.zeros((1, tau.size)), np.cumsum(pieces, axis=0)])
+    before = summed[np.searchsorted(places, opening)]
+    totals = np.diff(before, axis=0)
     leaps = np.exp(-np.diff(origin)[:, None] / tau)
-    carried = np.zeros_like(totals)
+    carried = np.zeros_like(before)
     if len(origin) > 1:
-        bands = np.ones((2, len(origin) - 1))
+        bands = np.ones((2, len(origin) - 1), order="F")
         for column in range(tau.size):
             # carried[b] = leap[b] * (carried[b-1] + totals[b-1])
             bands[1, :-1] = -leaps[1:, column]
-            carried[1:, column] = dtbtrs(bands, leaps[:, column] * totals[:-1, column], uplo="L", diag="U")[0]
-    cell = np.searchsorted(ends, last)
-    pending = (carried[block[cell]] + summed[cell]) * np.exp(-(area[last] - origin[block[cell]])[:, None] / tau)
+            carried[1:, column] = dtbtrs(bands, leaps[:, column] * totals[:, column], uplo="L", diag="U")[0]
+    within = summed[np.searchsorted(places, cell + 1)] - before[block]
+    pending = (carried[block] + within) * np.exp(-(area[last] - origin[block])[:, None] / tau)
     arrived: NDArray[np.float64] = rate_removed(schedule, steps)[:, None] - pending
     return arrived
+
+
+def _union(first: NDArray[np.int64], second: NDArray[np.int64], length: int) -> NDArray[np.int64]:
+    """Return the sorted union of whole numbers below a length; NumPy's own takes ten times as long."""
+    found = np.zeros(length, dtype=bool)
+    found[first] = True
+    found[second] = True
+    return np.flatnonzero(found)
 
 
 def annealing_area(schedule: Schedule, steps: NDArray[np.int64], decay: float) -> NDArray[np.float64]:
