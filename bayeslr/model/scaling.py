@@ -208,7 +208,9 @@ class ScalingModel:
         design, _ = self.design(curves, self.scale(curves))
         settings = json.dumps(model.settings(), sort_keys=True)
         draws = _draw_prior(jax.random.key(seed), design, settings=settings, num_samples=num_samples)
-        return {name: np.asarray(value) for name, value in draws.items()}
+        longest = int(np.asarray(design.valid).sum(axis=1).max())
+        values = {name: np.asarray(value) for name, value in draws.items()}
+        return values | {"loss": values["loss"][..., :longest]}
 
     def settings(self) -> dict[str, Any]:
         """Return everything that defines the model as JSON-ready values; :meth:`from_settings` reads it back.

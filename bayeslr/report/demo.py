@@ -1,25 +1,24 @@
-"""The demonstration: fit three schedules, predict a fourth one that was not fitted, and compare with what happened.
+"""The demonstration: fit three sizes, predict what was not fitted, and compare with what happened.
 
-The curves are simulated from the law with known parameters, those that the paper found for its models of one size
-(arXiv 2408.11029: 2.628 + 0.429 S1^-0.550 - 0.411 S2, decay 0.999, peak rate 2e-4), with a little measurement noise.
+The curves ship with the package (:mod:`bayeslr.datasets`, ``docs/data_card_tiny_lm.md``): small language models of four
+sizes. Three sizes are fitted on a constant, a cosine and a two-stage schedule; predicted are their other schedules, and
+all schedules of the largest size.
 """
 
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from rich.table import Table
 
 from bayeslr.curves import CurveSet, LossCurve
-from bayeslr.forecast import predict
-from bayeslr.inference import check, fit
-from bayeslr.laws import annealing_area, forward_area
+from bayeslr.datasets import load
+from bayeslr.forecast import Forecast, predict
+from bayeslr.inference import Posterior, check, fit
 from bayeslr.report.plots import plot_prediction
 from bayeslr.report.tables import demo_table, health_lines
-from bayeslr.schedules import Schedule, constant, cosine, multistep, wsd
 
-__all__ = ["FITTED", "NEXT_STEPS", "Demonstration", "run", "simulate"]
+__all__ = ["NEXT_STEPS", "Demonstration", "run"]
 
 NEXT_STEPS = (
     "Next, with logs of your own (CSV, JSONL, Hugging Face, TensorBoard, W&B):",
@@ -27,19 +26,8 @@ NEXT_STEPS = (
     "  bayeslr predict posterior.nc --schedule 'linear(peak_lr=3e-4, total_steps=9000)'",
 )
 
-_STEPS = 12_000
-_WARMUP = 500
-_PEAK = 2e-4
-_NOISE = 0.001
-_TRUTH = {"L0": 2.628, "A": 0.429, "alpha": 0.550, "C": 0.411, "decay": 0.999}
-FITTED = {
-    "constant": constant(peak_lr=_PEAK, warmup_steps=_WARMUP, total_steps=_STEPS),
-    "cosine": cosine(peak_lr=_PEAK, final_lr=0.1 * _PEAK, warmup_steps=_WARMUP, total_steps=_STEPS),
-    "two-stage": multistep(
-        peak_lr=_PEAK, warmup_steps=_WARMUP, milestones=[_STEPS // 2], lrs=[0.3 * _PEAK], total_steps=_STEPS
-    ),
-}
-_UNSEEN = {"wsd": wsd(peak_lr=_PEAK, warmup_steps=_WARMUP, decay_steps=_STEPS // 6, total_steps=_STEPS)}
+_SHOWN = ("constant_4000", "cosine_4000", "wsd20_4000")
+_CI_PROB = 0.9
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -58,70 +46,83 @@ class Demonstration:
     figure: Figure
 
 
-def simulate(schedules: dict[str, Schedule], *, seed: int) -> CurveSet:
-    """Simulate loss curves from the law with the paper's parameters.
-
-    Parameters
-    ----------
-    schedules
-        The schedules, by name.
-    seed
-        Seed of the measurement noise.
-
-    Returns
-    -------
-    CurveSet
-        One curve a schedule, its loss every 100 steps after the warm-up.
-    """
-    rng = np.random.default_rng(seed)
-    curves = []
-    for name, schedule in schedules.items():
-        steps = np.arange(schedule.warmup_steps + 100, schedule.total_steps + 1, 100, dtype=np.int64)
-        forward = _TRUTH["A"] * forward_area(schedule, steps) ** -_TRUTH["alpha"]
-        annealing = _TRUTH["C"] * annealing_area(schedule, steps, decay=_TRUTH["decay"])
-        loss = _TRUTH["L0"] + forward - annealing + _NOISE * rng.standard_normal(steps.size)
-        curves.append(LossCurve(name=name, steps=steps, loss=loss, schedule=schedule, size="demo"))
-    return CurveSet(curves=tuple(curves))
-
-
 def run(*, seed: int, progress: bool = False, num_samples: int = 1000) -> Demonstration:
     """Run the demonstration.
 
     Parameters
     ----------
     seed
-        Seed of the simulated noise, the fit and the prediction.
+        Seed of the fit and the predictions.
     progress
         Whether to show a progress bar on stderr.
     num_samples
-        Draws a chain. Default 1000.
+        Draws a chain. Default 1000, as of :func:`bayeslr.fit`.
 
     Returns
     -------
     Demonstration
         Tables, lines and the picture.
     """
-    curves = simulate(FITTED | _UNSEEN, seed=seed)
-    measured = curves["wsd"]
-    posterior = fit(CurveSet(curves=curves.curves[:-1]), seed=seed, num_samples=num_samples, progress=progress)
-    forecast = predict(posterior, _UNSEEN, steps=measured.steps, seed=seed)
-    band = forecast.band(ci_prob=0.9)
-    inside = ((band["lower"] <= measured.loss) & (measured.loss <= band["upper"])).mean()
-    rows = pd.DataFrame(
-        {
-            "step": measured.steps,
-            "true": measured.loss,
-            **{key: band[key].to_numpy() for key in ("median", "lower", "upper")},
-        }
-    )
-    shown = rows.iloc[np.linspace(len(rows) // 6, len(rows) - 1, 6).round().astype(int)]
+    curves = load("tiny_lm", where="split != 'seed'")
+    fitted, unseen = curves.select("split == 'train'"), curves.select("split == 'test'")
+    posterior = fit(fitted, seed=seed, num_samples=num_samples, progress=progress)
+    sizes = {size: CurveSet(curves=tuple(c for c in unseen if c.size == size)) for size in _sizes(unseen)}
+    forecasts = {size: _predict(posterior, group, seed=seed) for size, group in sizes.items()}
+    rows = pd.concat([_finals(forecasts[size], group) for size, group in sizes.items()], ignore_index=True)
+    inside = int(((rows["lower"] <= rows["measured"]) & (rows["measured"] <= rows["upper"])).sum())
+    points = [_inside(forecasts[size], group) for size, group in sizes.items()]
+    share = sum(held for held, _ in points) / sum(count for _, count in points)
+    largest = _sizes(unseen)[-1]
     text: list[Table | str] = [
-        f"Curves simulated from the annealing law with known parameters and noise of {_NOISE:g}: no real training "
-        f"runs. Fitted: {', '.join(FITTED)}. Predicted: {', '.join(_UNSEEN)}, {_STEPS:,} steps.",
+        f"Real curves of small language models that ship with bayeslr. Fitted: {len(fitted)} runs of the sizes "
+        f"{', '.join(_sizes(fitted))}. Predicted: {len(unseen)} runs that were not fitted, among them all of "
+        f"the size {largest}.",
         "",
-        demo_table(shown, ci_prob=0.9),
+        demo_table(rows, ci_prob=_CI_PROB),
         "",
-        f"the 90% band holds {100 * inside:.0f}% of the {len(rows)} measurements",
+        f"{inside} of {len(rows)} final losses lie in their 90% intervals; the 90% bands hold {100 * share:.0f}% of "
+        "all measurements",
         *health_lines(check(posterior)),
     ]
-    return Demonstration(text=text, figure=plot_prediction(forecast, [measured]))
+    return Demonstration(text=text, figure=_picture(posterior, sizes[largest], seed=seed))
+
+
+def _sizes(curves: CurveSet) -> list[str]:
+    """Return the labels of the sizes, smallest first."""
+    ordered = sorted(curves, key=lambda curve: curve.params or 0.0)
+    return list(dict.fromkeys(str(curve.size) for curve in ordered))
+
+
+def _predict(posterior: Posterior, curves: CurveSet, *, seed: int) -> Forecast:
+    measured = curves.after_warmup()
+    return predict(
+        posterior,
+        {curve.name: curve.schedule for curve in measured},
+        size=measured.curves[0].params,
+        steps={curve.name: curve.steps for curve in measured},
+        seed=seed,
+    )
+
+
+def _finals(forecast: Forecast, curves: CurveSet) -> pd.DataFrame:
+    """Return predicted and measured final losses, a row a run."""
+    table = forecast.final_loss(ci_prob=_CI_PROB)
+    table["measured"] = [float(curves[str(name)].loss[-1]) for name in table.index]
+    return table.rename_axis("run").reset_index()[["run", "step", "measured", "median", "lower", "upper"]]
+
+
+def _inside(forecast: Forecast, curves: CurveSet) -> tuple[int, int]:
+    """Count the measurements that lie in their bands, and all of them."""
+    bands = forecast.band(ci_prob=_CI_PROB)
+    held = count = 0
+    for curve in curves.after_warmup():
+        band = bands[bands["schedule"] == curve.name]
+        held += int(((band["lower"].to_numpy() <= curve.loss) & (curve.loss <= band["upper"].to_numpy())).sum())
+        count += len(curve)
+    return held, count
+
+
+def _picture(posterior: Posterior, curves: CurveSet, *, seed: int) -> Figure:
+    """Draw the largest size, which was not fitted at all, under three schedules."""
+    shown: list[LossCurve] = [curve for curve in curves if curve.name.rpartition("/")[2] in _SHOWN]
+    return plot_prediction(_predict(posterior, CurveSet(curves=tuple(shown)), seed=seed), shown)

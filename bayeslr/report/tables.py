@@ -200,29 +200,30 @@ def comparison_tables(comparison: Comparison, *, ci_prob: float) -> list[Table]:
 
 
 def demo_table(rows: pd.DataFrame, *, ci_prob: float) -> Table:
-    """Compare predictions with what was true.
+    """Compare predicted with measured final losses.
 
     Parameters
     ----------
     rows
-        Columns ``step, true, median, lower, upper``.
+        Columns ``run, step, measured, median, lower, upper``.
     ci_prob
         Probability of the intervals.
 
     Returns
     -------
     rich.table.Table
-        One row a step, with the error and whether the interval holds the truth.
+        One row a run, with the error and whether the interval holds the measurement.
     """
     table = _table(
-        "Loss of the schedule that was not fitted",
-        [],
+        "Final loss of the runs that were not fitted",
+        ["run"],
         ["step", "measured", "predicted", f"{_percent(ci_prob)} lower", "upper", "error", "inside"],
     )
     for row in rows.to_dict("records"):
-        losses = [f"{row[key]:.4f}" for key in ("true", "median", "lower", "upper")]
-        inside = "yes" if row["lower"] <= row["true"] <= row["upper"] else "no"
-        table.add_row(f"{int(row['step']):,}", *losses, f"{row['median'] - row['true']:+.4f}", inside)
+        losses = [f"{row[key]:.3f}" for key in ("measured", "median", "lower", "upper")]
+        inside = "yes" if row["lower"] <= row["measured"] <= row["upper"] else "no"
+        error = f"{row['median'] - row['measured']:+.3f}"
+        table.add_row(str(row["run"]), f"{int(row['step']):,}", *losses, error, inside)
     return table
 
 

@@ -4,6 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bayeslr.datasets import load
+from bayeslr.inference import fit
 from bayeslr.report import demo, tables
 
 
@@ -59,31 +61,28 @@ def test_text_is_wrapped_at_words():
     assert len(lines) > 3
 
 
-def test_the_demo_simulates_the_law_that_it_names():
-    curves = demo.simulate(demo.FITTED, seed=0)
-    constant = curves["constant"]
-    area = np.cumsum(constant.schedule.lr)[constant.steps - 1]
-    # at a constant rate nothing is annealed: the published L0, A and alpha alone
-    np.testing.assert_allclose(constant.loss, 2.628 + 0.429 * area**-0.550, atol=0.005)
-    twice = demo.simulate(demo.FITTED, seed=0)
-    np.testing.assert_array_equal(twice["cosine"].loss, curves["cosine"].loss)
-
-
-# the small posterior was fitted to other rates than the demonstration's
-@pytest.mark.filterwarnings("ignore::bayeslr.errors.ExtrapolationWarning")
-def test_the_demo_shows_prediction_and_truth(monkeypatch, small_posterior):
+@pytest.mark.filterwarnings("ignore::bayeslr.errors.BayeslrWarning")
+def test_the_demo_predicts_what_was_not_fitted(monkeypatch):
     asked = {}
 
-    def fit(curves, **settings):
+    def quick(curves, **settings):
         asked["fitted"] = curves.names
-        return small_posterior
+        return fit(curves, **settings, method="laplace")
 
-    monkeypatch.setattr(demo, "fit", fit)
-    shown = demo.run(seed=0)
+    monkeypatch.setattr(demo, "fit", quick)
+    shown = demo.run(seed=0, num_samples=100)
     out = tables.as_text(shown.text)
-    assert asked["fitted"] == ("constant", "cosine", "two-stage")
-    assert "simulated" in out
-    assert "12,000" in out
+    assert {name.partition("/")[0] for name in asked["fitted"]} == {"25k", "80k", "200k"}
+    curves = load("tiny_lm", where="split == 'test'")
+    for curve in curves:
+        (line,) = [line for line in out.splitlines() if line.startswith(f"{curve.name} ")]
+        step, measured, median, lower, upper, error, inside = line.split()[1:]
+        assert int(step.replace(",", "")) == curve.schedule.total_steps
+        assert float(measured) == pytest.approx(curve.loss[-1], abs=5.1e-4)
+        assert float(error) == pytest.approx(float(median) - float(measured), abs=1.1e-3)
+        assert (inside == "yes") == (float(lower) <= float(measured) <= float(upper))
+    held = sum(line.endswith(" yes") for line in out.splitlines())
+    assert f"{held} of {len(curves)} final losses" in out
     assert max(map(len, out.splitlines())) <= 80
     assert max(map(len, tables.as_text(demo.NEXT_STEPS).splitlines())) <= 80
     assert len(shown.figure.axes) == 2

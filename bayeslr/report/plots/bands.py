@@ -30,6 +30,7 @@ __all__ = ["plot_bands", "plot_deviations"]
 
 _INNER = 0.5
 _MAX_POINTS = 60
+_LEGEND: Any = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "ncols": 2, "columnspacing": 1.0}
 _MARKER: Any = {"marker": "o", "markersize": 2.6, "markerfacecolor": "white", "markeredgewidth": 0.7}
 
 
@@ -86,7 +87,7 @@ def plot_bands(
         ax.set_ylim(*_limits(forecast, latent, ci_prob, last))
         label_ends(ax, ends)
         what = "without measurement noise" if latent else "of the observed loss"
-        ax.legend(handles=band_handles(ci_prob, what, measured=bool(measured)), loc="upper right")
+        ax.legend(handles=band_handles(ci_prob, what, measured=bool(measured)), **_LEGEND)
         return figure_of(ax)
 
 
