@@ -131,8 +131,8 @@ class Calibration:
 @lru_cache(maxsize=8)
 def _envelope(simulations: int, ci_prob: float) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Return where the envelope is evaluated, and its ends."""
-    # the envelope is a simulated quantile: some twenty simulations have to lie beyond it
-    count = max(1000, int(np.ceil(20.0 / (1.0 - ci_prob))))
+    # the envelope is a simulated quantile: some ten simulations have to lie beyond it
+    count = max(1000, int(np.ceil(10.0 / (1.0 - ci_prob))))
     points, _, lower, upper = ecdf_pit(
         np.linspace(0.0, 1.0, simulations), ci_prob, count, rng=np.random.default_rng(214)
     )
@@ -321,7 +321,7 @@ def _rank(job: _Job) -> tuple[dict[str, int], dict[str, Any]]:
     below = (flat.reshape((-1, flat.shape[-1]))[kept] < true).sum(axis=0)
     labels = [label for name in values for label in _labels(name, np.shape(truth[name]), posterior.sizes)]
     health = {
-        "failed": "health" in posterior.settings,
+        "failed": bool(posterior.settings.get("health")),
         "divergences": int(posterior.tree["sample_stats"]["diverging"].sum()),
         "ess": float(np.min(array_stats.ess(flat, chain_axis=0, draw_axis=1))),
         "seconds": time.perf_counter() - started,

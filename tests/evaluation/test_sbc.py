@@ -105,7 +105,8 @@ def ignorant():
         data = xr.Dataset({name: (dims[name], value) for name, value in draws.items()})
         stats = xr.Dataset({"diverging": (("chain", "draw"), np.zeros(chosen.shape, bool))})
         tree = xr.DataTree.from_dict({"posterior": data, "sample_stats": stats})
-        return SimpleNamespace(draws=data, tree=tree, settings={"health": ["never looked"]}, sizes=("10M",))
+        health = ["never looked"] * (seed % 2)  # said of every other fit
+        return SimpleNamespace(draws=data, tree=tree, settings={"health": health}, sizes=("10M",))
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sbc, "fit", prior)
@@ -121,7 +122,7 @@ def test_a_fit_that_ignores_the_data_is_seen_in_the_log_likelihood_alone(ignoran
     # all draws come from a pool of 60, so that the test is that of the pool: the mean rank within four sd
     assert parameters["mean"].between(0.5 - 4 * 0.29 / 7.7, 0.5 + 4 * 0.29 / 7.7).all()
     assert not found.loc["log_likelihood", "inside"]
-    assert ignorant[0].fits["failed"].all()
+    assert 0 < ignorant[0].fits["failed"].sum() < 60
     assert ignorant[0].ranks.to_numpy().min() >= 0
     assert ignorant[0].ranks.to_numpy().max() <= 19
 
