@@ -34,6 +34,7 @@ _NODES = np.cos(np.pi * (np.arange(NODES) + 0.5) / NODES)
 _INVERSE = np.linalg.inv(np.polynomial.chebyshev.chebvander(_NODES, NODES - 1))
 
 
+@jax.jit
 def chebyshev(log_tau: ArrayLike) -> Array:
     """Return the Chebyshev polynomials at a memory.
 
