@@ -120,7 +120,7 @@ class FittedLaw:
             jac=True,
             method="L-BFGS-B",
             bounds=list(zip(low.tolist(), high.tolist(), strict=True)),
-            options={"maxiter": _ITERATIONS, "maxcor": 20},
+            options={"maxiter": _ITERATIONS},
         )
         return float(found.fun), replace(self, place=np.asarray(found.x))
 

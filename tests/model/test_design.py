@@ -33,8 +33,12 @@ def values_for(scale):
 
 
 def density(design, values):
-    seeded = numpyro_seeded(values)
-    return float(log_density(seeded, (design,), {}, values)[0])
+    return float(compiled(design, values))
+
+
+@jax.jit
+def compiled(design, values):
+    return log_density(numpyro_seeded(values), (design,), {}, values)[0]
 
 
 def numpyro_seeded(values):
