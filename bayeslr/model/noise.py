@@ -58,7 +58,6 @@ class Noise:
         if self.df is None:
             return jnp.ones(valid.shape)
         half = self.df / 2.0
-        precision = numpyro.sample(
-            "noise_precision", dist.Gamma(half, half).expand(valid.shape).mask(valid).to_event(2)
-        )
+        # padded places keep their prior: without one nothing would hold them, and the density would have no bound
+        precision = numpyro.sample("noise_precision", dist.Gamma(half, half).expand(valid.shape).to_event(2))
         return jnp.where(valid, 1.0 / jnp.sqrt(precision), 1.0)

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro
 import pytest
+from numpyro.infer.util import potential_energy
 from scipy import stats
 
 from bayeslr.errors import ModelError
@@ -33,7 +34,7 @@ def test_gaussian_noise_has_no_weights_and_padding_none_either():
     assert np.all(drawn[valid] != 1.0)
 
 
-def test_padding_does_not_enter_the_density_of_the_weights():
+def test_every_weight_has_its_prior_padded_or_not():
     valid = jnp.array([[True, True, False]])
     precision = jnp.array([[0.7, 1.9, 1.0]])
 
@@ -41,9 +42,9 @@ def test_padding_does_not_enter_the_density_of_the_weights():
         program = numpyro.handlers.substitute(Noise(df=4.0).sample_weights, {"noise_precision": values})
         return float(numpyro.handlers.trace(program).get_trace(valid)["noise_precision"]["fn"].log_prob(values))
 
-    expected = stats.gamma(2.0, scale=0.5).logpdf([0.7, 1.9]).sum()
-    assert density(precision) == pytest.approx(expected, abs=1e-9)
-    assert density(precision.at[0, 2].set(5.0)) == pytest.approx(expected, abs=1e-9)
+    prior = stats.gamma(2.0, scale=0.5)
+    assert density(precision) == pytest.approx(prior.logpdf([0.7, 1.9, 1.0]).sum(), abs=1e-9)
+    assert density(precision.at[0, 2].set(5.0)) == pytest.approx(prior.logpdf([0.7, 1.9, 5.0]).sum(), abs=1e-9)
 
 
 def test_the_prior_of_the_scale_follows_the_loss():
@@ -64,3 +65,15 @@ def test_settings_come_back():
 def test_wrong_settings_are_one_line(wrong):
     with pytest.raises(ModelError, match=r"^noise: [^\n]*; allowed: [^\n]*$"):
         Noise(**wrong)
+
+
+def test_padded_places_are_held_by_their_prior():
+    """The density falls in every direction, padded or not; a mask would leave the Jacobian alone to grow for ever."""
+    valid = jnp.array([[True, True], [True, False]])
+    program = numpyro.handlers.seed(Noise(df=4.0).sample_weights, jax.random.key(0))
+
+    def potential(place):
+        return float(potential_energy(program, (valid,), {}, {"noise_precision": jnp.zeros((2, 2)).at[place].set(9.0)}))
+
+    at_zero = float(potential_energy(program, (valid,), {}, {"noise_precision": jnp.zeros((2, 2))}))
+    assert min(potential(place) for place in np.ndindex(2, 2)) > at_zero + 100.0
