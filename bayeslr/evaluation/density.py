@@ -14,30 +14,10 @@ from numpy.typing import NDArray
 from bayeslr.model import Design, ScalingModel
 from bayeslr.model.likelihood import log_density
 
-__all__ = ["log_densities", "needed"]
+__all__ = ["log_densities"]
 
 _BATCH = 200
 _AT_ONCE = 50  # draws whose arrays are in memory together
-_SCALES = "discrepancy_"
-
-
-def needed(model: ScalingModel, names: list[str]) -> list[str]:
-    """Return the names, among those of a set of draws, that the density is computed from.
-
-    Parameters
-    ----------
-    model
-        The model.
-    names
-        Names of draws.
-
-    Returns
-    -------
-    list of str
-        The law's sampled parameters, the noise with its precisions, and the scales of the discrepancy.
-    """
-    wanted = {"noise", "noise_precision", *(parameter.name for parameter in model.law.parameters)}
-    return [name for name in names if name in wanted or name.startswith(_SCALES)]
 
 
 def log_densities(
@@ -52,7 +32,8 @@ def log_densities(
     design
         The arrays of a fit with ``R`` runs.
     draws
-        Draws by site, each ``[D, ...]``; names that the density does not need are left aside.
+        Draws by site, each ``[D, ...]``; names that the density does not need are left aside. Without the precisions
+        of Student-t noise, they count as one.
     runs
         Which runs belong to a group, ``[G, R]``.
 
@@ -63,7 +44,7 @@ def log_densities(
         group together, so that the difference of two groups is the density of some runs given the others.
     """
     settings = json.dumps(model.settings(), sort_keys=True)
-    arrays = {name: np.asarray(draws[name]) for name in needed(model, list(draws))}
+    arrays = {name: np.asarray(draws[name]) for name in model.sites if name in draws}
     total = len(arrays["noise"])
     parts = []
     for start in range(0, total, _BATCH):
@@ -80,10 +61,7 @@ def _densities(draws: dict[str, Array], design: Design, runs: Array, *, settings
     model = ScalingModel.from_settings(json.loads(settings))
 
     def of_draw(draw: dict[str, Array]) -> Array:
-        law = {parameter.name: draw[parameter.name] for parameter in model.law.parameters}
-        scales = {name.removeprefix(_SCALES): value for name, value in draw.items() if name.startswith(_SCALES)}
-        precision = draw.get("noise_precision", jnp.ones(design.valid.shape))
-        structure = model.structure(design, law, scales, draw["noise"], 1.0 / jnp.sqrt(precision))
+        structure = model.structure(design, draw)
 
         def of_group(group: Array) -> Array:
             return log_density(replace(structure, valid=structure.valid & group[:, None]), design.loss)

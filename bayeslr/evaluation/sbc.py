@@ -35,7 +35,7 @@ from tqdm.auto import tqdm
 
 from bayeslr.curves import CurveSet
 from bayeslr.errors import ConvergenceWarning, ModelError
-from bayeslr.evaluation.density import log_densities, needed
+from bayeslr.evaluation.density import log_densities
 from bayeslr.inference import fit
 from bayeslr.laws import Scale
 from bayeslr.model import ScalingModel, size_labels
@@ -311,7 +311,7 @@ def _rank(job: _Job) -> tuple[dict[str, int], dict[str, Any]]:
     draws: Truth = {str(name): array.to_numpy() for name, array in posterior.draws.items()}
     names = [name for name in draws if name in job.truth and name != "noise_precision"]
     values, truth = {name: draws[name] for name in names}, {name: job.truth[name] for name in names}
-    required = needed(model, list(draws))
+    required = [name for name in model.sites if name in draws]
     if all(name in job.truth for name in required):
         density = _density(job, model, {name: draws[name] for name in required})
         values[_LIKELIHOOD], truth[_LIKELIHOOD] = density

@@ -113,7 +113,7 @@ def predict(
     for k, (name, plan) in enumerate(named.items()):
         rng = np.random.default_rng([seed, 1, k])
         terms[name], latent[name] = _curve(posterior, common, plan, wanted[name], rng, started, own)
-        measured[name] = latent[name] + _noise(posterior, common, rng, latent[name].shape)
+        measured[name] = latent[name] + _noise(posterior, common, plan, wanted[name], rng)
     return Forecast(
         schedules=named,
         steps=wanted,
@@ -157,7 +157,7 @@ def _curve(
         return terms, smooth + residual_process(sd, places, length, rng)
     n = steps.size
     left = started.loss[-1] - smooth[:, n]
-    total = sd[:, n] ** 2 + common.sigma**2
+    total = sd[:, n] ** 2 + _noise_sd(posterior, common, plan, started.steps[-1:])[:, 0] ** 2
     # what the last observation says of the process, whose variance it shares with the white noise
     known = (float(places[n]), sd[:, n] * left / total, 1.0 - sd[:, n] ** 2 / total)
     ahead = steps > started.steps[-1]
@@ -168,11 +168,18 @@ def _curve(
     return CurveTerms(**parts), smooth[:, :n] + residual
 
 
-def _noise(posterior: Posterior, common: SizeDraws, rng: np.random.Generator, shape: tuple[int, ...]) -> Draws:
-    """Return white measurement noise."""
-    df = posterior.model.noise.df
-    white = rng.standard_normal(shape) if df is None else rng.standard_t(df, shape)
-    return white * common.sigma[:, None]
+def _noise(
+    posterior: Posterior, common: SizeDraws, plan: Schedule, steps: NDArray[np.int64], rng: np.random.Generator
+) -> Draws:
+    """Return white measurement noise, ``[draws, n]``."""
+    df, sd = posterior.model.noise.df, _noise_sd(posterior, common, plan, steps)
+    return sd * (rng.standard_normal(sd.shape) if df is None else rng.standard_t(df, sd.shape))
+
+
+def _noise_sd(posterior: Posterior, common: SizeDraws, plan: Schedule, steps: NDArray[np.int64]) -> Draws:
+    """Return the standard deviation of the noise, ``[draws, n]``."""
+    rate = plan.lr[steps - 1] / posterior.scale.rate
+    return np.asarray(posterior.model.noise.sd(common.sigma, common.power, rate))
 
 
 def _of(steps: Steps | Mapping[str, Steps], name: str) -> Steps:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bayeslr.errors import PosteriorError
 from bayeslr.inference import Posterior
-from bayeslr.model import MEMORIES, Pooling, future_knots
+from bayeslr.model import MEMORIES, PREFIX, Pooling, future_knots
 
 __all__ = ["SizeDraws", "Target", "draw_size", "find_target"]
 
@@ -49,7 +49,9 @@ class SizeDraws:
     scales
         The discrepancy's scales, each ``[draws]``.
     sigma
-        Standard deviation of the measurement noise, ``[draws]``.
+        Standard deviation of the measurement noise at the reference peak rate, ``[draws]``.
+    power
+        Exponent with which it follows the rate, ``[draws]``; None: the same at every rate.
     shared
         Effects that the runs of the size share, ``[draws, 8 + K]``.
     knots
@@ -59,6 +61,7 @@ class SizeDraws:
     values: Mapping[str, Array]
     scales: Mapping[str, Array]
     sigma: Draws
+    power: Draws | None
     shared: Draws
     knots: Array
 
@@ -138,7 +141,6 @@ def draw_size(
         The draws.
     """
     model = posterior.model
-    prefix = "discrepancy_"
     fitted = np.asarray(posterior.tree["constant_data"].to_dataset()["knots"].to_numpy())
     future = future_knots(furthest)
     if target.index is not None:
@@ -152,8 +154,9 @@ def draw_size(
         sigma = np.exp(np.log(draws["noise"]).mean(axis=1))
     return SizeDraws(
         values=values,
-        scales={n.removeprefix(prefix): jnp.asarray(v) for n, v in draws.items() if n.startswith(prefix)},
+        scales={n.removeprefix(PREFIX): jnp.asarray(v) for n, v in draws.items() if n.startswith(PREFIX)},
         sigma=sigma,
+        power=draws.get("noise_power"),
         shared=_shared_effects(posterior, draws, target, rng, fitted=fitted.size, future=future.size),
         knots=jnp.asarray(np.concatenate([fitted, future])),
     )

@@ -54,15 +54,12 @@ class Program:
         self._value_and_gradient: Future[Any] | None = None
 
         def structure_of(values: dict[str, Array], design: Design) -> Structure:
-            law = {parameter.name: values[parameter.name] for parameter in model.law.parameters}
-            prefix = "discrepancy_"
-            scales = {name.removeprefix(prefix): v for name, v in values.items() if name.startswith(prefix)}
-            precision = values.pop("noise_precision", jnp.ones(design.valid.shape))
-            return model.structure(design, law, scales, values["noise"], 1.0 / jnp.sqrt(precision))
+            return model.structure(design, {name: values[name] for name in model.sites})
 
         def describe(z: Array, normals: Array, design: Design) -> dict[str, Array]:
             values = density.constrain(z, design)
             common, shared, run = condition(structure_of(values, design), design.loss, normals)
+            values.pop("noise_precision", None)
             return values | {"effect_common": common, "effect_shared": shared, "effect_run": run}
 
         def effects(design: Design) -> Array:

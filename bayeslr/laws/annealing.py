@@ -46,12 +46,15 @@ class Features:
         The same with a memory that runs in area instead of in steps, shape ``[n, 24]``.
     removed
         Rate removed so far divided by ``scale.rate``, shape ``[n]``.
+    rate
+        Rate of the last update divided by ``scale.rate``, shape ``[n]``.
     """
 
     log_area: Array | NDArray[np.float64]
     response: Array | NDArray[np.float64]
     by_area: Array | NDArray[np.float64]
     removed: Array | NDArray[np.float64]
+    rate: Array | NDArray[np.float64]
 
 
 @jax.tree_util.register_dataclass
@@ -174,6 +177,7 @@ class AnnealingLaw:
             response=response_coefficients(schedule, steps) / scale.rate,
             by_area=area_coefficients(schedule, steps) / scale.rate,
             removed=rate_removed(schedule, steps) / scale.rate,
+            rate=schedule.lr[steps - 1] / scale.rate,
         )
 
     def log_area_path(self, schedule: Schedule, scale: Scale) -> NDArray[np.float64]:

@@ -9,7 +9,7 @@ from bayeslr.model.design import (
     memory_responses,
     size_labels,
 )
-from bayeslr.model.discrepancy import MIXED, Discrepancy
+from bayeslr.model.discrepancy import MIXED, PREFIX, Discrepancy
 from bayeslr.model.noise import Noise
 from bayeslr.model.pooling import Pooling, PoolingName, resolve_pooling
 from bayeslr.model.scaling import ScalingModel
@@ -17,6 +17,7 @@ from bayeslr.model.scaling import ScalingModel
 __all__ = [
     "MEMORIES",
     "MIXED",
+    "PREFIX",
     "Design",
     "Discrepancy",
     "Noise",

@@ -62,6 +62,8 @@ class Design:
         The same with a memory that runs in area, ``[R, n, 24]``.
     removed
         Rate removed so far over ``scale.rate``, ``[R, n]``.
+    rate
+        Rate of the last update over ``scale.rate``, ``[R, n]``.
     memory
         Response through each of :data:`MEMORIES`, ``[R, n, 8]``.
     size_of_run
@@ -80,6 +82,7 @@ class Design:
     response: Array
     by_area: Array
     removed: Array
+    rate: Array
     memory: Array
     size_of_run: Array
     log_params: Array
@@ -89,7 +92,13 @@ class Design:
     @property
     def features(self) -> Features:
         """The features as a law takes them."""
-        return Features(log_area=self.log_area, response=self.response, by_area=self.by_area, removed=self.removed)
+        return Features(
+            log_area=self.log_area,
+            response=self.response,
+            by_area=self.by_area,
+            removed=self.removed,
+            rate=self.rate,
+        )
 
 
 def size_labels(curves: CurveSet) -> tuple[tuple[str, ...], tuple[float | None, ...], tuple[int, ...]]:
@@ -208,6 +217,7 @@ def build_design(curves: CurveSet, law: AnnealingLaw, scale: Scale) -> tuple[Des
         response=padded([f.response for f in features]),
         by_area=padded([f.by_area for f in features]),
         removed=padded([f.removed for f in features]),
+        rate=padded([f.rate for f in features]),
         memory=padded([memory_responses(f) for f in features]),
         size_of_run=jax.numpy.asarray(np.array([size for _, size in kept])),
         log_params=jax.numpy.asarray(centered),

@@ -32,13 +32,16 @@ from jax.typing import ArrayLike
 from bayeslr.errors import ModelError
 from bayeslr.model.design import BEND_SPACING, MEMORIES
 
-__all__ = ["MIXED", "SCALES", "Discrepancy"]
+__all__ = ["MIXED", "PREFIX", "SCALES", "Discrepancy"]
 
 MIXED = ("spread", "area_memory")
 """Names of those that change the law's own response."""
 
 SCALES = ("spread", "area_memory", "memory", "run_memory", "bend", "offset", "residual")
 """Names of the inferred scales."""
+
+PREFIX = "discrepancy_"
+"""What the names of their sites begin with."""
 
 CONCENTRATION = 4.0
 """Sum of the two parameters of the Beta prior of ``area_memory``: it leaves the share open from 0.05 to 0.8."""
@@ -120,8 +123,7 @@ class Discrepancy:
         counts = CONCENTRATION * self.area_memory, CONCENTRATION * (1.0 - self.area_memory)
         defaults["area_memory"] = dist.Beta(*counts)
         return {
-            name: numpyro.sample(f"discrepancy_{name}", priors.get(f"discrepancy_{name}", defaults[name]))
-            for name in SCALES
+            name: numpyro.sample(f"{PREFIX}{name}", priors.get(f"{PREFIX}{name}", defaults[name])) for name in SCALES
         }
 
     def residual_sd(

@@ -18,7 +18,7 @@ from bayeslr.curves import CurveSet
 from bayeslr.errors import ModelError
 from bayeslr.laws import AnnealingLaw, Scale, Warmup
 from bayeslr.model.design import Design, build_design, measure_scale, size_labels
-from bayeslr.model.discrepancy import MIXED, SCALES, Discrepancy
+from bayeslr.model.discrepancy import MIXED, PREFIX, SCALES, Discrepancy
 from bayeslr.model.likelihood import Structure, log_density, simulate
 from bayeslr.model.noise import Noise
 from bayeslr.model.pooling import Pooling, PoolingName, resolve_pooling
@@ -43,9 +43,9 @@ class ScalingModel:
         What the law leaves out. On by default: without it bands are far too narrow.
     priors
         Each a NumPyro distribution or text such as ``"LogNormal(-0.7, 0.4)"``. The name of a sampled parameter
-        (``level``, ``slope``, ``alpha``, ``drop``, ``tau`` as the law declares them, ``noise``, ``discrepancy_memory``
-        and its siblings) replaces its default; a name of the paper (``L0``, ``A``, ``C``, ``decay``) is information on
-        top.
+        (``level``, ``slope``, ``alpha``, ``drop``, ``tau`` as the law declares them, ``noise``, ``noise_power``,
+        ``discrepancy_memory`` and its siblings) replaces its default; a name of the paper (``L0``, ``A``, ``C``,
+        ``decay``) is information on top.
 
     Raises
     ------
@@ -62,7 +62,8 @@ class ScalingModel:
     def __post_init__(self) -> None:
         law = [parameter.name for parameter in self.law.parameters]
         pooled = [f"{name}_sd" for name in law] + ["level_gap", "level_beta"]
-        allowed = [*law, *self.law.reported_names, "noise", *(f"discrepancy_{name}" for name in SCALES), *pooled]
+        own = ["noise", "noise_power", *(f"{PREFIX}{name}" for name in SCALES)]
+        allowed = [*law, *self.law.reported_names, *own, *pooled]
         for name in self.priors:
             if name not in allowed:
                 raise ModelError(f"priors: found {name!r}; allowed: {', '.join(dict.fromkeys(allowed))}")
@@ -120,23 +121,24 @@ class ScalingModel:
             if name in self.replaced:
                 numpyro.factor(f"{name}_prior", self.replaced[name].log_prob(value).sum())
         scales = self.discrepancy.sample_scales(self.replaced)
-        noise = self.noise.sample(design.scale, design.log_params.shape[0], self.replaced)
-        weights = self.noise.sample_weights(design.valid)
-        return self.structure(design, values, scales, noise, weights)
+        values |= {f"{PREFIX}{name}": scale for name, scale in scales.items()}
+        values |= self.noise.sample(design.scale, design.log_params.shape[0], design.valid, self.replaced)
+        return self.structure(design, values)
 
     @property
     def replaced(self) -> dict[str, dist.Distribution]:
         """The priors that the user gave, parsed."""
         return {name: parse_prior(prior, name) for name, prior in self.priors.items()}
 
-    def structure(
-        self,
-        design: Design,
-        values: Mapping[str, Array],
-        scales: Mapping[str, Array],
-        noise: Array,
-        weights: Array,
-    ) -> Structure:
+    @property
+    def sites(self) -> tuple[str, ...]:
+        """Names of the sampled values that :meth:`structure` needs."""
+        scales = [f"{PREFIX}{name}" for name in SCALES] if self.discrepancy.enabled else []
+        noise = ["noise", *["noise_power"] * (self.noise.power is not None)]
+        noise += ["noise_precision"] * (self.noise.df is not None)
+        return (*(parameter.name for parameter in self.law.parameters), *scales, *noise)
+
+    def structure(self, design: Design, values: Mapping[str, Array]) -> Structure:
         """Return mean and covariance of the losses for given parameters.
 
         Parameters
@@ -144,24 +146,21 @@ class ScalingModel:
         design
             The arrays.
         values
-            The law's parameters, each ``[S]``.
-        scales
-            The discrepancy's scales.
-        noise
-            Standard deviation of the white noise, ``[S]``.
-        weights
-            What multiplies it at each observation, ``[R, n]``.
+            Values of :attr:`sites`: the law's parameters and the noise, each ``[S]``, the discrepancy's scales and the
+            noise's power, scalars, and for a Student-t the precisions, ``[R, n]``.
 
         Returns
         -------
         Structure
             Low-rank mean and covariance.
         """
-        of_run = {name: value[design.size_of_run] for name, value in values.items()}
+        of_run = {parameter.name: values[parameter.name][design.size_of_run] for parameter in self.law.parameters}
+        scales = {name.removeprefix(PREFIX): value for name, value in values.items() if name.startswith(PREFIX)}
         mixed = {name: jnp.broadcast_to(scales[name], of_run["tau"].shape) for name in MIXED if name in scales}
         terms = jax.vmap(self.law.terms)(of_run, design.features, mixed)
         process = self.discrepancy.residual_sd(scales, of_run, design.log_area, design.removed)
-        sd = jnp.sqrt(process**2 + (noise[design.size_of_run][:, None] * weights) ** 2)
+        noise = self.noise.sd(values["noise"][design.size_of_run], values.get("noise_power"), design.rate)
+        sd = jnp.sqrt(process**2 + noise**2 / values.get("noise_precision", jnp.ones(())))
         distance = jnp.abs(jnp.diff(design.log_area, axis=1))
         together = process[:, 1:] * process[:, :-1] / (sd[:, 1:] * sd[:, :-1])
         link = together * jnp.exp(-distance / self.discrepancy.residual_length)

@@ -74,28 +74,22 @@ def dense(structure):
 def test_the_density_of_a_run_given_the_others_is_that_of_the_dense_gaussian():
     """Two sizes with effects in common, and runs that are padded: every run depends on every other."""
     curves = runs(sizes=(1e7, 4e7), seeds=1)
-    model = ScalingModel(pooling="trend")
+    model = ScalingModel(pooling="trend", noise=Noise(power=0.5))
     rng = np.random.default_rng(5)
     medians = {"level": 3.0, "slope": 0.1, "alpha": 0.5, "drop": 0.1, "tau": 40.0, "noise": 0.005}
     scales = {f"discrepancy_{name}": getattr(model.discrepancy, name) for name in SCALES}
     draws = {name: value * rng.lognormal(0.0, 0.2, (3, 2)) for name, value in medians.items()}
     draws |= {name: value * rng.lognormal(0.0, 0.2, 3) for name, value in scales.items()}
+    draws["noise_power"] = rng.lognormal(-0.7, 0.3, 3)
     design, _ = model.design(curves, model.scale(curves))
     count = len(curves)
     groups = np.concatenate([np.ones((1, count), bool), ~np.eye(count, dtype=bool)])
     found = log_densities(model, design, draws, groups)
     given = found[:, :1] - found[:, 1:]
-    law = [parameter.name for parameter in model.law.parameters]
     structure_of = jax.jit(model.structure)
     y = np.asarray(design.loss)[np.asarray(design.valid)]
     for d in range(3):
-        structure = structure_of(
-            design,
-            {name: jnp.asarray(draws[name][d]) for name in law},
-            {name.removeprefix("discrepancy_"): jnp.asarray(draws[name][d]) for name in scales},
-            jnp.asarray(draws["noise"][d]),
-            jnp.ones(design.valid.shape),
-        )
+        structure = structure_of(design, {name: jnp.asarray(draws[name][d]) for name in draws})
         mean, covariance, run = dense(structure)
         for r in range(count):
             own, rest = run == r, run != r

@@ -62,7 +62,8 @@ def test_padding_has_no_influence(uneven):
     expected = density(design, values)
     valid, rng = np.asarray(design.valid), np.random.default_rng(0)
     assert valid.sum() == 24 + 9 + 12
-    padded = {name: getattr(design, name) for name in ("loss", "log_area", "response", "by_area", "removed", "memory")}
+    by_observation = ("loss", "log_area", "response", "by_area", "removed", "rate", "memory")
+    padded = {name: getattr(design, name) for name in by_observation}
     spoiled = {}
     for name, array in padded.items():
         mask = valid.reshape(valid.shape + (1,) * (array.ndim - 2))

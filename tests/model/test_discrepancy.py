@@ -18,9 +18,9 @@ def structure_of(model, curves, *, noise=0.002):
     ones = jnp.ones(design.log_params.shape)
     values = {"level": 2.65 * ones, "slope": 0.13 * ones, "alpha": 0.5 * ones, "drop": 0.12 * ones, "tau": 40.0 * ones}
     settings = model.discrepancy.settings()
-    scales = {name: jnp.asarray(settings[name]) for name in SCALES} if model.discrepancy.enabled else {}
-    weights = jnp.ones(design.valid.shape)
-    return model.structure(design, values, scales, noise * ones, weights), design, values
+    scales = {f"discrepancy_{name}": jnp.asarray(settings[name]) for name in SCALES if model.discrepancy.enabled}
+    sites = values | scales | {"noise": noise * ones}
+    return model.structure(design, sites), design, values
 
 
 def test_disabled_is_the_law_and_white_noise(make_curves):

@@ -34,15 +34,19 @@ def plot_residuals(posterior: Posterior, *, num_draws: int = 200) -> Figure:
     """
     law, scale = posterior.model.law, posterior.scale
     scales = [f"discrepancy_{name}" for name in MIXED] if posterior.model.discrepancy.enabled else []
-    draws = posterior.sample([*(parameter.name for parameter in law.parameters), "noise", *scales], num_draws=num_draws)
+    names = [*(parameter.name for parameter in law.parameters), "noise", *scales]
+    names += ["noise_power"] * (posterior.model.noise.power is not None)
+    draws = posterior.sample(names, num_draws=num_draws)
+    power = draws.pop("noise_power", None)
     mixed = {name.removeprefix("discrepancy_"): draws.pop(name) for name in scales}
     curves = posterior.curves.after_warmup()
     residuals = {}
     for curve, size in zip(curves, size_labels(curves)[2], strict=True):
         values = {name: array[:, size] for name, array in draws.items()}
-        terms = law.terms(values, law.features(curve.schedule, curve.steps, scale), mixed)
-        fitted = np.median(np.asarray(terms.total), axis=0)
-        residuals[curve.name] = (curve.steps, curve.loss - fitted, float(np.median(values["noise"])))
+        features = law.features(curve.schedule, curve.steps, scale)
+        fitted = np.median(np.asarray(law.terms(values, features, mixed).total), axis=0)
+        noise = np.median(np.asarray(posterior.model.noise.sd(values["noise"], power, features.rate)), axis=0)
+        residuals[curve.name] = (curve.steps, curve.loss - fitted, noise)
     shown = sorted(residuals, key=lambda name: -float(np.abs(residuals[name][1]).max()))[:_MAX_RUNS]
     columns = min(_COLUMNS, len(shown))
     lines = -(-len(shown) // columns)
@@ -51,7 +55,7 @@ def plot_residuals(posterior: Posterior, *, num_draws: int = 200) -> Figure:
         panels = figure.subplots(lines, columns, sharey=True, squeeze=False).ravel()
         for index, (ax, name) in enumerate(zip(panels, shown, strict=False)):
             steps, left, noise = residuals[name]
-            ax.axhspan(-_NORMAL_90 * noise, _NORMAL_90 * noise, color=GREY, alpha=0.22, linewidth=0)
+            ax.fill_between(steps, -_NORMAL_90 * noise, _NORMAL_90 * noise, color=GREY, alpha=0.22, linewidth=0)
             ax.axhline(0.0, color=GREY, linewidth=0.7)
             ax.plot(steps, left, color=colour(0), linewidth=0.6, alpha=0.6)
             ax.plot(steps, left, linestyle="none", marker=".", markersize=2.2, color=colour(0))
