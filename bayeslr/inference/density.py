@@ -73,7 +73,8 @@ def build_density(model: ScalingModel, design: Design) -> Density:
     @jax.jit
     @jax.value_and_grad
     def value_and_gradient(z: Array, design: Design) -> Array:
-        return jnp.asarray(potential_energy(model, (design,), {}, unravel(z)))
+        places, stretch = _straighten(unravel(z), design)
+        return jnp.asarray(potential_energy(model, (design,), {}, places)) - stretch
 
     # NUTS asks for the gradient in several places; this way the model is traced once for all of them
     @jax.custom_vjp
@@ -84,12 +85,15 @@ def build_density(model: ScalingModel, design: Design) -> Density:
     potential.defvjp(value_and_gradient, lambda gradient, change: (change * gradient, None))
 
     def constrain(z: Array, design: Design) -> dict[str, Array]:
-        values: dict[str, Array] = constrain_fn(model, (design,), {}, unravel(z), return_deterministic=True)
+        values: dict[str, Array] = constrain_fn(
+            model, (design,), {}, _straighten(unravel(z), design)[0], return_deterministic=True
+        )
         return values
 
     def unconstrain(values: Mapping[str, Array], design: Design) -> Array:
         full = {name: jnp.broadcast_to(values.get(name, mean), mean.shape) for name, mean in sites(design).items()}
-        return jnp.asarray(ravel_pytree(unconstrain_fn(model, (design,), {}, full))[0])
+        places = unconstrain_fn(model, (design,), {}, full)
+        return jnp.asarray(ravel_pytree(_unstraighten(places, design))[0])
 
     return Density(
         size=size,
@@ -98,6 +102,26 @@ def build_density(model: ScalingModel, design: Design) -> Density:
         constrain=constrain,
         unconstrain=unconstrain,
     )
+
+
+def _straighten(places: Mapping[str, Array], design: Design) -> tuple[dict[str, Array], Array]:
+    """Go from the sampler's coordinates to NumPyro's, and return the logarithm of how far this stretches space.
+
+    The noise is sampled as it is (softly cut off above zero), not as its logarithm: losses bound it sharply from above
+    and hardly from below, so that in logarithms the curvature changes fifty-fold within one posterior.
+    """
+    noise = jax.nn.softplus(places["noise"])
+    straight = jnp.log(_noise_unit(design)) + jnp.log(noise)
+    return {**places, "noise": straight}, (jax.nn.log_sigmoid(places["noise"]) - jnp.log(noise)).sum()
+
+
+def _unstraighten(places: Mapping[str, Array], design: Design) -> dict[str, Array]:
+    noise = jnp.exp(places["noise"]) / _noise_unit(design)
+    return {**places, "noise": noise + jnp.log(-jnp.expm1(-noise))}
+
+
+def _noise_unit(design: Design) -> Array:
+    return 0.05 * design.scatter
 
 
 def _center(prior: dist.Distribution) -> Array:
@@ -119,7 +143,8 @@ def starting_points(design: Design) -> list[dict[str, Any]]:
     lowest = _by_size(design, np.asarray(design.loss), np.min)
     memory = float(design.scale["memory"])
     base = {"level": 1.03 * lowest, "slope": 0.03 * lowest, "alpha": 0.5, "drop": 0.04 * lowest}
-    base |= {"level_mean": 1.03 * np.mean(lowest), "noise": 0.001 * lowest}
+    # from noise that explains all scatter downwards: with too little of it, the residual process takes its place
+    base |= {"level_mean": 1.03 * np.mean(lowest), "noise": np.asarray(design.scatter)}
     starts: list[dict[str, Any]] = []
     for ratio in (0.5, 2.0, 8.0):
         tau = np.clip(ratio * memory, 12.0, 5e4)

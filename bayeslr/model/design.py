@@ -72,6 +72,9 @@ class Design:
         Logarithm of the sizes' parameters relative to their geometric mean, ``[S]``; zero where unknown.
     knots
         Places in ``log_area`` where the forward curve may bend, ``[K]``.
+    scatter
+        How far losses scatter from one observation to the next, ``[S]``: an upper bound of the noise, by which the
+        sampler scales its coordinates. It has no influence on the posterior.
     scale
         The data's scale: ``area, rate, loss, memory``, each a scalar.
     """
@@ -87,6 +90,7 @@ class Design:
     size_of_run: Array
     log_params: Array
     knots: Array
+    scatter: Array
     scale: dict[str, Array]
 
     @property
@@ -165,6 +169,14 @@ def memory_responses(features: Features) -> NDArray[np.float64]:
     return responses
 
 
+def _scatter(curves: Sequence[LossCurve]) -> float:
+    """Measure how far losses scatter from one observation to the next, by third differences."""
+    differences = np.concatenate([np.diff(curve.loss, 3) for curve in curves if len(curve) > 3] or [np.zeros(1)])
+    typical = float(np.median(np.abs(differences))) / (0.6745 * float(np.sqrt(20.0)))  # of the sd of white noise
+    least = 1e-6 * float(np.mean([curve.loss.mean() for curve in curves]))
+    return max(typical, least)
+
+
 def build_design(curves: CurveSet, law: AnnealingLaw, scale: Scale) -> tuple[Design, tuple[str, ...]]:
     """Turn curves into the arrays of a fit; observations that an earlier curve owns are left out.
 
@@ -209,6 +221,7 @@ def build_design(curves: CurveSet, law: AnnealingLaw, scale: Scale) -> tuple[Des
     valid = np.stack([np.arange(width) < len(curve) for curve, _ in kept])
     known = [np.log(p) if p is not None else np.nan for p in params]
     centered = np.nan_to_num(np.array(known) - np.nanmean(known)) if np.isfinite(known).any() else np.zeros(len(known))
+    scatter = np.array([_scatter([curve for curve, size in kept if size == k]) for k in range(len(params))])
     start = min(float(f.log_area[0]) for f in features)
     design = Design(
         loss=padded([curve.loss for curve, _ in kept]),
@@ -222,6 +235,7 @@ def build_design(curves: CurveSet, law: AnnealingLaw, scale: Scale) -> tuple[Des
         size_of_run=jax.numpy.asarray(np.array([size for _, size in kept])),
         log_params=jax.numpy.asarray(centered),
         knots=jax.numpy.asarray(-BEND_SPACING * np.arange(_rounded_up(round(-start / BEND_SPACING), _KNOTS))),
+        scatter=jax.numpy.asarray(scatter),
         scale={name: jax.numpy.asarray(float(getattr(scale, name))) for name in ("area", "rate", "loss", "memory")},
     )
     return design, tuple(curve.name for curve, _ in kept)

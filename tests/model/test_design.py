@@ -158,3 +158,14 @@ def test_too_few_observations(make_curves):
     run = make_curves().curves[0]
     with pytest.raises(ModelError, match=r"^curves: found 7 observations after warm-up; allowed: at least 8$"):
         design_of(CurveSet(curves=(run.take(np.arange(24) < 7),)))
+
+
+def test_the_scatter_bounds_the_noise_of_a_smooth_curve_and_is_never_zero(make_curves):
+    """White noise of 2% of the loss on smooth curves is found to a tenth; without noise, little but not nothing is."""
+    model = ScalingModel()
+    found = {}
+    for noise in (0.0, 0.02):
+        curves = make_curves(noise=noise, points=150)
+        (found[noise],) = np.asarray(model.design(curves, model.scale(curves))[0].scatter)
+    assert 0.0 < found[0.0] < 0.01
+    assert found[0.02] == pytest.approx(0.02 * 2.6, rel=0.1)
