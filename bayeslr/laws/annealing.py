@@ -18,7 +18,7 @@ from jax.typing import ArrayLike
 from numpy.typing import NDArray
 
 from bayeslr.laws.areas import Warmup, annealing_area, counted_rates, forward_area, rate_removed
-from bayeslr.laws.basis import LOG_TAU_RANGE, area_coefficients, chebyshev, mixture, response_coefficients
+from bayeslr.laws.basis import area_coefficients, chebyshev, mixture, response_coefficients
 from bayeslr.laws.parameters import Parameter, PriorSpec, Scale
 from bayeslr.schedules import Schedule
 
@@ -281,9 +281,3 @@ class AnnealingLaw:
         """
         area = forward_area(schedule, steps, warmup=self.warmup)
         return L0 + A * area**-alpha - C * annealing_area(schedule, steps, decay)
-
-    @property
-    def tau_range(self) -> tuple[float, float]:
-        """Memories in steps that the basis covers; outside them the law is evaluated at the nearer end."""
-        low, high = LOG_TAU_RANGE
-        return float(np.exp(low)), float(np.exp(high))
