@@ -1,5 +1,7 @@
 """What a gradient, a fit, effective draws, a forecast and a backtest cost, beside what a user would otherwise write."""
 
+import os
+
 import pytest
 from benchmark_cases import quick, three_runs
 from benchmark_jobs import launch
@@ -9,7 +11,7 @@ QUICK = quick()
 SYSTEMS = ("default", "no discrepancy", "by_hand", "by_hand_features", "pymc", "pymc_scaled")
 DRAWS = 100 if QUICK else 1000
 # plain NUTS by hand adapts a thousand steps by NumPyro's convention, nutpie four hundred
-BUDGET_S = 15.0 if QUICK else 2400.0
+BUDGET_S = 15.0 if QUICK else float(os.environ.get("BAYESLR_BENCH_BUDGET", "600"))
 
 
 def once(benchmark, name, /, **settings):
