@@ -46,7 +46,7 @@ def test_the_density_is_that_of_the_model_whatever_the_unit_of_the_noise(fitted,
     design = replace(design, scatter=unit * design.scatter)
     z = jnp.asarray(z).at[sorted(model.sites).index("noise")].set(noise)
     expected = float(by_change_of_variables(z, design))
-    assert -float(density.potential(z, design)) == pytest.approx(expected, abs=1e-6)
+    assert -float(density.potential(z, design)) == pytest.approx(expected, rel=1e-9)
 
 
 def test_coordinates_and_values_go_back_and_forth(fitted):
