@@ -112,8 +112,8 @@ def predict(
     latent, measured, terms = {}, {}, {}
     for k, (name, plan) in enumerate(named.items()):
         rng = np.random.default_rng([seed, 1, k])
-        terms[name], latent[name] = _curve(posterior, common, plan, wanted[name], rng, started, own)
-        measured[name] = latent[name] + _noise(posterior, common, plan, wanted[name], rng)
+        terms[name], latent[name], sd = _curve(posterior, common, plan, wanted[name], rng, started, own)
+        measured[name] = latent[name] + sd * _white(posterior.model.noise.df, rng, sd.shape)
     return Forecast(
         schedules=named,
         steps=wanted,
@@ -133,8 +133,8 @@ def _curve(
     rng: np.random.Generator,
     started: LossCurve | None,
     own: Draws | None,
-) -> tuple[CurveTerms, Draws]:
-    """Return the terms and the latent curve of one schedule, of a new run or of one that has started."""
+) -> tuple[CurveTerms, Draws, Draws]:
+    """Return terms, latent curve and sd of the noise of one schedule, of a new run or of one that has started."""
     law, discrepancy = posterior.model.law, posterior.model.discrepancy
     count = len(common.sigma)
     if own is None:
@@ -152,12 +152,13 @@ def _curve(
         common.knots,
     )
     smooth = np.asarray(terms.expected + terms.run)
+    noise = np.asarray(posterior.model.noise.sd(common.sigma, common.power, features.rate))
     sd, places, length = np.asarray(terms.residual_sd), np.asarray(features.log_area), discrepancy.residual_length
     if started is None:
-        return terms, smooth + residual_process(sd, places, length, rng)
+        return terms, smooth + residual_process(sd, places, length, rng), noise
     n = steps.size
     left = started.loss[-1] - smooth[:, n]
-    total = sd[:, n] ** 2 + _noise_sd(posterior, common, plan, started.steps[-1:])[:, 0] ** 2
+    total = sd[:, n] ** 2 + noise[:, n] ** 2
     # what the last observation says of the process, whose variance it shares with the white noise
     known = (float(places[n]), sd[:, n] * left / total, 1.0 - sd[:, n] ** 2 / total)
     ahead = steps > started.steps[-1]
@@ -165,21 +166,12 @@ def _curve(
     residual[:, ~ahead] = residual_process(sd[:, :n][:, ~ahead], places[:n][~ahead], length, rng)
     residual[:, ahead] = residual_process(sd[:, :n][:, ahead], places[:n][ahead], length, rng, start=known)
     parts = {name: value[:, :n] for name, value in vars(terms).items()}
-    return CurveTerms(**parts), smooth[:, :n] + residual
+    return CurveTerms(**parts), smooth[:, :n] + residual, noise[:, :n]
 
 
-def _noise(
-    posterior: Posterior, common: SizeDraws, plan: Schedule, steps: NDArray[np.int64], rng: np.random.Generator
-) -> Draws:
-    """Return white measurement noise, ``[draws, n]``."""
-    df, sd = posterior.model.noise.df, _noise_sd(posterior, common, plan, steps)
-    return sd * (rng.standard_normal(sd.shape) if df is None else rng.standard_t(df, sd.shape))
-
-
-def _noise_sd(posterior: Posterior, common: SizeDraws, plan: Schedule, steps: NDArray[np.int64]) -> Draws:
-    """Return the standard deviation of the noise, ``[draws, n]``."""
-    rate = plan.lr[steps - 1] / posterior.scale.rate
-    return np.asarray(posterior.model.noise.sd(common.sigma, common.power, rate))
+def _white(df: float | None, rng: np.random.Generator, shape: tuple[int, ...]) -> Draws:
+    """Draw white noise of scale one."""
+    return rng.standard_normal(shape) if df is None else rng.standard_t(df, shape)
 
 
 def _of(steps: Steps | Mapping[str, Steps], name: str) -> Steps:

@@ -127,8 +127,7 @@ class Posterior:
             Laplace approximation, of which they say nothing; ``attrs["method"]`` says how the draws were made.
         """
         if var_names is None:
-            var_names = [*self.model.law.reported_names, "noise"]
-            var_names += ["noise_power"] * (self.model.noise.power is not None)
+            var_names = [*self.model.law.reported_names, *self.model.noise.names]
             var_names += [str(name) for name in self.draws.data_vars if str(name).startswith("discrepancy_")]
         table = arviz_stats.summary(self.tree, var_names=var_names, ci_prob=ci_prob, ci_kind="eti", round_to="none")
         bounds = [str(name) for name in table.columns if str(name).endswith(("_lb", "_ub"))]

@@ -15,7 +15,7 @@ from bayeslr.inference.density import build_density
 from bayeslr.inference.mode import Vector
 from bayeslr.inference.sampler import Sampler, in_background
 from bayeslr.model import Design, ScalingModel
-from bayeslr.model.likelihood import Structure, condition, count_effects
+from bayeslr.model.likelihood import condition, count_effects
 
 __all__ = ["Program", "program_for"]
 
@@ -53,18 +53,15 @@ class Program:
         self._density = density.value_and_gradient
         self._value_and_gradient: Future[Any] | None = None
 
-        def structure_of(values: dict[str, Array], design: Design) -> Structure:
-            return model.structure(design, {name: values[name] for name in model.sites})
-
         def describe(z: Array, normals: Array, design: Design) -> dict[str, Array]:
             values = density.constrain(z, design)
-            common, shared, run = condition(structure_of(values, design), design.loss, normals)
+            common, shared, run = condition(model.structure(design, values), design.loss, normals)
             values.pop("noise_precision", None)
             return values | {"effect_common": common, "effect_shared": shared, "effect_run": run}
 
         def effects(design: Design) -> Array:
             values = density.constrain(jnp.zeros(density.size), design)
-            return jnp.zeros(count_effects(structure_of(values, design)))
+            return jnp.zeros(count_effects(model.structure(design, values)))
 
         self._effects = jax.eval_shape(effects, shapes).shape[0]
         self._describe = jax.jit(jax.vmap(describe, in_axes=(0, 0, None)))

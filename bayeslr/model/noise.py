@@ -62,6 +62,11 @@ class Noise:
                 "power=None for noise that does not depend on the rate)"
             )
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the sampled parameters; the precisions of a Student-t belong to single observations and are none."""
+        return ("noise",) if self.power is None else ("noise", "noise_power")
+
     def settings(self) -> dict[str, float | None]:
         """Return the settings as plain numbers."""
         return {name: getattr(self, name) for name in self.__dataclass_fields__}

@@ -43,9 +43,9 @@ class ScalingModel:
         What the law leaves out. On by default: without it bands are far too narrow.
     priors
         Each a NumPyro distribution or text such as ``"LogNormal(-0.7, 0.4)"``. The name of a sampled parameter
-        (``level``, ``slope``, ``alpha``, ``drop``, ``tau`` as the law declares them, ``noise``, ``noise_power``,
-        ``discrepancy_memory`` and its siblings) replaces its default; a name of the paper (``L0``, ``A``, ``C``,
-        ``decay``) is information on top.
+        (``level``, ``slope``, ``alpha``, ``drop``, ``tau`` as the law declares them, ``noise``,
+        ``noise_power`` where the noise has one, ``discrepancy_memory`` and its siblings) replaces its default; a name
+        of the paper (``L0``, ``A``, ``C``, ``decay``) is information on top.
 
     Raises
     ------
@@ -62,7 +62,7 @@ class ScalingModel:
     def __post_init__(self) -> None:
         law = [parameter.name for parameter in self.law.parameters]
         pooled = [f"{name}_sd" for name in law] + ["level_gap", "level_beta"]
-        own = ["noise", "noise_power", *(f"{PREFIX}{name}" for name in SCALES)]
+        own = [*self.noise.names, *(f"{PREFIX}{name}" for name in SCALES)]
         allowed = [*law, *self.law.reported_names, *own, *pooled]
         for name in self.priors:
             if name not in allowed:
@@ -134,9 +134,8 @@ class ScalingModel:
     def sites(self) -> tuple[str, ...]:
         """Names of the sampled values that :meth:`structure` needs."""
         scales = [f"{PREFIX}{name}" for name in SCALES] if self.discrepancy.enabled else []
-        noise = ["noise", *["noise_power"] * (self.noise.power is not None)]
-        noise += ["noise_precision"] * (self.noise.df is not None)
-        return (*(parameter.name for parameter in self.law.parameters), *scales, *noise)
+        precision = [] if self.noise.df is None else ["noise_precision"]
+        return (*(parameter.name for parameter in self.law.parameters), *scales, *self.noise.names, *precision)
 
     def structure(self, design: Design, values: Mapping[str, Array]) -> Structure:
         """Return mean and covariance of the losses for given parameters.

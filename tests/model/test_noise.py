@@ -9,7 +9,7 @@ from numpyro.infer.util import potential_energy
 from scipy import stats
 
 from bayeslr.errors import ModelError
-from bayeslr.model import Noise
+from bayeslr.model import Noise, ScalingModel
 
 SCALE = {"loss": jnp.asarray(3.0)}
 
@@ -117,3 +117,10 @@ def test_the_power_is_sampled_once_for_all_sizes_unless_it_is_switched_off():
     replaced = {"noise_power": numpyro.distributions.HalfNormal(2.0)}
     trace = numpyro.handlers.trace(numpyro.handlers.seed(sampled(Noise(power=0.5), valid, replaced), 0)).get_trace()
     assert trace["noise_power"]["fn"] is replaced["noise_power"]
+
+
+def test_a_prior_of_a_power_that_the_noise_does_not_have_is_refused():
+    prior = {"noise_power": "LogNormal(-0.7, 0.3)"}
+    assert list(ScalingModel(noise=Noise(power=0.5), priors=prior).replaced) == ["noise_power"]
+    with pytest.raises(ModelError, match=r"^priors: found 'noise_power'; allowed: "):
+        ScalingModel(priors=prior)

@@ -34,8 +34,7 @@ def plot_residuals(posterior: Posterior, *, num_draws: int = 200) -> Figure:
     """
     law, scale = posterior.model.law, posterior.scale
     scales = [f"discrepancy_{name}" for name in MIXED] if posterior.model.discrepancy.enabled else []
-    names = [*(parameter.name for parameter in law.parameters), "noise", *scales]
-    names += ["noise_power"] * (posterior.model.noise.power is not None)
+    names = [*(parameter.name for parameter in law.parameters), *posterior.model.noise.names, *scales]
     draws = posterior.sample(names, num_draws=num_draws)
     power = draws.pop("noise_power", None)
     mixed = {name.removeprefix("discrepancy_"): draws.pop(name) for name in scales}
