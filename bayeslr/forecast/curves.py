@@ -102,16 +102,18 @@ def evaluate(
     """
     terms = law.terms(values, features, {name: scales[name] for name in MIXED if name in scales})
     log_area, removed = jnp.asarray(features.log_area)[None], jnp.asarray(features.removed)[None]
-    responses = jnp.broadcast_to(memory[None], (terms.total.shape[0], *memory.shape))
-    run = discrepancy.run_columns(scales, values, responses)
+    run = discrepancy.run_columns(memory) @ (discrepancy.run_scale(scales, values) * jnp.asarray(effects.run)).T
+    gained = discrepancy.shared_scale(scales, values, knots) * jnp.asarray(effects.shared)
+    shared = discrepancy.shared_columns(jnp.zeros_like(memory[..., 0]), memory, log_area[0], knots) @ gained.T
+    # what the memories gain, the law's own response loses
+    shared = shared.T - gained[:, : memory.shape[-1]].sum(axis=-1, keepdims=True) * terms.response
     areas = jnp.broadcast_to(log_area, terms.total.shape)
-    shared = discrepancy.shared_columns(scales, values, terms.annealing, responses, areas, knots)
     return CurveTerms(
         base=terms.base,
         forward=terms.forward,
         annealing=terms.annealing,
-        shared=jnp.einsum("dnk,dk->dn", shared, jnp.asarray(effects.shared)),
-        run=jnp.einsum("dnk,dk->dn", run, jnp.asarray(effects.run)),
+        shared=shared,
+        run=run.T,
         residual_sd=discrepancy.residual_sd(scales, values, areas, removed),
     )
 

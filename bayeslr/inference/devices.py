@@ -9,11 +9,18 @@ import jax
 
 from bayeslr.errors import ModelError
 
-__all__ = ["ChainMethod", "chain_devices", "prepare_devices"]
+__all__ = ["OFTEN", "SELDOM", "ChainMethod", "chain_devices", "compiler_options", "prepare_devices"]
 
 type ChainMethod = Literal["auto", "parallel", "vectorized", "sequential"]
 
 _CPU_DEVICES = 4
+
+OFTEN, SELDOM = 1, 0
+"""Levels of LLVM's optimiser, for programs that run all the time and for those that run some hundred times.
+
+On the CPU, level 1 compiles a sampler in two thirds of the time of the default, and it runs no slower; at level 0
+compilation takes half the time again, and what is called a few hundred times is too small for the difference to show.
+"""
 
 
 def prepare_devices() -> None:
@@ -60,3 +67,8 @@ def chain_devices(method: ChainMethod, num_chains: int) -> list[jax.Device]:
         return devices[:1]
     count = max(k for k in range(1, min(len(devices), num_chains) + 1) if num_chains % k == 0)
     return devices[:count]
+
+
+def compiler_options(level: int) -> dict[str, int] | None:
+    """Return the compiler's options for a level of optimisation, on the kind of device in use."""
+    return {"xla_backend_optimization_level": level} if jax.local_devices()[0].platform == "cpu" else None

@@ -2,7 +2,7 @@
 
 import json
 from concurrent.futures import Future
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import jax
@@ -12,6 +12,7 @@ from jax import Array
 from numpy.typing import NDArray
 
 from bayeslr.inference.density import build_density
+from bayeslr.inference.devices import SELDOM, compiler_options
 from bayeslr.inference.mode import Vector
 from bayeslr.inference.sampler import Sampler, in_background
 from bayeslr.model import Design, ScalingModel
@@ -46,7 +47,7 @@ class Program:
     ) -> None:
         density = build_density(model, shapes)
         self.size = density.size
-        self.unconstrain = jax.jit(density.unconstrain)
+        self.unconstrain = jax.jit(density.unconstrain, compiler_options=compiler_options(SELDOM))
         self.sampler = Sampler(
             density.potential, num_warmup=num_warmup, target_accept_prob=target_accept_prob, devices=devices
         )
@@ -64,7 +65,7 @@ class Program:
             return jnp.zeros(count_effects(model.structure(design, values)))
 
         self._effects = jax.eval_shape(effects, shapes).shape[0]
-        self._describe = jax.jit(jax.vmap(describe, in_axes=(0, 0, None)))
+        self._describe = jax.jit(jax.vmap(describe, in_axes=(0, 0, None)), compiler_options=compiler_options(SELDOM))
 
     def prepare(self, design: Design, *, num_chains: int | None) -> None:
         """Start to compile in the background; what is compiled already stays so.
@@ -79,7 +80,8 @@ class Program:
         if self._value_and_gradient is None:
             # NumPyro traces models through a global stack, so that only the compilation itself can leave this thread
             lowered = self._density.lower(jnp.zeros(self.size), design)
-            self._value_and_gradient = in_background(lowered.compile)
+            options = compiler_options(SELDOM)
+            self._value_and_gradient = in_background(partial(lowered.compile, compiler_options=options))
         if num_chains is not None:
             self.sampler.prepare(self.size, design, num_chains=num_chains)
 

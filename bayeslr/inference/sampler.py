@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from numpyro.infer.hmc import hmc
 from tqdm.auto import tqdm
 
+from bayeslr.inference.devices import OFTEN, SELDOM, compiler_options
 from bayeslr.inference.mode import Mode, ValueAndGradient
 from bayeslr.model import Design
 
@@ -114,6 +115,14 @@ class Sampler:
 
             return jax.lax.scan(step, state, None, length=_CHUNK)
 
+        def advance_all(states: Any, args: tuple[Array, Array, Design]) -> tuple[Any, Any]:
+            if jax.tree.leaves(states)[0].shape[0] > 1:
+                return jax.vmap(advance, in_axes=(0, None))(states, args)
+            # one chain on this device: without a batch its branches stay branches, and the program is smaller
+            outcome = advance(jax.tree.map(lambda leaf: leaf[0], states), args)
+            state, taken = jax.tree.map(lambda leaf: leaf[None], outcome)
+            return state, taken
+
         self._num_warmup = num_warmup
         self._mesh = Mesh(np.array(devices), ("chain",))
         spread = partial(
@@ -123,10 +132,8 @@ class Sampler:
             out_specs=PartitionSpec("chain"),
             check_vma=False,
         )
-        self._start = jax.jit(start)
-        # a lower level of LLVM's optimiser compiles in two thirds of the time and runs no slower here
-        options = {"xla_backend_optimization_level": 1} if devices[0].platform == "cpu" else None
-        self._advance = jax.jit(spread(jax.vmap(advance, in_axes=(0, None))), compiler_options=options)
+        self._start = jax.jit(start, compiler_options=compiler_options(SELDOM))
+        self._advance = jax.jit(spread(advance_all), compiler_options=compiler_options(OFTEN))
         self._compiled: dict[int, Future[Any]] = {}
 
     def prepare(self, size: int, design: Design, *, num_chains: int) -> None:

@@ -60,7 +60,7 @@ class Features:
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, kw_only=True)
 class Terms:
-    """The parts of the loss, ``total = base + forward - annealing``, each of shape ``[..., n]``.
+    """The parts of the loss, ``total = base + forward - annealing``, each of shape ``[..., n]`` but the drop.
 
     Parameters
     ----------
@@ -68,13 +68,21 @@ class Terms:
         The asymptote L0.
     forward
         ``A * S1^-alpha``.
-    annealing
-        ``C * S2``.
+    drop
+        Loss gained when a rate as high as the reference peak has been removed for long, ``[..., 1]``.
+    response
+        Share of it that has been gained.
     """
 
     base: Array
     forward: Array
-    annealing: Array
+    drop: Array
+    response: Array
+
+    @property
+    def annealing(self) -> Array:
+        """The annealing term, ``C * S2``."""
+        return self.drop * self.response
 
     @property
     def total(self) -> Array:
@@ -220,7 +228,7 @@ class AnnealingLaw:
         else:
             response = jnp.moveaxis(chebyshev(log_tau), 0, -1) @ jnp.asarray(features.response).T
         base = jnp.broadcast_to(column["level"] - scale, forward.shape)
-        return Terms(base=base, forward=forward, annealing=column["drop"] * response)
+        return Terms(base=base, forward=forward, drop=column["drop"], response=response)
 
     def reported(self, values: Mapping[str, ArrayLike], scale: Mapping[str, ArrayLike]) -> dict[str, Array]:
         """Convert sampled values to the paper's parameters.

@@ -78,11 +78,15 @@ def mixture(log_tau: Array, spread: Array) -> Array:
         Weights, ``[..., 48]``, of a mixture that is cut off at the ends of :data:`LOG_TAU_RANGE`.
     """
     places = _LOG_TAU.reshape((1,) * log_tau.ndim + (-1,))
-    exponent = -0.5 * ((places - log_tau[..., None]) / spread[..., None]) ** 2
-    density = jnp.exp(exponent - jax.lax.stop_gradient(exponent.max(axis=-1, keepdims=True)))
+    away = (places - log_tau[..., None]) / spread[..., None]
+    # relative to the end of the range, where the median lies beyond it: else all weights could vanish
+    beyond = (jnp.clip(log_tau, *LOG_TAU_RANGE) - log_tau)[..., None] / spread[..., None]
+    density = jnp.exp(0.5 * jax.lax.stop_gradient(beyond) ** 2 - 0.5 * away**2)
     density = density * _LENGTHS.reshape((1,) * log_tau.ndim + (-1,))
-    weights: Array = (density / density.sum(axis=-1, keepdims=True)) @ jnp.asarray(_AT_NODES)
-    return weights
+    weights = density @ jnp.asarray(_AT_NODES)
+    # the first polynomial is one at every node, so that the first weight is their sum
+    normalised: Array = weights / weights[..., :1]
+    return normalised
 
 
 def response_coefficients(schedule: Schedule, steps: NDArray[np.int64]) -> NDArray[np.float64]:

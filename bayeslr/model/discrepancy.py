@@ -152,13 +152,11 @@ class Discrepancy:
         annealed = self.residual_annealing * values["drop"][..., None] * removed
         return _like(scales["residual"], values)[..., None] * jnp.sqrt(slope**2 + annealed**2)
 
-    def run_columns(self, scales: Mapping[str, Array], values: Mapping[str, Array], memory: Array) -> Array:
-        """Return the columns of a run's own effects: four memories and the offset.
+    def run_columns(self, memory: Array) -> Array:
+        """Return the shapes of a run's own effects: four memories and the offset.
 
         Parameters
         ----------
-        scales, values
-            As in :meth:`residual_sd`.
         memory
             Responses through the memories, ``[..., n, 8]``.
 
@@ -169,28 +167,34 @@ class Discrepancy:
         """
         if not self.enabled:
             return memory[..., :0]
-        drop = (_like(scales["run_memory"], values) * values["drop"])[..., None, None]
-        offset = (_like(scales["offset"], values) * values["slope"])[..., None, None]
-        ones = jnp.ones_like(memory[..., :1])
-        return jnp.concatenate([drop * memory[..., 1::2], offset * ones], axis=-1)
+        return jnp.concatenate([memory[..., 1::2], jnp.ones_like(memory[..., :1])], axis=-1)
 
-    def shared_columns(
-        self,
-        scales: Mapping[str, Array],
-        values: Mapping[str, Array],
-        annealing: Array,
-        memory: Array,
-        log_area: Array,
-        knots: Array,
-    ) -> Array:
-        """Return the columns of the effects that the runs of a size share: eight memories and the bends.
+    def run_scale(self, scales: Mapping[str, Array], values: Mapping[str, Array]) -> Array:
+        """Return the standard deviations of a run's own effects.
 
         Parameters
         ----------
         scales, values
             As in :meth:`residual_sd`.
-        annealing
-            The law's own annealing term, ``[..., n]``: what a memory gains, the law's exponential loses.
+
+        Returns
+        -------
+        jax.Array
+            Shape ``[..., 5]``, or ``[..., 0]`` when disabled.
+        """
+        if not self.enabled:
+            return jnp.zeros((*jnp.shape(values["alpha"]), 0))
+        memory = (_like(scales["run_memory"], values) * values["drop"])[..., None]
+        offset = (_like(scales["offset"], values) * values["slope"])[..., None]
+        return jnp.concatenate([jnp.repeat(memory, len(MEMORIES[1::2]), axis=-1), offset], axis=-1)
+
+    def shared_columns(self, response: Array, memory: Array, log_area: Array, knots: Array) -> Array:
+        """Return the shapes of the effects that the runs of a size share: eight memories and the bends.
+
+        Parameters
+        ----------
+        response
+            The law's own response, ``[..., n]``: what a memory gains, the law's loses.
         memory
             Responses through the memories, ``[..., n, 8]``.
         log_area
@@ -205,25 +209,46 @@ class Discrepancy:
         """
         if not self.enabled:
             return memory[..., :0]
-        moved = values["drop"][..., None, None] * memory - annealing[..., None]
-        moved = _like(scales["memory"], values)[..., None, None] * moved
-        return jnp.concatenate([moved, self.bend_columns(scales, values, log_area, knots)], axis=-1)
+        return jnp.concatenate([memory - response[..., None], self.bend_columns(log_area, knots)], axis=-1)
 
-    def bend_columns(
-        self, scales: Mapping[str, Array], values: Mapping[str, Array], log_area: Array, knots: Array
-    ) -> Array:
-        """Return the columns of the bends alone, ``[..., n, K]``; arguments as in :meth:`shared_columns`."""
-        places = knots.reshape((1,) * (jnp.ndim(values["alpha"])) + (-1,))
-        steepness = jnp.exp(-values["alpha"][..., None] * places)
-        share = _like(scales["bend"], values)[..., None] * jnp.sqrt(steepness)
-        # just after warm-up the share would grow beyond the slope itself
-        share = share / jnp.sqrt(1.0 + (share / _LARGEST_BEND) ** 2)
-        change = values["slope"][..., None] * steepness * share * BEND_SPACING**0.5
-        distance = log_area[..., None] - knots.reshape((1,) * log_area.ndim + (-1,))
+    def shared_scale(self, scales: Mapping[str, Array], values: Mapping[str, Array], knots: Array) -> Array:
+        """Return the standard deviations of the effects that the runs of a size share.
+
+        Parameters
+        ----------
+        scales, values
+            As in :meth:`residual_sd`.
+        knots
+            Places of the bends, ``[K]``.
+
+        Returns
+        -------
+        jax.Array
+            Shape ``[..., 8 + K]``, or ``[..., 0]`` when disabled.
+        """
+        if not self.enabled:
+            return jnp.zeros((*jnp.shape(values["alpha"]), 0))
+        memory = (_like(scales["memory"], values) * values["drop"])[..., None]
+        return jnp.concatenate(
+            [jnp.repeat(memory, len(MEMORIES), axis=-1), self.bend_scale(scales, values, knots)], axis=-1
+        )
+
+    def bend_columns(self, log_area: Array, knots: Array) -> Array:
+        """Return the shapes of the bends alone, ``[..., n, K]``; arguments as in :meth:`shared_columns`."""
+        places = knots.reshape((1,) * log_area.ndim + (-1,))
+        distance = log_area[..., None] - places
         # measured from the reference area outwards: the law itself describes the loss there
-        away = jnp.where(knots.reshape((1,) * log_area.ndim + (-1,)) > 0.0, distance, -distance)
-        columns: Array = change[..., None, :] * jnp.maximum(away, 0.0)
-        return columns
+        return jnp.maximum(jnp.where(places > 0.0, distance, -distance), 0.0)
+
+    def bend_scale(self, scales: Mapping[str, Array], values: Mapping[str, Array], knots: Array) -> Array:
+        """Return the standard deviations of the bends alone, ``[..., K]``; arguments as in :meth:`shared_scale`."""
+        alpha = values["alpha"][..., None]
+        places = knots.reshape((1,) * (alpha.ndim - 1) + (-1,))
+        # just after warm-up the share would grow beyond the slope itself
+        share = _like(scales["bend"], values)[..., None] * jnp.exp(-0.5 * alpha * places)
+        share = share / jnp.sqrt(1.0 + (share / _LARGEST_BEND) ** 2)
+        scale: Array = BEND_SPACING**0.5 * values["slope"][..., None] * jnp.exp(-alpha * places) * share
+        return scale
 
     def labels(self, knots: int) -> dict[str, list[str]]:
         """Return the coordinate labels of the effects, for the posterior's variables."""

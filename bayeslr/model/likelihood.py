@@ -2,12 +2,13 @@
 
 The loss of a run is a mean, plus effects that all runs of a size share, plus effects of the run, plus a residual::
 
-    y = mean + shared_columns @ b_size + run_columns @ b_run + residual,       b ~ Normal(0, 1)
+    y = mean + shared_columns @ (shared_scale * b_size) + run_columns @ (run_scale * b_run) + residual
+    b_size, b_run ~ Normal(0, 1)
 
-The columns carry the standard deviations. The residual is an Ornstein-Uhlenbeck process plus white noise, taken as
-Markov: each value given the one before it, in one vectorised line. Effects are integrated out exactly: with the columns
-whitened by the residual, only Cholesky factors of the size of the effects are left (Woodbury), whatever the number of
-observations.
+The residual is an Ornstein-Uhlenbeck process plus white noise, taken as Markov: each value given the one before it, so
+that its precision matrix has three diagonals. Effects are integrated out exactly: of the columns only their inner
+products under that precision matter, and only Cholesky factors of the size of the effects are left (Woodbury), whatever
+the number of observations.
 """
 
 from dataclasses import dataclass, field
@@ -36,9 +37,13 @@ class Structure:
     link
         Correlation of the residual with the one before it in the run, ``[R, n]``; the first of a run is zero.
     run_columns
-        ``[R, n, q]``.
+        Shapes of the effects of a run, ``[R, n, q]``.
+    run_scale
+        Their standard deviations, ``[R, q]``.
     shared_columns
-        ``[R, n, p]``.
+        Shapes of the effects that the runs of a size share, ``[R, n, p]``.
+    shared_scale
+        Their standard deviations, ``[R, p]``.
     valid
         Where there is an observation, ``[R, n]``.
     size_of_run
@@ -53,19 +58,13 @@ class Structure:
     sd: Array
     link: Array
     run_columns: Array
+    run_scale: Array
     shared_columns: Array
+    shared_scale: Array
     valid: Array
     size_of_run: Array
     sizes: Array
     common: float = field(default=0.0, metadata={"static": True})
-
-
-def _whiten(structure: Structure, columns: Array) -> Array:
-    """Divide columns ``[R, n, k]`` by the Cholesky factor of the residual's covariance; padded rows become zero."""
-    scaled = columns / structure.sd[..., None]
-    before = jnp.concatenate([jnp.zeros_like(scaled[:, :1]), scaled[:, :-1]], axis=1)
-    link = structure.link[..., None]
-    return jnp.where(structure.valid[..., None], (scaled - link * before) / jnp.sqrt(1.0 - link**2), 0.0)
 
 
 def _transpose(matrix: Array) -> Array:
@@ -86,11 +85,60 @@ class _Factors:
     energy: Array
 
 
+def _before(rows: Array) -> Array:
+    """Shift rows ``[R, n, ...]`` by one, so that each finds what came before it; the first finds zero."""
+    return jnp.concatenate([jnp.zeros_like(rows[:, :1]), rows[:, :-1]], axis=1)
+
+
+def _after(rows: Array) -> Array:
+    return jnp.concatenate([rows[:, 1:], jnp.zeros_like(rows[:, :1])], axis=1)
+
+
+def _precision(structure: Structure) -> tuple[Array, Array]:
+    """Return the residual's precision: its diagonal and what stands beside it, ``[R, n]``; zero where padded."""
+    fresh = jnp.where(structure.valid, 1.0 / (1.0 - structure.link**2), 0.0)
+    kept = structure.link * fresh
+    diagonal = (fresh + _after(structure.link * kept)) / structure.sd**2
+    beside = -kept[:, 1:] / (structure.sd[:, 1:] * structure.sd[:, :-1])
+    return diagonal, jnp.pad(beside, ((0, 0), (1, 0)))
+
+
+def _times_precision(columns: Array, diagonal: Array, beside: Array) -> Array:
+    outer = beside[..., None] * _before(columns) + _after(beside)[..., None] * _after(columns)
+    return diagonal[..., None] * columns + outer
+
+
+@jax.custom_vjp
+def _products(columns: Array, diagonal: Array, beside: Array) -> Array:
+    """Return the inner products of columns ``[R, n, k]`` under a precision with three diagonals, ``[R, k, k]``."""
+    return _transpose(columns) @ _times_precision(columns, diagonal, beside)
+
+
+def _products_forward(columns: Array, diagonal: Array, beside: Array) -> tuple[Array, tuple[Array, Array, Array]]:
+    return _products(columns, diagonal, beside), (columns, diagonal, beside)
+
+
+def _products_backward(known: tuple[Array, Array, Array], change: Array) -> tuple[Array, Array, Array]:
+    columns, diagonal, beside = known
+    moved = columns @ (change + _transpose(change))
+    return (
+        _times_precision(moved, diagonal, beside),
+        0.5 * (columns * moved).sum(axis=-1),
+        (_before(columns) * moved).sum(axis=-1),
+    )
+
+
+# by hand, since one matrix product gives all three parts, where automatic differentiation takes a pass for each step
+_products.defvjp(_products_forward, _products_backward)
+
+
 def _gram(structure: Structure, loss: Array) -> Array:
-    """Return the inner products, run by run, of the whitened columns and of what the mean leaves, ``[R, k, k]``."""
+    """Return the inner products, run by run, of the scaled columns and of what the mean leaves, ``[R, k, k]``."""
     rest = (loss - structure.mean)[..., None]
-    white = _whiten(structure, jnp.concatenate([structure.run_columns, structure.shared_columns, rest], axis=-1))
-    return _transpose(white) @ white
+    columns = jnp.concatenate([structure.run_columns, structure.shared_columns, rest], axis=-1)
+    scale = jnp.concatenate([structure.run_scale, structure.shared_scale, jnp.ones_like(rest[:, 0])], axis=-1)
+    columns, diagonal, beside = jax.lax.optimization_barrier((columns, *_precision(structure)))
+    return scale[:, :, None] * _products(columns, diagonal, beside) * scale[:, None, :]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,7 +241,7 @@ def _value(factors: _Factors) -> Array:
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
 def _integrated(gram: Array, size_of_run: Array, levels: _Levels) -> Array:
-    """Return the log density of whitened losses, effects integrated out, given their inner products."""
+    """Return the log density of losses, effects integrated out, given their inner products."""
     return _value(levels.factorise(gram, size_of_run))
 
 
@@ -277,8 +325,9 @@ def _solve_transposed(factor: Array, vector: Array) -> Array:
 
 def residuals(structure: Structure, loss: Array, shared: Array, run: Array) -> Array:
     """Return what the mean and the effects leave of the losses, ``[R, n]``."""
-    effects = (structure.run_columns @ run[..., None])[..., 0]
-    effects = effects + (structure.shared_columns @ shared[structure.size_of_run][..., None])[..., 0]
+    effects = (structure.run_columns @ (structure.run_scale * run)[..., None])[..., 0]
+    shared = structure.shared_scale * shared[structure.size_of_run]
+    effects = effects + (structure.shared_columns @ shared[..., None])[..., 0]
     return loss - structure.mean - effects
 
 

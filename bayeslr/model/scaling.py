@@ -153,12 +153,16 @@ class ScalingModel:
         Structure
             Low-rank mean and covariance.
         """
-        of_run = {parameter.name: values[parameter.name][design.size_of_run] for parameter in self.law.parameters}
+        names = [*(parameter.name for parameter in self.law.parameters), "noise"]
+        # together, since each look-up would cost a pass of its own, and another in the gradient
+        of_size = jnp.stack([values[name] for name in names], axis=-1)
+        of_run = dict(zip(names, jnp.moveaxis(of_size[design.size_of_run], -1, 0), strict=True))
+        sigma = of_run.pop("noise")
         scales = {name.removeprefix(PREFIX): value for name, value in values.items() if name.startswith(PREFIX)}
         mixed = {name: jnp.broadcast_to(scales[name], of_run["tau"].shape) for name in MIXED if name in scales}
         terms = jax.vmap(self.law.terms)(of_run, design.features, mixed)
         process = self.discrepancy.residual_sd(scales, of_run, design.log_area, design.removed)
-        noise = self.noise.sd(values["noise"][design.size_of_run], values.get("noise_power"), design.rate)
+        noise = self.noise.sd(sigma, values.get("noise_power"), design.rate)
         sd = jnp.sqrt(process**2 + noise**2 / values.get("noise_precision", jnp.ones(())))
         distance = jnp.abs(jnp.diff(design.log_area, axis=1))
         together = process[:, 1:] * process[:, :-1] / (sd[:, 1:] * sd[:, :-1])
@@ -169,10 +173,12 @@ class ScalingModel:
             mean=terms.total,
             sd=sd,
             link=jnp.concatenate([jnp.zeros_like(link[:, :1]), link], axis=1),
-            run_columns=self.discrepancy.run_columns(scales, of_run, design.memory),
+            run_columns=self.discrepancy.run_columns(design.memory),
+            run_scale=self.discrepancy.run_scale(scales, of_run),
             shared_columns=self.discrepancy.shared_columns(
-                scales, of_run, terms.annealing, design.memory, design.log_area, design.knots
+                terms.response, design.memory, design.log_area, design.knots
             ),
+            shared_scale=self.discrepancy.shared_scale(scales, of_run, design.knots),
             valid=design.valid,
             size_of_run=design.size_of_run,
             sizes=design.log_params,

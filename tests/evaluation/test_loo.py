@@ -57,6 +57,8 @@ def dense(structure):
     """Mean and covariance of the valid observations, and their runs, with plain loops."""
     names = [name for name in structure.__dataclass_fields__ if name != "common"]
     s = {name: np.asarray(getattr(structure, name)) for name in names}
+    for level in ("shared", "run"):
+        s[f"{level}_columns"] = s[f"{level}_columns"] * s[f"{level}_scale"][:, None, :]
     at = [(r, i) for r, i in np.ndindex(s["valid"].shape) if s["valid"][r, i]]
     covariance = np.zeros((len(at), len(at)))
     for a, (r, i) in enumerate(at):

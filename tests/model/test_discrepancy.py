@@ -42,6 +42,8 @@ def test_enabled_columns_are_finite_and_vanish_where_nothing_was_annealed(make_c
     structure, design, _ = structure_of(ScalingModel(), make_curves(noise=0.001))
     for array in (structure.mean, structure.sd, structure.link, structure.run_columns, structure.shared_columns):
         assert np.all(np.isfinite(array))
+    for array in (structure.run_scale, structure.shared_scale):
+        assert np.all(np.asarray(array) > 0.0)
     assert np.all(np.asarray(structure.sd) > 0.0)
     assert np.all((np.asarray(structure.link) >= 0.0) & (np.asarray(structure.link) < 1.0))
     assert np.all(np.asarray(structure.link[:, 0]) == 0.0)
@@ -50,9 +52,8 @@ def test_enabled_columns_are_finite_and_vanish_where_nothing_was_annealed(make_c
     memories = len(labels["memory"])
     np.testing.assert_allclose(structure.shared_columns[0, :, :memories], 0.0, atol=1e-12)
     np.testing.assert_allclose(structure.run_columns[0, :, :-1], 0.0, atol=1e-12)
-    offset = np.asarray(structure.run_columns[..., -1])
-    assert np.all(offset > 0.0)
-    np.testing.assert_allclose(offset, offset[0, 0])
+    np.testing.assert_array_equal(structure.run_columns[..., -1], 1.0)
+    np.testing.assert_allclose(structure.run_scale[:, -1], structure.run_scale[0, -1])
 
 
 def test_labels_count_the_columns(make_curves):
@@ -68,7 +69,8 @@ def test_bends_leave_the_reference_area_alone_and_open_away_from_it(make_curves)
     scales = {"bend": jnp.array(discrepancy.bend)}
     log_area = jnp.linspace(-3.0, 1.0, 81)
     knots = jnp.array([0.0, -0.26, -1.51, 0.26, 0.76])
-    columns = np.asarray(discrepancy.bend_columns(scales, values, log_area, knots))
+    scale = discrepancy.bend_scale(scales, values, knots)
+    columns = np.asarray(scale) * np.asarray(discrepancy.bend_columns(log_area, knots))
     assert columns.shape == (81, 5)
     assert np.all(columns >= 0.0)
     at_reference = int(np.argmin(np.abs(np.asarray(log_area))))
@@ -80,7 +82,8 @@ def test_bends_leave_the_reference_area_alone_and_open_away_from_it(make_curves)
     for k, knot in enumerate(np.asarray(knots)):
         away = np.asarray(log_area) - knot if knot > 0.0 else knot - np.asarray(log_area)
         np.testing.assert_array_equal(columns[:, k] > 1e-12, away > 1e-9)
-    tight = np.asarray(discrepancy.bend_columns({"bend": jnp.array(50.0)}, values, log_area, knots))
+    scale = discrepancy.bend_scale({"bend": jnp.array(50.0)}, values, knots)
+    tight = np.asarray(scale) * np.asarray(discrepancy.bend_columns(log_area, knots))
     slope = 0.13 * np.exp(-0.5 * np.asarray(knots))
     assert np.all(np.abs(np.diff(tight, axis=0)).max(0) / 0.05 <= 0.5 * slope + 1e-9)
 

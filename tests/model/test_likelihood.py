@@ -12,6 +12,8 @@ from bayeslr.model.likelihood import condition, count_effects, log_density, resi
 
 density = jax.jit(log_density)
 
+EFFECTS = ("run_columns", "run_scale", "shared_columns", "shared_scale")
+
 
 def dense(structure):
     """Mean, residual covariance and effect columns of the valid observations, written with plain loops.
@@ -27,6 +29,8 @@ def dense(structure):
             if r == other:
                 low, high = sorted((i, j))
                 residual[a, b] = s["sd"][r, i] * s["sd"][r, j] * np.prod(s["link"][r, low + 1 : high + 1])
+    for level in ("shared", "run"):
+        s[f"{level}_columns"] = s[f"{level}_columns"] * s[f"{level}_scale"][:, None, :]
     sizes, p = len(s["sizes"]), s["shared_columns"].shape[-1]
     runs, q = s["run_columns"].shape[0], s["run_columns"].shape[-1]
     columns = np.zeros((len(at), p + sizes * p + runs * q))
@@ -74,9 +78,11 @@ def test_log_density_equals_the_dense_gaussian(structure):
 @pytest.mark.parametrize("effects", ["run", "shared", "none"])
 def test_log_density_without_some_effects(structure, effects):
     if effects != "run":
-        structure = replace(structure, run_columns=structure.run_columns[..., :0])
+        none = structure.run_columns[..., :0], structure.run_scale[..., :0]
+        structure = replace(structure, run_columns=none[0], run_scale=none[1])
     if effects != "shared":
-        structure = replace(structure, shared_columns=structure.shared_columns[..., :0])
+        none = structure.shared_columns[..., :0], structure.shared_scale[..., :0]
+        structure = replace(structure, shared_columns=none[0], shared_scale=none[1])
     mean, residual, columns = dense(structure)
     y, loss = observed(structure)
     expected = multivariate_normal(mean, residual + columns @ columns.T).logpdf(y)
@@ -87,7 +93,8 @@ def test_log_density_notices_each_part_of_the_structure(structure):
     """A control: were a part ignored, scaling it would not change the density."""
     _, loss = observed(structure)
     base = float(density(structure, loss))
-    for name, factor in [("mean", 1.01), ("sd", 1.1), ("link", 0.9), ("run_columns", 1.1), ("shared_columns", 1.1)]:
+    changes = {"mean": 1.01, "sd": 1.1, "link": 0.9} | dict.fromkeys(EFFECTS, 1.1)
+    for name, factor in changes.items():
         changed = replace(structure, **{name: factor * getattr(structure, name)})
         assert abs(float(density(changed, loss)) - base) > 1e-3, name
     regrouped = replace(structure, size_of_run=jnp.array([0, 0, 1, 1]))
@@ -150,7 +157,7 @@ def test_condition_draws_from_the_dense_conditional(structure):
     np.testing.assert_allclose(factor @ factor.T, covariance, atol=1e-9)
 
 
-@pytest.mark.parametrize("part", ["mean", "sd", "link", "run_columns", "shared_columns"])
+@pytest.mark.parametrize("part", ["mean", "sd", "link", *EFFECTS])
 def test_gradient_equals_differences(structure, part):
     _, loss = observed(structure)
     start = getattr(structure, part)
@@ -193,8 +200,7 @@ def test_residuals_undo_the_effects(structure):
     rest = rng.normal(size=structure.mean.shape)
     loss = np.array(structure.mean) + rest
     for r, size in enumerate(np.asarray(structure.size_of_run)):
-        loss[r] += (
-            np.asarray(structure.run_columns[r]) @ run[r] + np.asarray(structure.shared_columns[r]) @ shared[size]
-        )
+        loss[r] += np.asarray(structure.run_columns[r]) @ (np.asarray(structure.run_scale[r]) * run[r])
+        loss[r] += np.asarray(structure.shared_columns[r]) @ (np.asarray(structure.shared_scale[r]) * shared[size])
     left = residuals(structure, jnp.asarray(loss), jnp.asarray(shared), jnp.asarray(run))
     np.testing.assert_allclose(left, rest, atol=1e-12)
