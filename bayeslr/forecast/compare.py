@@ -97,10 +97,9 @@ def compare_schedules(forecast: Forecast, *, ci_prob: float = 0.9) -> Comparison
     lowest = final.min(axis=1, keepdims=True)
     tail = (1.0 - ci_prob) / 2.0
     regret = (final - lowest).mean(axis=0)
-    pairs = list(combinations(range(len(names)), 2))
-    if len(names) > ALL_PAIRS:
-        best = int(regret.argmin())
-        pairs = [(best, k) for k in range(len(names)) if k != best]
+    best = int(regret.argmin())
+    every = len(names) <= ALL_PAIRS
+    pairs = list(combinations(range(len(names)), 2)) if every else [(best, k) for k in range(len(names)) if k != best]
     columns = {"first": [names[a] for a, _ in pairs], "second": [names[b] for _, b in pairs]}
     first, second = np.array(pairs).T
     gaps = final[:, first] - final[:, second]

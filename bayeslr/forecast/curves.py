@@ -1,6 +1,6 @@
 """Draws of whole loss curves: the law, what it leaves out, and the noise, for one schedule and one size."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -8,34 +8,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from bayeslr.forecast.sizes import SizeDraws
 from bayeslr.laws import AnnealingLaw, Features
-from bayeslr.model import MIXED, Discrepancy
+from bayeslr.model import MIXED, Discrepancy, Noise, ScalingModel, memory_responses
 
-__all__ = ["CurveTerms", "Effects", "evaluate", "residual_process"]
+__all__ = ["CurveTerms", "evaluate", "residual_process"]
 
 type Draws = NDArray[np.float64]
 
 
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True, kw_only=True)
-class Effects:
-    """Effects in prior standard deviations, a row a posterior draw.
-
-    Parameters
-    ----------
-    shared
-        Effects that the runs of a size share: memories, then bends, ``[draws, 8 + K]``.
-    run
-        Effects of the run: memories, then the offset, ``[draws, 5]``.
-    """
-
-    shared: Draws | Array
-    run: Draws | Array
-
-
-@jax.tree_util.register_dataclass
 @dataclass(frozen=True, kw_only=True)
 class CurveTerms:
     """The parts of a loss curve, ``base + forward - annealing + shared + run + residual``, each ``[draws, n]``.
@@ -52,70 +35,122 @@ class CurveTerms:
         Standard deviation of the residual process.
     """
 
-    base: Array
-    forward: Array
-    annealing: Array
-    shared: Array
-    run: Array
-    residual_sd: Array
+    base: Draws
+    forward: Draws
+    annealing: Draws
+    shared: Draws
+    run: Draws
+    residual_sd: Draws
 
     @property
-    def expected(self) -> Array:
+    def expected(self) -> Draws:
         """The curve that the runs of this schedule have in common."""
         return self.base + self.forward - self.annealing + self.shared
 
 
-@partial(jax.jit, static_argnums=(0, 1))
 def evaluate(
-    law: AnnealingLaw,
-    discrepancy: Discrepancy,
-    values: Mapping[str, Array],
-    scales: Mapping[str, Array],
-    effects: Effects,
-    features: Features,
-    memory: Array,
-    knots: Array,
-) -> CurveTerms:
-    """Evaluate the parts of a curve for every draw.
+    model: ScalingModel,
+    common: SizeDraws,
+    features: Sequence[Features],
+    own: Sequence[Draws],
+) -> Iterator[tuple[CurveTerms, Draws]]:
+    """Evaluate the parts of several curves, and how noisy their losses are, for every draw.
+
+    Many short questions are answered together: a call of a compiled program takes longer than its work.
 
     Parameters
     ----------
-    law, discrepancy
-        Parts of the model.
-    values
-        The law's parameters, each ``[draws]``.
-    scales
-        The discrepancy's scales, each ``[draws]``.
-    effects
-        The effects.
+    model
+        The model.
+    common
+        What the curves have in common: parameters, scales and effects of the size.
     features
-        Features of the schedule at ``n`` steps.
-    memory
-        Responses through the memories, ``[n, 8]``.
-    knots
-        Places of the bends, ``[K]``.
+        Features of each schedule at its ``n`` steps.
+    own
+        Effects of each schedule's run in prior standard deviations: memories, then the offset, ``[draws, 5]``.
 
-    Returns
-    -------
-    CurveTerms
-        Each part, ``[draws, n]``.
+    Yields
+    ------
+    terms : CurveTerms
+        For each schedule in turn, each part ``[draws, n]``.
+    noise : numpy.ndarray
+        Standard deviation of the white noise, ``[draws, n]``.
     """
+    scale = np.asarray(model.discrepancy.run_scale(common.scales, common.values))
+    counts = [len(feature.log_area) for feature in features]
+    for first, last in _batches(counts):
+        batch = jax.tree.map(_together, *features[first:last])
+        memory = memory_responses(batch)
+        parts = _evaluate(
+            (model.law, model.discrepancy, model.noise),
+            common.values,
+            common.scales,
+            common.shared,
+            batch,
+            memory,
+            common.knots,
+            (common.sigma, common.power),
+        )
+        whole = {name: np.asarray(part) for name, part in parts.items()}
+        noise = whole.pop("noise")
+        columns = np.asarray(model.discrepancy.run_columns(jnp.asarray(memory)))
+        stop = 0
+        for count, effects in zip(counts[first:last], own[first:last], strict=True):
+            start, stop = stop, stop + count
+            run = (scale * effects) @ columns[start:stop].T
+            terms = CurveTerms(run=run, **{name: part[:, start:stop] for name, part in whole.items()})
+            yield terms, noise[:, start:stop]
+
+
+_AT_ONCE = 512
+
+
+def _batches(counts: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Group neighbours into batches of at most so many points, or of a single one that is larger."""
+    first, total = 0, 0
+    for k, count in enumerate(counts):
+        if total and total + count > _AT_ONCE:
+            yield first, k
+            first, total = k, 0
+        total += count
+    yield first, len(counts)
+
+
+def _together(*arrays: ArrayLike) -> NDArray[np.float64]:
+    """Put arrays one below the other, and repeat the last row up to one of few lengths, each of which compiles once."""
+    rows = np.concatenate([np.asarray(array) for array in arrays])
+    missing = max(32, 1 << (len(rows) - 1).bit_length()) - len(rows)
+    return np.concatenate([rows, np.repeat(rows[-1:], missing, axis=0)])
+
+
+@partial(jax.jit, static_argnums=0)
+def _evaluate(
+    model: tuple[AnnealingLaw, Discrepancy, Noise],
+    values: Mapping[str, Array],
+    scales: Mapping[str, Array],
+    effects: Array,
+    features: Features,
+    memory: Array,
+    knots: Array,
+    noise: tuple[Array, Array | None],
+) -> dict[str, Array]:
+    """Return the parts of a curve but its run's own, and the noise, each ``[draws, n]``."""
+    law, discrepancy, white = model
     terms = law.terms(values, features, {name: scales[name] for name in MIXED if name in scales})
     log_area, removed = jnp.asarray(features.log_area)[None], jnp.asarray(features.removed)[None]
-    run = discrepancy.run_columns(memory) @ (discrepancy.run_scale(scales, values) * jnp.asarray(effects.run)).T
-    gained = discrepancy.shared_scale(scales, values, knots) * jnp.asarray(effects.shared)
-    shared = discrepancy.shared_columns(jnp.zeros_like(memory[..., 0]), memory, log_area[0], knots) @ gained.T
+    gained = discrepancy.shared_scale(scales, values, knots) * effects
+    shared = discrepancy.shared_columns(jnp.zeros_like(log_area[0]), memory, log_area[0], knots) @ gained.T
     # what the memories gain, the law's own response loses
     shared = shared.T - gained[:, : memory.shape[-1]].sum(axis=-1, keepdims=True) * terms.response
     areas = jnp.broadcast_to(log_area, terms.total.shape)
-    return CurveTerms(
-        base=terms.base,
-        forward=terms.forward,
-        annealing=terms.annealing,
-        shared=shared,
-        run=run.T,
-        residual_sd=discrepancy.residual_sd(scales, values, areas, removed),
-    )
+    return {
+        "base": terms.base,
+        "forward": terms.forward,
+        "annealing": terms.annealing,
+        "shared": shared,
+        "residual_sd": discrepancy.residual_sd(scales, values, areas, removed),
+        "noise": white.sd(*noise, features.rate),
+    }
 
 
 def residual_process(

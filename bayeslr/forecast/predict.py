@@ -3,19 +3,19 @@
 import warnings
 from collections.abc import Mapping
 
-import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bayeslr.curves import LossCurve
 from bayeslr.errors import ExtrapolationWarning, PosteriorError
 from bayeslr.forecast.continuation import check_continues, fit_with, fitted_run, own_effects
-from bayeslr.forecast.curves import CurveTerms, Effects, evaluate, residual_process
+from bayeslr.forecast.curves import CurveTerms, evaluate, residual_process
 from bayeslr.forecast.extrapolation import extrapolations
 from bayeslr.forecast.forecast import Forecast
-from bayeslr.forecast.sizes import SizeDraws, draw_size, find_target
+from bayeslr.forecast.sizes import draw_size, find_target
 from bayeslr.inference import Posterior
-from bayeslr.model import MEMORIES, memory_responses
+from bayeslr.laws import forward_area
+from bayeslr.model import MEMORIES
 from bayeslr.schedules import Schedule
 
 __all__ = ["predict"]
@@ -104,16 +104,24 @@ def predict(
     for message in told:
         warnings.warn(message, ExtrapolationWarning, stacklevel=2)
     draws = posterior.sample(num_draws=num_draws)
-    furthest = max(float(posterior.model.law.log_area_path(p, posterior.scale)[-1]) for p in named.values())
+    law, scale = posterior.model.law, posterior.scale
+    ends = [float(forward_area(p, np.array([p.total_steps]), warmup=law.warmup)[0]) for p in named.values()]
+    furthest = float(np.log(max(ends) / scale.area))
     common = draw_size(posterior, draws, target, np.random.default_rng([seed, 0]), furthest=furthest)
     own = None
     if started is not None and posterior.model.discrepancy.enabled:
         own = own_effects(posterior, draws, started.name)
+    rngs = [np.random.default_rng([seed, 1, k]) for k in range(len(named))]
+    owns = [_own(posterior, rng, len(common.sigma)) if own is None else own for rng in rngs]
+    asked = wanted if started is None else {name: np.append(steps, started.steps[-1]) for name, steps in wanted.items()}
+    features = [law.features(plan, asked[name], scale) for name, plan in named.items()]
     latent, measured, terms = {}, {}, {}
-    for k, (name, plan) in enumerate(named.items()):
-        rng = np.random.default_rng([seed, 1, k])
-        terms[name], latent[name], sd = _curve(posterior, common, plan, wanted[name], rng, started, own)
-        measured[name] = latent[name] + sd * _white(posterior.model.noise.df, rng, sd.shape)
+    curves = evaluate(posterior.model, common, features, owns)
+    length, df = posterior.model.discrepancy.residual_length, posterior.model.noise.df
+    for name, feature, rng, (parts, noise) in zip(named, features, rngs, curves, strict=True):
+        places = np.asarray(feature.log_area)
+        terms[name], latent[name], sd = _curve(parts, noise, places, wanted[name], length, rng, started)
+        measured[name] = latent[name] + sd * _white(df, rng, sd.shape)
     return Forecast(
         schedules=named,
         steps=wanted,
@@ -125,35 +133,23 @@ def predict(
     )
 
 
+def _own(posterior: Posterior, rng: np.random.Generator, count: int) -> Draws:
+    """Draw the effects of a new run."""
+    effects = len(MEMORIES[1::2]) + 1 if posterior.model.discrepancy.enabled else 0
+    return rng.standard_normal((count, effects))
+
+
 def _curve(
-    posterior: Posterior,
-    common: SizeDraws,
-    plan: Schedule,
+    terms: CurveTerms,
+    noise: Draws,
+    places: Draws,
     steps: NDArray[np.int64],
+    length: float,
     rng: np.random.Generator,
     started: LossCurve | None,
-    own: Draws | None,
 ) -> tuple[CurveTerms, Draws, Draws]:
     """Return terms, latent curve and sd of the noise of one schedule, of a new run or of one that has started."""
-    law, discrepancy = posterior.model.law, posterior.model.discrepancy
-    count = len(common.sigma)
-    if own is None:
-        own = rng.standard_normal((count, len(MEMORIES[1::2]) + 1)) if discrepancy.enabled else np.zeros((count, 0))
-    asked = steps if started is None else np.append(steps, started.steps[-1])
-    features = law.features(plan, asked, posterior.scale)
-    terms = evaluate(
-        law,
-        discrepancy,
-        common.values,
-        common.scales,
-        Effects(shared=common.shared, run=own),
-        features,
-        jnp.asarray(memory_responses(features)),
-        common.knots,
-    )
-    smooth = np.asarray(terms.expected + terms.run)
-    noise = np.asarray(posterior.model.noise.sd(common.sigma, common.power, features.rate))
-    sd, places, length = np.asarray(terms.residual_sd), np.asarray(features.log_area), discrepancy.residual_length
+    smooth, sd = terms.expected + terms.run, terms.residual_sd
     if started is None:
         return terms, smooth + residual_process(sd, places, length, rng), noise
     n = steps.size

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 
-import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
@@ -73,7 +72,7 @@ def stack(forecasts: Mapping[str, Forecast], weights: Mapping[str, float] | pd.S
 
 def _mixed_terms(mixed: Callable[..., NDArray[np.float64]], terms: list[CurveTerms]) -> CurveTerms:
     parts = {field.name: [getattr(term, field.name) for term in terms] for field in fields(CurveTerms)}
-    return CurveTerms(**{name: jnp.asarray(mixed(*arrays)) for name, arrays in parts.items()})
+    return CurveTerms(**{name: mixed(*arrays) for name, arrays in parts.items()})
 
 
 def _shares(forecasts: Mapping[str, Forecast], weights: Mapping[str, float]) -> dict[str, float]:

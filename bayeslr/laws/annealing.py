@@ -17,7 +17,7 @@ from jax import Array
 from jax.typing import ArrayLike
 from numpy.typing import NDArray
 
-from bayeslr.laws.areas import Warmup, annealing_area, counted_rates, forward_area, rate_removed
+from bayeslr.laws.areas import Warmup, annealing_area, forward_area, rate_removed
 from bayeslr.laws.basis import area_coefficients, chebyshev, mixture, response_coefficients
 from bayeslr.laws.parameters import Parameter, PriorSpec, Scale
 from bayeslr.schedules import Schedule
@@ -187,12 +187,6 @@ class AnnealingLaw:
             removed=rate_removed(schedule, steps) / scale.rate,
             rate=schedule.lr[steps - 1] / scale.rate,
         )
-
-    def log_area_path(self, schedule: Schedule, scale: Scale) -> NDArray[np.float64]:
-        """Return ``log(S1 / scale.area)`` after every update, shape ``[T]``; minus infinity before the first rate."""
-        with np.errstate(divide="ignore"):
-            path: NDArray[np.float64] = np.log(np.cumsum(counted_rates(schedule, self.warmup)) / scale.area)
-        return path
 
     def terms(
         self, values: Mapping[str, ArrayLike], features: Features, mixed: Mapping[str, ArrayLike] | None = None

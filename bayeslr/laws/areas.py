@@ -103,7 +103,10 @@ def forward_area(schedule: Schedule, steps: NDArray[np.int64], *, warmup: Warmup
     ModelError
         If a step lies outside the schedule.
     """
-    seen: NDArray[np.float64] = np.cumsum(counted_rates(schedule, warmup))[_at(schedule, steps)]
+    last, place = np.unique(_at(schedule, steps), return_inverse=True)
+    # a sum up to the first step, and one from each to the next
+    pieces = np.add.reduceat(counted_rates(schedule, warmup)[: last[-1] + 1], np.append(0, last[:-1] + 1))
+    seen: NDArray[np.float64] = np.cumsum(pieces)[place]
     return seen
 
 
@@ -164,10 +167,13 @@ def response(schedule: Schedule, steps: NDArray[np.int64], tau: NDArray[np.float
         raise ModelError("tau: found a memory below one step or no memory; allowed: one or more of at least 1 step")
     last = _at(schedule, steps)
     length = int(last.max()) + 1
-    changes = np.zeros(-(-length // _BLOCK) * _BLOCK)
-    first = schedule.warmup_steps + 1
-    changes[first:length] = schedule.lr[first - 1 : length - 1] - schedule.lr[first:length]
-    blocks = changes.reshape(-1, _BLOCK)
+    start = schedule.warmup_steps + 1
+    changes = schedule.lr[start - 1 : length - 1] - schedule.lr[start:length]
+    # blocks begin with the first change: most of a schedule may be constant
+    changed = changes != 0.0
+    still = int(changed.argmax()) if changed.any() else changes.size
+    blocks = np.zeros((max(1, -(-(changes.size - still) // _BLOCK)), _BLOCK))
+    blocks.ravel()[: changes.size - still] = changes[still:]
     decay = 1.0 - 1.0 / tau
     # powers[j] weighs a change j updates before the end of a block
     powers = decay ** np.arange(_BLOCK, dtype=np.float64)[:, None]
@@ -180,12 +186,14 @@ def response(schedule: Schedule, steps: NDArray[np.int64], tau: NDArray[np.float
         for row, leap in enumerate(decay**_BLOCK):
             bands[1] = -leap
             carried[row, 1:] = dtbtrs(bands, ends[row, :-1], uplo="L", diag="U")[0]
-    home, offset = np.divmod(last, _BLOCK)
+    since = last[:, None] - start - still
+    home, offset = np.divmod(np.maximum(since[:, 0], 0), _BLOCK)
     # row r of `recent` holds the changes of its block from the observation backwards, zero before the block's start
     reach = offset[:, None] - np.arange(_BLOCK)[None, :]
     recent = np.where(reach >= 0, blocks[home[:, None], np.maximum(reach, 0)], 0.0)
     momentum = recent @ powers + carried[:, home].T * decay ** (offset[:, None] + 1.0)
-    lagged: NDArray[np.float64] = rate_removed(schedule, steps)[:, None] - decay * momentum
+    pending = np.where(since >= 0, decay * momentum, 0.0)
+    lagged: NDArray[np.float64] = rate_removed(schedule, steps)[:, None] - pending
     return lagged
 
 
@@ -221,16 +229,14 @@ def area_response(schedule: Schedule, steps: NDArray[np.int64], tau: NDArray[np.
     """
     last = _at(schedule, steps)
     length = int(last.max()) + 1
-    first = min(schedule.warmup_steps + 1, length)
-    changes = np.zeros(length)
-    changes[first:] = schedule.lr[first - 1 : length - 1] - schedule.lr[first:length]
-    speed = schedule.lr[:length] / schedule.peak_lr
-    area = np.cumsum(speed)
     cells = np.linspace(0, length, min(_CELLS, length) + 1)[1:].round().astype(int) - 1
     ends = _union(cells, last, length)
     starts = np.concatenate([[0], ends[:-1] + 1])
-    change = np.add.reduceat(changes, starts)
-    since = (area[starts] - speed[starts] + area[ends] - speed[ends]) / 2.0
+    area = np.cumsum(np.add.reduceat(schedule.lr[:length], starts)) / schedule.peak_lr
+    # what changes within a cell is what its ends differ by, from the peak on
+    rate = schedule.lr[np.maximum(np.append(starts - 1, ends[-1]), schedule.warmup_steps)]
+    change = np.where(ends > schedule.warmup_steps, rate[:-1] - rate[1:], 0.0)
+    since = (np.append(0.0, area[:-1]) + area - schedule.lr[ends] / schedule.peak_lr) / 2.0
     # a cell without a change adds nothing; the first one stays, so that every observation has one before it
     kept = np.append(0, 1 + np.flatnonzero(change[1:]))
     cell = np.searchsorted(ends[kept], last, side="right") - 1
@@ -259,7 +265,7 @@ def area_response(schedule: Schedule, steps: NDArray[np.int64], tau: NDArray[np.
             bands[1, :-1] = -leaps[1:, column]
             carried[1:, column] = dtbtrs(bands, leaps[:, column] * totals[:, column], uplo="L", diag="U")[0]
     within = summed[np.searchsorted(places, cell + 1)] - before[block]
-    pending = (carried[block] + within) * np.exp(-(area[last] - origin[block])[:, None] / tau)
+    pending = (carried[block] + within) * np.exp(-(area[np.searchsorted(ends, last)] - origin[block])[:, None] / tau)
     arrived: NDArray[np.float64] = rate_removed(schedule, steps)[:, None] - pending
     return arrived
 

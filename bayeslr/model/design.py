@@ -6,6 +6,7 @@ training steps, and so that two data sets of the same shape share one compiled p
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import jax
 import numpy as np
@@ -165,8 +166,13 @@ def future_knots(log_area: float) -> NDArray[np.float64]:
 
 def memory_responses(features: Features) -> NDArray[np.float64]:
     """Return the responses through each of :data:`MEMORIES`, shape ``[n, 8]``."""
-    responses: NDArray[np.float64] = np.asarray(features.response) @ np.asarray(chebyshev(np.log(np.array(MEMORIES))))
+    responses: NDArray[np.float64] = np.asarray(features.response) @ _at_memories()
     return responses
+
+
+@lru_cache(maxsize=1)
+def _at_memories() -> NDArray[np.float64]:
+    return np.asarray(chebyshev(np.log(np.array(MEMORIES))))
 
 
 def _scatter(curves: Sequence[LossCurve]) -> float:
