@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from numpyro.infer.util import constrain_fn, potential_energy, unconstrain_fn
 from numpyro.primitives import Messenger
 
+from bayeslr.inference.coordinates import straighten, unstraighten
 from bayeslr.model import Design, ScalingModel
 
 __all__ = ["Density", "build_density", "starting_points"]
@@ -85,7 +86,7 @@ def build_density(model: ScalingModel, design: Design) -> Density:
     @jax.jit
     @jax.value_and_grad
     def value_and_gradient(z: Array, design: Design) -> Array:
-        places, stretch = _straighten(split(z), design)
+        places, stretch = straighten(model, split(z), design)
         normal = _NormalPriors(places, {name: family for name in order if (family := families[name])})
         others = {name: place for name, place in places.items() if families[name] is None}
         rest = potential_energy(normal(model), (design,), {}, others)
@@ -101,14 +102,14 @@ def build_density(model: ScalingModel, design: Design) -> Density:
 
     def constrain(z: Array, design: Design) -> dict[str, Array]:
         values: dict[str, Array] = constrain_fn(
-            model, (design,), {}, _straighten(split(z), design)[0], return_deterministic=True
+            model, (design,), {}, straighten(model, split(z), design)[0], return_deterministic=True
         )
         return values
 
     def unconstrain(values: Mapping[str, Array], design: Design) -> Array:
         full = {name: jnp.broadcast_to(values.get(name, mean), mean.shape) for name, mean in sites(design).items()}
         places = unconstrain_fn(model, (design,), {}, full)
-        straight = _unstraighten(places, design)
+        straight = unstraighten(model, places, design)
         return jnp.concatenate([jnp.ravel(straight[name]) for name in order])
 
     return Density(
@@ -170,26 +171,6 @@ class _NormalPriors(Messenger):  # type: ignore[misc]  # NumPyro is not typed
             return jnp.concatenate([array.ravel() for array in parts])
 
         return jnp.asarray(dist.Normal(together("loc"), together("scale")).log_prob(self._flat)).sum()
-
-
-def _straighten(places: Mapping[str, Array], design: Design) -> tuple[dict[str, Array], Array]:
-    """Go from the sampler's coordinates to NumPyro's, and return the logarithm of how far this stretches space.
-
-    The noise is sampled as it is (softly cut off above zero), not as its logarithm: losses bound it sharply from above
-    and hardly from below, so that in logarithms the curvature changes fifty-fold within one posterior.
-    """
-    noise = jax.nn.softplus(places["noise"])
-    straight = jnp.log(_noise_unit(design)) + jnp.log(noise)
-    return {**places, "noise": straight}, (jax.nn.log_sigmoid(places["noise"]) - jnp.log(noise)).sum()
-
-
-def _unstraighten(places: Mapping[str, Array], design: Design) -> dict[str, Array]:
-    noise = jnp.exp(places["noise"]) / _noise_unit(design)
-    return {**places, "noise": noise + jnp.log(-jnp.expm1(-noise))}
-
-
-def _noise_unit(design: Design) -> Array:
-    return 0.05 * design.scatter
 
 
 def _center(prior: dist.Distribution) -> Array:

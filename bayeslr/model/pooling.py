@@ -25,12 +25,13 @@ from bayeslr.errors import ModelError
 from bayeslr.laws import Parameter
 from bayeslr.model.priors import default_prior
 
-__all__ = ["Pooling", "PoolingName", "resolve_pooling"]
+__all__ = ["GAP", "Pooling", "PoolingName", "resolve_pooling"]
 
 type PoolingName = Literal["auto", "none", "complete", "partial", "trend"]
 
 _NAMES = ("auto", "none", "complete", "partial", "trend")
-_GAP = (0.3, 0.6)  # median in units of the loss, log standard deviation
+GAP = (0.3, 0.6)
+"""Prior of the gap of the level: median in units of the loss, log standard deviation."""
 _BETA = (0.25, 0.4)  # published exponents of N range from 0.16 to 0.34
 _DEVIATION_SPREAD = 0.5
 
@@ -112,7 +113,7 @@ class Pooling:
         if self.name == "trend" and parameter.trend == "linear":
             sites["slope"] = jnp.asarray(numpyro.sample(f"{name}_slope", dist.Normal(0.0, parameter.slope)))
         if self.name == "trend" and parameter.trend == "power":
-            gap = priors.get(f"{name}_gap", dist.LogNormal(jnp.log(_GAP[0] * scale["loss"]), _GAP[1]))
+            gap = priors.get(f"{name}_gap", dist.LogNormal(jnp.log(GAP[0] * scale["loss"]), GAP[1]))
             beta = priors.get(f"{name}_beta", dist.LogNormal(jnp.log(_BETA[0]), _BETA[1]))
             sites["gap"] = jnp.asarray(numpyro.sample(f"{name}_gap", gap))
             sites["beta"] = jnp.asarray(numpyro.sample(f"{name}_beta", beta))

@@ -1,0 +1,96 @@
+"""The coordinates that the sampler walks in: they change how a posterior is walked, and nothing about what it says.
+
+NUTS takes steps of one length, so a direction whose curvature changes a lot within the posterior sets the pace for all.
+Two such directions are known beforehand. Losses bound the **noise** sharply from above and hardly from below, so that
+in logarithms its curvature changes fifty-fold. And of several sizes, the **common mean and trend** of a parameter are
+known from the sizes' own values as well as these scatter around it, which is itself uncertain: a funnel.
+"""
+
+from collections.abc import Iterator, Mapping
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from bayeslr.model import Design, ScalingModel
+from bayeslr.model.pooling import GAP
+from bayeslr.model.priors import default_prior
+
+__all__ = ["straighten", "unstraighten"]
+
+
+def straighten(model: ScalingModel, places: Mapping[str, Array], design: Design) -> tuple[dict[str, Array], Array]:
+    """Go from the sampler's coordinates to NumPyro's.
+
+    Parameters
+    ----------
+    model
+        The model, its pooling resolved.
+    places
+        The sampler's coordinates by site.
+    design
+        The arrays of a fit.
+
+    Returns
+    -------
+    places : dict
+        NumPyro's unconstrained coordinates by site.
+    stretch : jax.Array
+        Logarithm of how far this stretches space, a scalar.
+    """
+    # the noise as it is, softly cut off above zero, instead of its logarithm
+    noise = jax.nn.softplus(places["noise"])
+    straight = {**places, "noise": jnp.log(_noise_unit(design)) + jnp.log(noise)}
+    stretch = (jax.nn.log_sigmoid(places["noise"]) - jnp.log(noise)).sum()
+    for name, middle, width in _given_sizes(model, straight, design):
+        straight[name] = middle + width * places[name]
+        stretch = stretch + jnp.log(width)
+    return straight, stretch
+
+
+def unstraighten(model: ScalingModel, places: Mapping[str, Array], design: Design) -> dict[str, Array]:
+    """Go from NumPyro's coordinates to the sampler's; arguments as in :func:`straighten`."""
+    noise = jnp.exp(places["noise"]) / _noise_unit(design)
+    found = {**places, "noise": noise + jnp.log(-jnp.expm1(-noise))}
+    for name, middle, width in _given_sizes(model, places, design):
+        found[name] = (places[name] - middle) / width
+    return found
+
+
+def _noise_unit(design: Design) -> Array:
+    return 0.05 * design.scatter
+
+
+def _given_sizes(
+    model: ScalingModel, places: Mapping[str, Array], design: Design
+) -> Iterator[tuple[str, Array, Array]]:
+    """Yield mean and standard deviation of the trends' sites, given the sizes' own values and how these scatter.
+
+    Exact for the default priors of means and slopes, which are conjugate; it need not be for others.
+    """
+    rise = design.log_params
+    for parameter in model.law.parameters:
+        name = parameter.name
+        if f"{name}_sd" not in places:
+            continue
+        own, scatter = places[name], jnp.exp(places[f"{name}_sd"])
+        if f"{name}_slope" in places:
+            prior = jnp.zeros(()), jnp.asarray(parameter.slope)
+            yield f"{name}_slope", *_conjugate((rise * own).sum(), (rise**2).sum(), scatter, *prior)
+        if f"{name}_gap" in places:
+            fall = jnp.expm1(-jnp.exp(places[f"{name}_beta"]) * rise)
+            # in logarithms, around the line through the sizes' own values
+            typical, turn = GAP[0] * design.scale["loss"], fall - fall.mean()
+            gap = jnp.maximum((turn * own).sum() / (turn**2).sum(), 0.05 * typical)
+            information = gap**2 * (turn**2).sum()
+            prior = jnp.log(typical), jnp.asarray(GAP[1])
+            yield f"{name}_gap", *_conjugate(information * jnp.log(gap), information, scatter, *prior)
+            own = own - jnp.exp(places[f"{name}_gap"]) * fall
+        prior = default_prior(parameter.prior, design.scale)
+        yield f"{name}_mean", *_conjugate(own.sum(), jnp.asarray(float(own.size)), scatter, prior.loc, prior.scale)
+
+
+def _conjugate(total: Array, information: Array, scatter: Array, loc: Array, scale: Array) -> tuple[Array, Array]:
+    """Return mean and standard deviation of a Normal's posterior."""
+    precision = information / scatter**2 + 1.0 / scale**2
+    return (total / scatter**2 + loc / scale**2) / precision, precision**-0.5
