@@ -3,6 +3,8 @@
     uv run python tests/evaluation/held_out.py                   every set with the baselines
     uv run python tests/evaluation/held_out.py mpl-25M tiny-lm   some of them
     uv run python tests/evaluation/held_out.py --variants        variants of the error model, by Laplace's approximation
+    uv run python tests/evaluation/held_out.py --sizes           sizes that were not fitted, by the same
+    uv run python tests/evaluation/held_out.py --noise           how noise follows the rate, by third differences
 
 Settings were chosen on multi-power-law and on EPFL's peak rate 1e-3; the other sets were only reported on.
 """
@@ -10,10 +12,11 @@ Settings were chosen on multi-power-law and on EPFL's peak rate 1e-3; the other 
 import argparse
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from bayeslr.curves import CurveSet
@@ -21,7 +24,7 @@ from bayeslr.datasets import load
 from bayeslr.errors import BayeslrWarning
 from bayeslr.evaluation import BayesianForecast, Split, backtest, by_query, default_forecasters
 from bayeslr.logs import read_curves
-from bayeslr.model import Discrepancy, ScalingModel
+from bayeslr.model import Discrepancy, Noise, ScalingModel
 
 DATA = Path(os.environ.get("BAYESLR_DATA", Path(__file__).parents[3] / "shared" / "data"))
 SHOWN = ("runs", "coverage_50", "coverage_90", "final_in_90", "crps", "interval_score", "mae", "mape", "width_90")
@@ -69,8 +72,12 @@ SETS: dict[str, Callable[[], Split]] = {
     "tiny-lm": tiny_lm,
 }
 
-VARIANTS: dict[str, Discrepancy] = {
+VARIANTS: dict[str, Discrepancy | ScalingModel] = {
     "default": Discrepancy(),
+    "noise follows the rate": ScalingModel(noise=Noise(power=0.5)),
+    "the same, rougher residual": ScalingModel(
+        noise=Noise(power=0.5), discrepancy=Discrepancy(residual=0.03, residual_length=0.1)
+    ),
     "no mixture of memories": Discrepancy(spread=0.3),
     "memory in steps alone": Discrepancy(area_memory=0.005),
     "memory in area alone": Discrepancy(area_memory=0.995),
@@ -83,6 +90,42 @@ VARIANTS: dict[str, Discrepancy] = {
     "all scales doubled": Discrepancy(memory=0.08, run_memory=0.07, bend=0.13, offset=0.024, residual=0.03),
     "none: law and white noise": Discrepancy(enabled=False),
 }
+
+
+def ladder() -> CurveSet:
+    """OLMo's ladder up to twice Chinchilla, the largest size by the parameters that its tokens say."""
+    loss = "eval/c4_en-validation/CrossEntropyLoss"
+    where = "horizon in ['0.5xC', '1xC', '2xC']"
+    curves = read_curves(DATA / "olmo-ladder" / "runs.csv", loss=loss, where=where)
+    return CurveSet(curves=tuple(replace(c, params=1.28e9) if c.size == "1B" else c for c in curves))
+
+
+def epfl_sizes() -> CurveSet:
+    """Every size of EPFL's at one peak rate: the constant run, a cool-down and a cosine of 25,000 steps."""
+    where = "dataset == 'slimpajama' and peak_lr == 0.001"
+    curves = read_curves(DATA / "epfl-schedules" / "runs.csv", where=where, loss="val_loss")
+    kept = ("wsd_linear0_50000", "wsd_linear0.2_25000", "cos_sqrt0_25000_to10pct")
+    return CurveSet(curves=tuple(c for c in curves if c.size != "L12H12D768" or c.name.endswith(kept)))
+
+
+SIZES: dict[str, Callable[[], CurveSet]] = {
+    "epfl": epfl_sizes,
+    "openwebtext2": lambda: read_curves(
+        DATA / "epfl-schedules" / "runs.csv", where="dataset == 'openwebtext2' and peak_lr == 0.001", loss="val_loss"
+    ),
+    "olmo": ladder,
+    "tiny-lm": lambda: load("tiny_lm", where="split != 'seed' and not run.str.contains('12000|cyclic')"),
+}
+
+GROUPS: dict[str, list[tuple[tuple[int, ...], int]]] = {
+    "epfl": [((0, 1), 2), ((0, 1, 2), 3), ((0, 1, 2, 3), 4), ((0, 1, 2), 4), ((1, 2, 3, 4), 0)],
+    "openwebtext2": [((0, 1), 2)],
+    "olmo": [((0, 1), 2), ((1, 2), 0), ((0, 1, 2), 3)],
+    "tiny-lm": [((0, 1), 2), ((0, 1, 2), 3), ((1, 2, 3), 0)],
+}
+"""Places of the fitted sizes and of the one to predict, in ascending order."""
+
+QUICK: dict[str, object] = {"method": "laplace", "num_samples": 250}
 
 
 def read(name: str) -> Split:
@@ -102,10 +145,9 @@ def score(name: str) -> pd.DataFrame:
 def variants(names: list[str]) -> pd.DataFrame:
     """Score variants of the discrepancy by Laplace's approximation."""
     rows = {}
-    for variant, discrepancy in VARIANTS.items():
-        forecaster = BayesianForecast(
-            model=ScalingModel(discrepancy=discrepancy), settings={"method": "laplace", "num_samples": 250}
-        )
+    for variant, part in VARIANTS.items():
+        model = part if isinstance(part, ScalingModel) else ScalingModel(discrepancy=part)
+        forecaster = BayesianForecast(model=model, settings=QUICK)
         for name in names:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", BayeslrWarning)
@@ -114,12 +156,65 @@ def variants(names: list[str]) -> pd.DataFrame:
     return pd.DataFrame(rows).T
 
 
+def unseen_sizes() -> Iterator[Split]:
+    """Leave out one size above or below all others, twelve times."""
+    for source, groups in GROUPS.items():
+        curves = SIZES[source]()
+        params = sorted({curve.params or 0.0 for curve in curves})
+        for fitted, predicted in groups:
+            known = [params[k] for k in fitted]
+            yield Split(
+                name=f"{source}: {', '.join(f'{p:.2g}' for p in known)} -> {params[predicted]:.3g}",
+                train=CurveSet(curves=tuple(curve for curve in curves if curve.params in known)),
+                test=CurveSet(curves=tuple(curve for curve in curves if curve.params == params[predicted])),
+            )
+
+
+def sizes() -> pd.DataFrame:
+    """Score predictions of sizes that were not fitted."""
+    rows = {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", BayeslrWarning)
+        for split in unseen_sizes():
+            rows[split.name] = backtest(split, {"bayeslr": BayesianForecast(settings=QUICK)}, seed=0).mean.iloc[0]
+            print(split.name, rows[split.name][list(SHOWN)].round(4).to_dict(), flush=True)
+    return pd.DataFrame(rows).T[list(SHOWN)]
+
+
+def noise() -> pd.DataFrame:
+    """Measure white noise by the rate, as medians of third differences, relative to that at the peak."""
+    bands = [0.0, 0.2, 0.4, 0.6, 0.8, 0.98, 1.01]
+    rows = {}
+    for name, read_set in {**{s: SETS[s] for s in ("mpl-25M", "mpl-100M", "epfl-1e-3")}, "tiny-lm": tiny_lm}.items():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", BayeslrWarning)
+            split = read_set()
+        parts = []
+        smallest = min(curve.params or 0.0 for curve in split.train)
+        for curve in (*split.train.after_warmup(), *split.test.after_warmup()):
+            if (curve.params or 0.0) == smallest:
+                rate = curve.schedule.lr[curve.steps[3:] - 1] / curve.schedule.peak_lr
+                parts.append(pd.DataFrame({"rate": rate, "noise": np.abs(np.diff(curve.loss, 3)) / (0.6745 * 20**0.5)}))
+        table = pd.concat(parts)
+        found = table.groupby(pd.cut(table["rate"], bands, right=False), observed=False)["noise"].median()
+        rows[name] = found / found.iloc[-1]
+    return pd.DataFrame(rows).T
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("sets", nargs="*", default=[], help=f"of {', '.join(SETS)}; default: all")
     parser.add_argument("--variants", action="store_true", help="score variants of the error model")
+    parser.add_argument("--sizes", action="store_true", help="score sizes that were not fitted")
+    parser.add_argument("--noise", action="store_true", help="measure noise by the rate")
     arguments = parser.parse_args()
     with pd.option_context("display.width", 200, "display.max_columns", 20):
+        if arguments.noise:
+            print(noise().round(2).to_string())
+            return
+        if arguments.sizes:
+            print(sizes().astype(float).round(4).to_string())
+            return
         if arguments.variants:
             print(variants(arguments.sets or ["mpl-25M", "mpl-100M", "epfl-1e-3", "epfl-5e-4"]).round(4).to_string())
             return
