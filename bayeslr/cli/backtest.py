@@ -110,8 +110,13 @@ def _tables(result: "bl.Backtest") -> list[Any]:
     runs = result.runs[result.runs["forecaster"] == first]
     scored, several = runs[runs["missing"] == ""], len(set(runs["split"])) > 1
     number = f"{len(scored)} run{'s' if len(scored) != 1 else ''}"
-    parts: list[Any] = [_mean_table(result.mean, number), "", _NOTE, "", _runs_table(scored, f"{first}, run by run")]
+    parts: list[Any] = [_mean_table(result.mean, number), ""]
     without = result.runs[result.runs["missing"] != ""]
+    common = result.common.mean
+    if len(without) and len(common):
+        count = int(common["runs"].iloc[0])
+        parts += [_mean_table(common, f"the {count} run{'s' if count != 1 else ''} that all of them predict"), ""]
+    parts += [_NOTE, "", _runs_table(scored, f"{first}, run by run")]
     parts += [f"missing: {row.forecaster}, {row.run}: {row.missing}" for row in without.itertuples()]
     worse = runs[runs["health"].isin(["REVIEW", "FAIL"])].drop_duplicates("split")
     for row in worse.itertuples():

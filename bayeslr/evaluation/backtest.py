@@ -72,6 +72,17 @@ class Backtest:
         table.insert(1, "missing", grouped["missing"].agg(lambda reasons: int((reasons != "").sum())))
         return table
 
+    @property
+    def common(self) -> "Backtest":
+        """The same of those runs alone that every forecaster predicted: means of different runs do not compare."""
+        key = ["split", "run"]
+        absent = self.runs.loc[self.runs["missing"] != "", key].drop_duplicates()
+
+        def kept(table: pd.DataFrame) -> pd.DataFrame:
+            return table[~pd.MultiIndex.from_frame(table[key]).isin(pd.MultiIndex.from_frame(absent))]
+
+        return Backtest(runs=kept(self.runs), pit=kept(self.pit))
+
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-ready values.
 

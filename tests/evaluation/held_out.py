@@ -135,11 +135,12 @@ def read(name: str) -> Split:
         return replace(SETS[name](), name=name)
 
 
-def score(name: str) -> pd.DataFrame:
-    """Score the library and the baselines on one set; each row says how many of the final losses were held."""
+def score(name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Score the library and the baselines on one set, and on those of its runs that all of them can predict."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", BayeslrWarning)
-        return backtest(read(name), default_forecasters(), seed=0, progress=True).mean[list(SHOWN)]
+        result = backtest(read(name), default_forecasters(), seed=0, progress=True)
+        return result.mean[list(SHOWN)], result.common.mean[list(SHOWN)]
 
 
 def variants(names: list[str]) -> pd.DataFrame:
@@ -219,7 +220,10 @@ def main() -> None:
             print(variants(arguments.sets or ["mpl-25M", "mpl-100M", "epfl-1e-3", "epfl-5e-4"]).round(4).to_string())
             return
         for name in arguments.sets or list(SETS):
-            print(f"\n{name}\n{score(name).round(4).to_string()}", flush=True)
+            whole, common = score(name)
+            print(f"\n{name}\n{whole.round(4).to_string()}", flush=True)
+            if not common["runs"].equals(whole["runs"]):
+                print(f"\n{name}, the runs that all can predict\n{common.round(4).to_string()}", flush=True)
 
 
 if __name__ == "__main__":

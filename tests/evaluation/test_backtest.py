@@ -35,11 +35,12 @@ class Guess:
 
     sd: float = 0.01
     problems: tuple = ()
+    skip: str = "large"
 
     def forecast(self, split, *, seed):
         draws, missing = {}, {}
         for k, curve in enumerate(split.scored):
-            if curve.name.endswith("large"):
+            if curve.name.endswith(self.skip):
                 missing[curve.name] = "too large"
             else:
                 noise = np.random.default_rng([seed, k]).standard_normal((100, len(curve)))
@@ -78,6 +79,18 @@ def test_what_is_missing_stays_in_the_table(sizes):
     assert result.runs["crps"].isna().sum() == 3
     assert result.mean.loc["guess", ["runs", "missing"]].tolist() == [3, 3]
     assert np.isfinite(result.mean.loc["guess", "crps"])
+
+
+def test_means_of_the_runs_that_all_predict(sizes):
+    forecasters = {"all": Guess(skip="nothing"), "some": Guess(sd=0.1)}
+    result = backtest(leave_one_size_out(sizes), forecasters, seed=0)
+    assert list(result.mean["runs"]) == [6, 3]
+    common = result.common
+    assert common.mean[["runs", "missing"]].to_numpy().tolist() == [[3, 0], [3, 0]]
+    assert set(common.runs["run"]) == set(common.pit["run"]) == {"constant", "cosine", "drops"}
+    by_hand = result.runs.query("forecaster == 'all' and size == 'small'")["crps"].mean()
+    assert common.mean.loc["all", "crps"] == pytest.approx(by_hand, rel=1e-12)
+    assert common.common.runs.equals(common.runs)
 
 
 def test_json_has_the_first_forecaster_on_top(sizes):
