@@ -3,11 +3,14 @@
 import io
 import json
 
+import numpy as np
 import pandas as pd
 import pytest
+from rich.console import Console
 
 import bayeslr as bl
-from bayeslr.evaluation import BlockBootstrap, PointFit, backtest, by_query, leave_one_run_out
+from bayeslr.cli.backtest import _tables
+from bayeslr.evaluation import BlockBootstrap, PointFit, Predictions, backtest, by_query, leave_one_run_out
 
 TRAIN = ["--train", "split == 'train' and run != 'cosine'", "--test", "run == 'cosine'"]
 
@@ -100,3 +103,27 @@ def test_a_missing_manifest_is_one_line(run, tmp_path):
     code, _, err = run("backtest", tmp_path / "none.csv", "--by", "run")
     assert code == 2
     assert "none.csv" in err
+
+
+class _Exact:
+    """Forecasts that are the losses, but for runs whose names have a given end."""
+
+    def __init__(self, skip):
+        self.skip = skip
+
+    def forecast(self, split, *, seed):
+        known = [curve for curve in split.scored if not curve.name.endswith(self.skip)]
+        draws = {curve.name: np.tile(curve.loss, (20, 1)) for curve in known}
+        missing = {curve.name: "unseen" for curve in split.scored if curve.name not in draws}
+        return Predictions(draws=draws, missing=missing)
+
+
+def test_means_of_different_runs_are_not_left_alone(small_curves):
+    result = backtest(leave_one_run_out(small_curves), {"all": _Exact("nothing"), "some": _Exact("cosine")}, seed=0)
+    console = Console(width=80, file=io.StringIO())
+    for part in _tables(result):
+        console.print(part)
+    text = console.file.getvalue()
+    titles = [line.strip() for line in text.splitlines() if "runs" in line]
+    assert titles[:2] == ["means over 3 runs", "means over the 2 runs that all of them predict"]
+    assert "missing: some, cosine: unseen" in text
