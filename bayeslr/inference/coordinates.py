@@ -81,8 +81,10 @@ def _given_sizes(
             fall = jnp.expm1(-jnp.exp(places[f"{name}_beta"]) * rise)
             # in logarithms, around the line through the sizes' own values
             typical, turn = GAP[0] * design.scale["loss"], fall - fall.mean()
-            gap = jnp.maximum((turn * own).sum() / (turn**2).sum(), 0.05 * typical)
-            information = gap**2 * (turn**2).sum()
+            # sizes of equal parameters draw no line
+            steepness = jnp.maximum((turn**2).sum(), 1e-12)
+            gap = jnp.maximum((turn * own).sum() / steepness, 0.05 * typical)
+            information = gap**2 * steepness
             prior = jnp.log(typical), jnp.asarray(GAP[1])
             yield f"{name}_gap", *_conjugate(information * jnp.log(gap), information, scatter, *prior)
             own = own - jnp.exp(places[f"{name}_gap"]) * fall

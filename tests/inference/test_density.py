@@ -85,3 +85,14 @@ def test_what_sizes_have_in_common_is_standard_normal_given_the_sizes(fitted):
             lowest, middle, highest = (float(density.potential(there.at[k].set(u), design)) for u in (-1.0, 0.0, 1.0))
             assert highest - middle == pytest.approx(0.5, rel=1e-6), (name, factor)
             assert lowest - middle == pytest.approx(0.5, rel=1e-6), (name, factor)
+
+
+@pytest.mark.parametrize("fitted", ["trend"], indirect=True)
+def test_sizes_of_equal_parameters_have_a_density(fitted):
+    """Two models of the same number of parameters: no line goes through them."""
+    _, design, density, _ = fitted
+    design = replace(design, log_params=0.0 * design.log_params)
+    z = density.unconstrain(starting_points(design)[1], design)
+    value, gradient = density.value_and_gradient(z, design)
+    assert np.isfinite(value)
+    assert np.all(np.isfinite(gradient))
