@@ -112,8 +112,7 @@ def _tables(result: "bl.Backtest") -> list[Any]:
     number = f"{len(scored)} run{'s' if len(scored) != 1 else ''}"
     parts: list[Any] = [_mean_table(result.mean, number), ""]
     without = result.runs[result.runs["missing"] != ""]
-    common = result.common.mean
-    if len(without) and len(common):
+    if len(without) and len(common := result.common.mean):
         count = int(common["runs"].iloc[0])
         parts += [_mean_table(common, f"the {count} run{'s' if count != 1 else ''} that all of them predict"), ""]
     parts += [_NOTE, "", _runs_table(scored, f"{first}, run by run")]

@@ -119,8 +119,10 @@ def _batches(counts: Sequence[int]) -> Iterator[tuple[int, int]]:
 def _together(*arrays: ArrayLike) -> NDArray[np.float64]:
     """Put arrays one below the other, and repeat the last row up to one of few lengths, each of which compiles once."""
     rows = np.concatenate([np.asarray(array) for array in arrays])
-    missing = max(32, 1 << (len(rows) - 1).bit_length()) - len(rows)
-    return np.concatenate([rows, np.repeat(rows[-1:], missing, axis=0)])
+    width = max(32, 1 << (len(rows) - 1).bit_length())
+    if width > _AT_ONCE:
+        width = -(-len(rows) // _AT_ONCE) * _AT_ONCE
+    return np.concatenate([rows, np.repeat(rows[-1:], width - len(rows), axis=0)])
 
 
 @partial(jax.jit, static_argnums=0)

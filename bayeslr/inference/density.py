@@ -75,7 +75,7 @@ def build_density(model: ScalingModel, design: Design) -> Density:
         return {name: _center(prior) for name, prior in latent.items()}
 
     shapes = jax.eval_shape(sites, design)
-    # priors that are evaluated together stand together
+    # priors that are evaluated together stand together; the noise, whose coordinate is changed, at their edge
     order = sorted(shapes, key=lambda name: (_FAMILIES.index(families[name]), name != "noise", name))
     sizes = [int(np.prod(shapes[name].shape)) for name in order]
 
@@ -125,9 +125,14 @@ def build_density(model: ScalingModel, design: Design) -> Density:
 _FAMILIES = (None, dist.Normal, dist.LogNormal)
 
 
+def _unexpanded(prior: dist.Distribution) -> dist.Distribution:
+    """Return the prior of a single value where a plate has repeated it."""
+    return prior.base_dist if isinstance(prior, dist.ExpandedDistribution) else prior
+
+
 def _family(prior: dist.Distribution) -> type[dist.Distribution] | None:
     """Tell whether a prior is Normal or LogNormal, of whatever shape, or none of these."""
-    family = type(prior.base_dist if isinstance(prior, dist.ExpandedDistribution) else prior)
+    family = type(_unexpanded(prior))
     return family if family in _FAMILIES else None
 
 
@@ -147,20 +152,19 @@ class _NormalPriors(Messenger):  # type: ignore[misc]  # NumPyro is not typed
 
     def __init__(self, places: Mapping[str, Array], families: Mapping[str, type[dist.Distribution]]) -> None:
         super().__init__()
-        self._flat, self._split = ravel_pytree([places[name] for name in families])
+        self._flat, split = ravel_pytree([places[name] for name in families])
         first = sum(places[name].size for name, family in families.items() if family is dist.Normal)
         values = jnp.concatenate([self._flat[:first], jnp.exp(self._flat[first:])])
-        self._values = dict(zip(families, self._split(values), strict=True))
+        self._values = dict(zip(families, split(values), strict=True))
         self._priors: dict[str, dist.Distribution] = {}
 
     def process_message(self, msg: dict[str, Any]) -> None:
         """Set the value of a site and make its prior count nothing."""
         name = msg["name"]
         if name in self._values:
-            prior = msg["fn"]
-            self._priors[name] = prior.base_dist if isinstance(prior, dist.ExpandedDistribution) else prior
+            self._priors[name] = _unexpanded(msg["fn"])
             msg["value"] = self._values[name]
-            msg["fn"] = prior.mask(False)
+            msg["fn"] = msg["fn"].mask(False)
 
     def log_density(self) -> Array:
         """Return the sum of the log densities that were taken out."""

@@ -36,10 +36,21 @@ def multi_power_law(where: str = "") -> Split:
     return by_query(curves, train="split == 'train'", test="split == 'test'")
 
 
+def epfl_curves(where: str) -> CurveSet:
+    """EPFL's curves that a query selects."""
+    return read_curves(DATA / "epfl-schedules" / "runs.csv", where=where, loss="val_loss")
+
+
+def olmo_curves(where: str | None = None) -> CurveSet:
+    """OLMo's ladder, or what a query selects of it."""
+    loss = "eval/c4_en-validation/CrossEntropyLoss"
+    return read_curves(DATA / "olmo-ladder" / "runs.csv", where=where, loss=loss)
+
+
 def epfl(peak: str, *, cosine: bool = True) -> Split:
     """The constant run and two cool-downs of 25,000 steps or fewer, with or without one cosine, against all others."""
     where = f"dataset == 'slimpajama' and size == 'L12H12D768' and peak_lr == {peak}"
-    curves = read_curves(DATA / "epfl-schedules" / "runs.csv", where=where, loss="val_loss")
+    curves = epfl_curves(where)
     stem = f"slimpajama_L12H12D768_lr{peak}"
     names = [f"{stem}_wsd_linear0.2_25000", f"{stem}_wsd_linear0.4_15000"]
     names += [f"{stem}_cos_sqrt0_25000_to10pct"] if cosine else []
@@ -51,8 +62,7 @@ def epfl(peak: str, *, cosine: bool = True) -> Split:
 
 def olmo(*, train: str, test: str) -> Split:
     """Part of OLMo's ladder against another."""
-    loss = "eval/c4_en-validation/CrossEntropyLoss"
-    return by_query(read_curves(DATA / "olmo-ladder" / "runs.csv", loss=loss), train=train, test=test)
+    return by_query(olmo_curves(), train=train, test=test)
 
 
 def tiny_lm() -> Split:
@@ -94,25 +104,20 @@ VARIANTS: dict[str, Discrepancy | ScalingModel] = {
 
 def ladder() -> CurveSet:
     """OLMo's ladder up to twice Chinchilla, the largest size by the parameters that its tokens say."""
-    loss = "eval/c4_en-validation/CrossEntropyLoss"
-    where = "horizon in ['0.5xC', '1xC', '2xC']"
-    curves = read_curves(DATA / "olmo-ladder" / "runs.csv", loss=loss, where=where)
+    curves = olmo_curves("horizon in ['0.5xC', '1xC', '2xC']")
     return CurveSet(curves=tuple(replace(c, params=1.28e9) if c.size == "1B" else c for c in curves))
 
 
 def epfl_sizes() -> CurveSet:
     """Every size of EPFL's at one peak rate: the constant run, a cool-down and a cosine of 25,000 steps."""
-    where = "dataset == 'slimpajama' and peak_lr == 0.001"
-    curves = read_curves(DATA / "epfl-schedules" / "runs.csv", where=where, loss="val_loss")
+    curves = epfl_curves("dataset == 'slimpajama' and peak_lr == 0.001")
     kept = ("wsd_linear0_50000", "wsd_linear0.2_25000", "cos_sqrt0_25000_to10pct")
     return CurveSet(curves=tuple(c for c in curves if c.size != "L12H12D768" or c.name.endswith(kept)))
 
 
 SIZES: dict[str, Callable[[], CurveSet]] = {
     "epfl": epfl_sizes,
-    "openwebtext2": lambda: read_curves(
-        DATA / "epfl-schedules" / "runs.csv", where="dataset == 'openwebtext2' and peak_lr == 0.001", loss="val_loss"
-    ),
+    "openwebtext2": lambda: epfl_curves("dataset == 'openwebtext2' and peak_lr == 0.001"),
     "olmo": ladder,
     "tiny-lm": lambda: load("tiny_lm", where="split != 'seed' and not run.str.contains('12000|cyclic')"),
 }
@@ -186,11 +191,8 @@ def noise() -> pd.DataFrame:
     """Measure white noise by the rate, as medians of third differences, relative to that at the peak."""
     bands = [0.0, 0.2, 0.4, 0.6, 0.8, 0.98, 1.01]
     rows = {}
-    for name, read_set in {**{s: SETS[s] for s in ("mpl-25M", "mpl-100M", "epfl-1e-3")}, "tiny-lm": tiny_lm}.items():
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", BayeslrWarning)
-            split = read_set()
-        parts = []
+    for name in ("mpl-25M", "mpl-100M", "epfl-1e-3", "tiny-lm"):
+        split, parts = read(name), []
         smallest = min(curve.params or 0.0 for curve in split.train)
         for curve in (*split.train.after_warmup(), *split.test.after_warmup()):
             if (curve.params or 0.0) == smallest:
