@@ -36,7 +36,10 @@ Plans = Annotated[
         "or @file.csv with columns step, lr. Repeat for several.",
     ),
 ]
-Size = Annotated[str | None, typer.Option("--size", help="Model size: a fitted label, or parameters such as 4e8.")]
+Size = Annotated[
+    str | None,
+    typer.Option("--size", help="Model size: a fitted label, or parameters: 1.2e9 as it is, 1B as a rounded number."),
+]
 Steps = Annotated[
     str | None, typer.Option("--steps", metavar="N|@FILE", help="Every N-th step, or the column step of a CSV.")
 ]

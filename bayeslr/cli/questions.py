@@ -79,11 +79,9 @@ def ask(
     places = _parse_steps(steps)
     fitted = bl.load_posterior(posterior)
     from bayeslr.inference import prepare_devices
-    from bayeslr.logs.counts import parse_count
 
     # compiled programs are kept between commands, which saves each a second
     prepare_devices()
-    count = None if size is None or size in fitted.sizes else parse_count(size)
     run = None
     if observed is not None:
         plan = next(iter(plans.values()))
@@ -95,7 +93,7 @@ def ask(
         return bl.predict(
             fitted,
             plans,
-            size=size if count is None else count,
+            size=size,
             steps=places,
             seed=seed,
             num_draws=draws,

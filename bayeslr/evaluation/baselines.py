@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayeslr.curves import LossCurve
+from bayeslr.curves.counts import params_in_label
 from bayeslr.errors import ConvergenceWarning, ExtrapolationWarning, ModelError, PosteriorError
 from bayeslr.evaluation.pointfit import FittedLaw, fit_law, group_by_size
 from bayeslr.evaluation.splits import Split
@@ -148,7 +149,8 @@ def _size(posterior: Posterior, curve: LossCurve) -> float | str:
             return labels[size]
     if curve.params is None:
         raise PosteriorError(f"size: {curve.size!r} was not fitted, and its number of parameters is not known")
-    return curve.params
+    # a number that was read off a label is as exact as the label
+    return curve.size if curve.size and params_in_label(curve.size) == curve.params else curve.params
 
 
 def independent_noise(

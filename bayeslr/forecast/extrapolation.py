@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from bayeslr.forecast.sizes import Target
 from bayeslr.inference import Posterior
 from bayeslr.schedules import Schedule
 
@@ -10,9 +11,10 @@ __all__ = ["extrapolations"]
 AREA_FACTOR = 4.0
 RATE_FACTOR = 1.5
 SIZE_FACTOR = 4.0
+ROUNDING_FACTOR = 1.1
 
 
-def extrapolations(posterior: Posterior, plans: Mapping[str, Schedule], params: float | None) -> list[str]:
+def extrapolations(posterior: Posterior, plans: Mapping[str, Schedule], target: Target) -> list[str]:
     """Say where a question goes far outside the fitted data.
 
     Parameters
@@ -21,14 +23,15 @@ def extrapolations(posterior: Posterior, plans: Mapping[str, Schedule], params: 
         The posterior.
     plans
         The schedules, by name.
-    params
-        Parameters of the size asked for, none where unknown.
+    target
+        The size asked for.
 
     Returns
     -------
     list of str
         One line a finding: a forward area more than 4 times the largest that was fitted, a peak rate more than 1.5
-        times outside the fitted ones, a size more than 4 times outside the fitted ones.
+        times outside the fitted ones, a size more than 4 times outside the fitted ones, a size whose label may stand
+        for numbers that differ by more than a tenth.
     """
     found = []
     peaks = [curve.schedule.peak_lr for curve in posterior.curves]
@@ -45,7 +48,13 @@ def extrapolations(posterior: Posterior, plans: Mapping[str, Schedule], params: 
                 f"{name}: peak rate {plan.peak_lr:.3g} lies outside the fitted {min(peaks):.3g} to {max(peaks):.3g} "
                 f"by more than a factor of {RATE_FACTOR:g}; the law does not know that a rate can be too high"
             )
-    known = [p for p in posterior.params if p is not None]
+    if target.rounded is not None and target.rounded[1] > ROUNDING_FACTOR * target.rounded[0]:
+        low, high = target.rounded
+        found.append(
+            f"size {target.label!r} is a rounded number: the bands hold for {low:.3g} to {high:.3g} parameters and are "
+            "wider for it; give the number itself, such as 1.07e9, for narrower ones"
+        )
+    params, known = target.params, [p for p in posterior.params if p is not None]
     if params is not None and known and not min(known) / SIZE_FACTOR <= params <= max(known) * SIZE_FACTOR:
         found.append(
             f"size {params:.3g} lies outside the fitted {min(known):.3g} to {max(known):.3g} parameters "

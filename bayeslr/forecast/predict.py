@@ -47,7 +47,8 @@ def predict(
     plans
         A schedule, or several by name. Draws are paired: each posterior draw predicts all of them.
     size
-        Model size: a fitted label, or a number of parameters, fitted or not. Default: the only fitted size.
+        Model size: a fitted label, or a number of parameters, fitted or not. Default: the only fitted size. A label
+        such as ``"1B"`` that was not fitted is taken for a rounded number: from 0.95 to 1.5 billion.
     steps
         Where to predict: none (200 points a schedule, always with the last), an integer ``N`` (every N-th step and the
         last), or an array of steps; or one of these for each schedule by name.
@@ -100,7 +101,7 @@ def predict(
         check_continues(beginning, named)
         posterior, started = fit_with(posterior, beginning, target, progress=progress)
         target = find_target(posterior, target.params if target.params is not None else target.label)
-    told = [*posterior.settings.get("health", ()), *extrapolations(posterior, named, target.params)]
+    told = [*posterior.settings.get("health", ()), *extrapolations(posterior, named, target)]
     for message in told:
         warnings.warn(message, ExtrapolationWarning, stacklevel=2)
     draws = posterior.sample(num_draws=num_draws)

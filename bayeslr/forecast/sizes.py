@@ -8,6 +8,7 @@ import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
+from bayeslr.curves.counts import parse_count, rounded_range
 from bayeslr.errors import PosteriorError
 from bayeslr.inference import Posterior
 from bayeslr.model import MEMORIES, PREFIX, Pooling, future_knots
@@ -31,11 +32,14 @@ class Target:
         Its label.
     params
         Its number of parameters, none where unknown.
+    rounded
+        The numbers that `params` is rounded from, where it was read off an unseen size's label.
     """
 
     index: int | None
     label: str
     params: float | None
+    rounded: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -74,7 +78,8 @@ def find_target(posterior: Posterior, size: float | str | None) -> Target:
     posterior
         The posterior.
     size
-        A fitted label, or a number of parameters, fitted or not. None: the only fitted size.
+        A fitted label, or a number of parameters, fitted or not. None: the only fitted size. A number that is written
+        as a label, such as ``"1B"``, is taken as rounded: it may be any that rounds to it.
 
     Returns
     -------
@@ -95,12 +100,9 @@ def find_target(posterior: Posterior, size: float | str | None) -> Target:
     if isinstance(size, str) and size in labels:
         k = labels.index(size)
         return Target(index=k, label=labels[k], params=params[k])
-    try:
-        number = float(size)
-    except ValueError:
-        raise PosteriorError(f"size: found {size!r}; allowed: {known}, or a number of parameters") from None
-    if not (np.isfinite(number) and number > 0):
-        raise PosteriorError(f"size: found {size!r}; allowed: a positive number of parameters")
+    number = parse_count(size) if isinstance(size, str) else float(size)
+    if number is None or not (np.isfinite(number) and number > 0):
+        raise PosteriorError(f"size: found {size!r}; allowed: {known}, or a positive number of parameters")
     for k, p in enumerate(params):
         if p is not None and abs(number / p - 1.0) < _SAME_SIZE:
             return Target(index=k, label=labels[k], params=p)
@@ -109,7 +111,9 @@ def find_target(posterior: Posterior, size: float | str | None) -> Target:
             f"size: found {number:.4g}, but this posterior knows {known} alone; "
             "allowed: a fitted size, or fit two or more sizes together to predict others"
         )
-    return Target(index=None, label=f"{number:.4g}", params=number)
+    rounded = rounded_range(size) if isinstance(size, str) else None
+    label = f"{number:.4g}" if rounded is None else str(size).strip()
+    return Target(index=None, label=label, params=number, rounded=rounded)
 
 
 def draw_size(
@@ -148,7 +152,10 @@ def draw_size(
         sigma = draws["noise"][:, target.index]
     else:
         known = np.log([p for p in posterior.params if p is not None])
-        place = float(np.log(target.params) - known.mean()) if target.params is not None and known.size else 0.0
+        place = np.zeros(())
+        if target.params is not None and known.size:
+            counts = target.params if target.rounded is None else rng.uniform(*target.rounded, len(draws["noise"]))
+            place = np.log(counts) - known.mean()
         pooling = Pooling(name=model.pooling)
         values = {p.name: jnp.asarray(pooling.unseen(p, dict(draws), place, rng)) for p in model.law.parameters}
         sigma = np.exp(np.log(draws["noise"]).mean(axis=1))

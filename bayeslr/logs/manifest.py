@@ -20,8 +20,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from bayeslr.curves.counts import params_in_label, parse_count
 from bayeslr.errors import ManifestError, ScheduleError
-from bayeslr.logs.counts import params_in_label, parse_count
 from bayeslr.logs.delimited import table_rows
 from bayeslr.logs.sources import Source
 from bayeslr.schedules import Schedule, parse_schedule

@@ -5,9 +5,9 @@ from os import PathLike
 from pathlib import Path
 
 from bayeslr.curves import CurveSet
+from bayeslr.curves.counts import params_in_label, parse_count
 from bayeslr.curves.selection import matching_rows
 from bayeslr.errors import LogError, ManifestError
-from bayeslr.logs.counts import params_in_label, parse_count
 from bayeslr.logs.manifest import Manifest, looks_like_manifest, parse_manifest
 from bayeslr.logs.sources import ColumnNames, Source, curves_from_sources
 from bayeslr.logs.text import read_text

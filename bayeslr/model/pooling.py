@@ -19,6 +19,7 @@ import numpy as np
 import numpyro
 import numpyro.distributions as dist
 from jax import Array
+from jax.typing import ArrayLike
 from numpy.typing import NDArray
 
 from bayeslr.errors import ModelError
@@ -129,7 +130,7 @@ class Pooling:
         self,
         parameter: Parameter,
         draws: Mapping[str, NDArray[np.float64]],
-        log_params: float,
+        log_params: ArrayLike,
         rng: np.random.Generator,
     ) -> NDArray[np.float64]:
         """Draw one parameter of a size that was not trained.
@@ -141,7 +142,8 @@ class Pooling:
         draws
             Posterior draws by site, each ``[draws]`` (``[draws, S]`` for the sizes' own).
         log_params
-            Logarithm of the size's parameters relative to the geometric mean of the fitted ones.
+            Logarithm of the size's parameters relative to the geometric mean of the fitted ones, a scalar or
+            ``[draws]``.
         rng
             Source of the deviation from the trend.
 
