@@ -134,6 +134,13 @@ def rate_removed(schedule: Schedule, steps: NDArray[np.int64]) -> NDArray[np.flo
     return np.where(last > schedule.warmup_steps, schedule.lr[schedule.warmup_steps] - schedule.lr[last], 0.0)
 
 
+def _first_change(schedule: Schedule, length: int) -> int:
+    """Return the index of the first update after warm-up whose rate is not the peak; `length` or more if none is."""
+    start = schedule.warmup_steps + 1
+    changed = schedule.lr[start:length] != schedule.lr[start - 1]
+    return start + (int(changed.argmax()) if changed.any() else changed.size)
+
+
 def response(schedule: Schedule, steps: NDArray[np.int64], tau: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return ``S2 * (1 - decay)`` for several memories at once.
 
@@ -167,13 +174,10 @@ def response(schedule: Schedule, steps: NDArray[np.int64], tau: NDArray[np.float
         raise ModelError("tau: found a memory below one step or no memory; allowed: one or more of at least 1 step")
     last = _at(schedule, steps)
     length = int(last.max()) + 1
-    start = schedule.warmup_steps + 1
-    changes = schedule.lr[start - 1 : length - 1] - schedule.lr[start:length]
-    # blocks begin with the first change: most of a schedule may be constant
-    changed = changes != 0.0
-    still = int(changed.argmax()) if changed.any() else changes.size
-    blocks = np.zeros((max(1, -(-(changes.size - still) // _BLOCK)), _BLOCK))
-    blocks.ravel()[: changes.size - still] = changes[still:]
+    first = _first_change(schedule, length)
+    changes = schedule.lr[first - 1 : length - 1] - schedule.lr[first:length]
+    blocks = np.zeros((max(1, -(-changes.size // _BLOCK)), _BLOCK))
+    blocks.ravel()[: changes.size] = changes
     decay = 1.0 - 1.0 / tau
     # powers[j] weighs a change j updates before the end of a block
     powers = decay ** np.arange(_BLOCK, dtype=np.float64)[:, None]
@@ -186,7 +190,7 @@ def response(schedule: Schedule, steps: NDArray[np.int64], tau: NDArray[np.float
         for row, leap in enumerate(decay**_BLOCK):
             bands[1] = -leap
             carried[row, 1:] = dtbtrs(bands, ends[row, :-1], uplo="L", diag="U")[0]
-    since = last[:, None] - start - still
+    since = last[:, None] - first
     home, offset = np.divmod(np.maximum(since[:, 0], 0), _BLOCK)
     # row r of `recent` holds the changes of its block from the observation backwards, zero before the block's start
     reach = offset[:, None] - np.arange(_BLOCK)[None, :]
@@ -229,10 +233,14 @@ def area_response(schedule: Schedule, steps: NDArray[np.int64], tau: NDArray[np.
     """
     last = _at(schedule, steps)
     length = int(last.max()) + 1
-    cells = np.linspace(0, length, min(_CELLS, length) + 1)[1:].round().astype(int) - 1
-    ends = _union(cells, last, length)
-    starts = np.concatenate([[0], ends[:-1] + 1])
-    area = np.cumsum(np.add.reduceat(schedule.lr[:length], starts)) / schedule.peak_lr
+    # cells begin before the first change, and so does the area: only what is covered after a change matters to it
+    begin = min(_first_change(schedule, length), length) - 1
+    last = np.maximum(last, begin)
+    span = length - begin
+    count = max(1, span * min(_CELLS, length) // length)
+    ends = begin + _union(np.arange(1, count + 1) * span // count - 1, last - begin, span)
+    starts = np.append(begin, ends[:-1] + 1)
+    area = np.cumsum(np.add.reduceat(schedule.lr[begin:length], starts - begin)) / schedule.peak_lr
     # what changes within a cell is what its ends differ by, from the peak on
     rate = schedule.lr[np.maximum(np.append(starts - 1, ends[-1]), schedule.warmup_steps)]
     change = np.where(ends > schedule.warmup_steps, rate[:-1] - rate[1:], 0.0)
