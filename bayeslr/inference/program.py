@@ -1,7 +1,8 @@
 """Compiled functions of a model for data of given shapes: compiled once, used for every fit of those shapes."""
 
 import json
-from concurrent.futures import Future
+import os
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache, partial
 from typing import Any
 
@@ -12,7 +13,7 @@ from jax import Array
 from numpy.typing import NDArray
 
 from bayeslr.inference.density import build_density
-from bayeslr.inference.devices import SELDOM, compiler_options
+from bayeslr.inference.devices import OFTEN, SELDOM, compiler_options
 from bayeslr.inference.mode import Vector
 from bayeslr.inference.sampler import Sampler, in_background
 from bayeslr.model import Design, ScalingModel
@@ -20,7 +21,7 @@ from bayeslr.model.likelihood import condition, count_effects
 
 __all__ = ["Program", "program_for"]
 
-_BATCH = 250
+_BATCH = 50
 
 
 class Program:
@@ -65,7 +66,7 @@ class Program:
             return jnp.zeros(count_effects(model.structure(design, values)))
 
         self._effects = jax.eval_shape(effects, shapes).shape[0]
-        self._describe = jax.jit(jax.vmap(describe, in_axes=(0, 0, None)), compiler_options=compiler_options(SELDOM))
+        self._describe = jax.jit(jax.vmap(describe, in_axes=(0, 0, None)), compiler_options=compiler_options(OFTEN))
 
     def prepare(self, design: Design, *, num_chains: int | None) -> None:
         """Start to compile in the background; what is compiled already stays so.
@@ -111,13 +112,16 @@ class Program:
             ``[draws, S, p]`` and ``effect_run`` ``[draws, R, q]`` in prior standard deviations.
         """
         normals = np.random.default_rng([seed, 1]).standard_normal((len(z), self._effects))
-        parts: list[dict[str, Any]] = []
-        for start in range(0, len(z), _BATCH):
-            stop = min(start + _BATCH, len(z))
+
+        def batch(start: int) -> dict[str, NDArray[np.float64]]:
             # the last batch is filled up, so that one compiled program serves all
             rows = np.minimum(np.arange(start, start + _BATCH), len(z) - 1)
             part = self._describe(jnp.asarray(z[rows]), normals[rows], design)
-            parts.append({name: np.asarray(value)[: stop - start] for name, value in part.items()})
+            return {name: np.asarray(value)[: len(z) - start] for name, value in part.items()}
+
+        # small batches stay in a core's cache, and each core has its own
+        with ThreadPoolExecutor(max_workers=os.process_cpu_count()) as pool:
+            parts = list(pool.map(batch, range(0, len(z), _BATCH)))
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
