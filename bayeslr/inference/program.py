@@ -120,7 +120,7 @@ class Program:
             return {name: np.asarray(value)[: len(z) - start] for name, value in part.items()}
 
         # small batches stay in a core's cache, and each core has its own
-        with ThreadPoolExecutor(max_workers=os.process_cpu_count()) as pool:
+        with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
             parts = list(pool.map(batch, range(0, len(z), _BATCH)))
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 

@@ -116,8 +116,8 @@ def _case(case, **settings):
     return found[0] if isinstance(found, tuple) else found
 
 
-def fit(*, case, model="default", num_samples=1000, method="nuts", case_settings=None, fit_settings=None):
-    """A fit in a cold process, and again in the same one."""
+def fit(*, case, model="default", num_samples=1000, method="nuts", again=True, case_settings=None, fit_settings=None):
+    """A fit in a cold process, and again in the same one where that is asked for."""
     begun = time.perf_counter()
     import numpy as np
 
@@ -132,7 +132,7 @@ def fit(*, case, model="default", num_samples=1000, method="nuts", case_settings
         settings["method"] = method
     seconds, sampling = [], []
     _seconds_in(sampler.Sampler, "run", sampling)
-    for seed in (0, 1):
+    for seed in (0, 1) if again else (0,):
         begun = time.perf_counter()
         posterior = bl.fit(curves, _mode(model), seed=seed, **settings)
         seconds.append(time.perf_counter() - begun)
@@ -145,7 +145,7 @@ def fit(*, case, model="default", num_samples=1000, method="nuts", case_settings
     return {
         "import_s": import_s,
         "fit_cold_s": seconds[0],
-        "fit_warm_s": seconds[1],
+        "fit_warm_s": seconds[1] if again else None,
         "sampling_s": sampling[-1] if sampling else 0.0,
         "ess": _ess(law, SIX),
         "ess_all": _ess(law, [k for k in law if k not in effects]),

@@ -162,8 +162,8 @@ def axis(name, found):
         "by_hand_gradient_s": ("by hand: µs a gradient", 1e6),
         "features_s": ("features s", 1.0),
         "fit_cold_s": ("fit, nothing compiled s", 1.0),
-        "fit_warm_s": ("fit, same process s", 1.0),
         "sampling_s": ("sampling s", 1.0),
+        "leapfrogs": ("leapfrogs a draw", 1.0),
         "ess": ("min ESS", 1.0),
         "peak_rss_mb": ("peak MB", 1.0),
     }
@@ -208,7 +208,7 @@ def draw(kept, path):
         for key, label, unit in (
             ("gradient_s", "gradient, ms", 1e3),
             ("by_hand_gradient_s", "gradient by hand, ms", 1e3),
-            ("fit_warm_s", "fit in a warm process, s", 1.0),
+            ("fit_cold_s", "fit, nothing compiled, s", 1.0),
         ):
             points = [(v, (rows[str(v)] or {}).get(key)) for v in values]
             points = [(v, unit * y) for v, y in points if y is not None]

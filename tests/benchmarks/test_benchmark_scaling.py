@@ -6,7 +6,7 @@ from benchmark_jobs import launch
 
 pytestmark = pytest.mark.timeout(4 * 3600)
 QUICK = quick()
-TIMEOUT_S = 1200.0
+TIMEOUT_S = 900.0
 
 
 def measured(axis, value, figures, *, case_settings, points=64, fit=True, fit_settings=None, evaluations=200):
@@ -15,8 +15,14 @@ def measured(axis, value, figures, *, case_settings, points=64, fit=True, fit_se
     row = launch("gradient", name="default", evaluations=evaluations, points=points, **settings)
     if fit:
         settings["fit_settings"] = {"max_points_per_run": points} | (fit_settings or {})
-        found = launch("fit", num_samples=50 if QUICK else 1000, timeout_s=TIMEOUT_S, cache=None, **settings)
-        row |= {k: found[k] for k in ("fit_cold_s", "fit_warm_s", "sampling_s", "ess", "leapfrogs")} if found else {}
+        found = launch(
+            "fit", num_samples=50 if QUICK else 1000, again=False, timeout_s=TIMEOUT_S, cache=None, **settings
+        )
+        row |= (
+            {k: found[k] for k in ("fit_cold_s", "sampling_s", "ess", "leapfrogs", "divergences", "health")}
+            if found
+            else {}
+        )
     figures.setdefault(axis, {})[str(value)] = row
     return row
 
@@ -65,6 +71,7 @@ def test_chains(chains, figures):
         "fit",
         case="three_runs",
         num_samples=50 if QUICK else 250,
+        again=False,
         timeout_s=TIMEOUT_S,
         fit_settings={"num_chains": chains, "chain_method": "vectorized", "num_warmup": 50 if QUICK else 250},
     )
