@@ -159,7 +159,7 @@ def _runs_table(runs: "pd.DataFrame", title: str) -> Any:
     return table
 
 
-_LOOK: dict[str, Any] = {"show_edge": False, "padding": (0, 1, 0, 0)}
+_LOOK: dict[str, Any] = {"show_edge": False, "padding": 0}
 
 
 def _number(value: float, spec: str) -> str:

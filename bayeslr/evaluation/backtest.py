@@ -89,16 +89,24 @@ class Backtest:
         Returns
         -------
         dict
-            Of the first forecaster: its name (``forecaster``), ``runs`` (a list of objects) and ``mean``; of the
-            others the same by name under ``baselines``. A score that is not defined is None.
+            Of the first forecaster: its name (``forecaster``), ``runs`` (a list of objects), ``mean`` and
+            ``common_mean``, the same over the runs that every forecaster predicted (none where there is no such run);
+            of the others the same by name under ``baselines``. A score that is not defined is None.
         """
         first, *others = self.forecasters
         return {"forecaster": first, **self._part(first), "baselines": {name: self._part(name) for name in others}}
 
     def _part(self, forecaster: str) -> dict[str, Any]:
         rows = self.runs[self.runs["forecaster"] == forecaster].drop(columns="forecaster")
-        (mean,) = self.mean.loc[[forecaster]].to_dict("records")
-        return {"runs": [_plain(row) for row in rows.to_dict("records")], "mean": _plain(mean)}
+
+        def mean(table: pd.DataFrame) -> dict[str, Any] | None:
+            return next((_plain(row) for row in table[table.index == forecaster].to_dict("records")), None)
+
+        return {
+            "runs": [_plain(row) for row in rows.to_dict("records")],
+            "mean": mean(self.mean),
+            "common_mean": mean(self.common.mean),
+        }
 
 
 def default_forecasters(

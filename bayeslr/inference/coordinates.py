@@ -12,9 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from bayeslr.model import Design, ScalingModel
-from bayeslr.model.pooling import GAP
-from bayeslr.model.priors import default_prior
+from bayeslr.model import Design, Pooling, ScalingModel
 
 __all__ = ["straighten", "unstraighten"]
 
@@ -64,35 +62,7 @@ def _noise_unit(design: Design) -> Array:
 def _given_sizes(
     model: ScalingModel, places: Mapping[str, Array], design: Design
 ) -> Iterator[tuple[str, Array, Array]]:
-    """Yield mean and standard deviation of the trends' sites, given the sizes' own values and how these scatter.
-
-    Exact for the default priors of means and slopes, which are conjugate; it need not be for others.
-    """
-    rise = design.log_params
+    """Yield mean and standard deviation of the trends' sites, given the sizes' own values and how these scatter."""
+    pooling = Pooling(name=model.pooling)
     for parameter in model.law.parameters:
-        name = parameter.name
-        if f"{name}_sd" not in places:
-            continue
-        own, scatter = places[name], jnp.exp(places[f"{name}_sd"])
-        if f"{name}_slope" in places:
-            prior = jnp.zeros(()), jnp.asarray(parameter.slope)
-            yield f"{name}_slope", *_conjugate((rise * own).sum(), (rise**2).sum(), scatter, *prior)
-        if f"{name}_gap" in places:
-            fall = jnp.expm1(-jnp.exp(places[f"{name}_beta"]) * rise)
-            # in logarithms, around the line through the sizes' own values
-            typical, turn = GAP[0] * design.scale["loss"], fall - fall.mean()
-            # sizes of equal parameters draw no line
-            steepness = jnp.maximum((turn**2).sum(), 1e-12)
-            gap = jnp.maximum((turn * own).sum() / steepness, 0.05 * typical)
-            information = gap**2 * steepness
-            prior = jnp.log(typical), jnp.asarray(GAP[1])
-            yield f"{name}_gap", *_conjugate(information * jnp.log(gap), information, scatter, *prior)
-            own = own - jnp.exp(places[f"{name}_gap"]) * fall
-        prior = default_prior(parameter.prior, design.scale)
-        yield f"{name}_mean", *_conjugate(own.sum(), jnp.asarray(float(own.size)), scatter, prior.loc, prior.scale)
-
-
-def _conjugate(total: Array, information: Array, scatter: Array, loc: Array, scale: Array) -> tuple[Array, Array]:
-    """Return mean and standard deviation of a Normal's posterior."""
-    precision = information / scatter**2 + 1.0 / scale**2
-    return (total / scatter**2 + loc / scale**2) / precision, precision**-0.5
+        yield from pooling.given_sizes(parameter, places, design.log_params, design.scale)

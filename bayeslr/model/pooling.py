@@ -10,7 +10,7 @@
   ``"partial"``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -26,12 +26,12 @@ from bayeslr.errors import ModelError
 from bayeslr.laws import Parameter
 from bayeslr.model.priors import default_prior
 
-__all__ = ["GAP", "Pooling", "PoolingName", "resolve_pooling"]
+__all__ = ["Pooling", "PoolingName", "resolve_pooling"]
 
 type PoolingName = Literal["auto", "none", "complete", "partial", "trend"]
 
 _NAMES = ("auto", "none", "complete", "partial", "trend")
-GAP = (0.3, 0.6)
+_GAP = (0.3, 0.6)
 """Prior of the gap of the level: median in units of the loss, log standard deviation."""
 _BETA = (0.25, 0.4)  # published exponents of N range from 0.16 to 0.34
 _DEVIATION_SPREAD = 0.5
@@ -114,7 +114,7 @@ class Pooling:
         if self.name == "trend" and parameter.trend == "linear":
             sites["slope"] = jnp.asarray(numpyro.sample(f"{name}_slope", dist.Normal(0.0, parameter.slope)))
         if self.name == "trend" and parameter.trend == "power":
-            gap = priors.get(f"{name}_gap", dist.LogNormal(jnp.log(GAP[0] * scale["loss"]), GAP[1]))
+            gap = priors.get(f"{name}_gap", dist.LogNormal(jnp.log(_GAP[0] * scale["loss"]), _GAP[1]))
             beta = priors.get(f"{name}_beta", dist.LogNormal(jnp.log(_BETA[0]), _BETA[1]))
             sites["gap"] = jnp.asarray(numpyro.sample(f"{name}_gap", gap))
             sites["beta"] = jnp.asarray(numpyro.sample(f"{name}_beta", beta))
@@ -125,6 +125,57 @@ class Pooling:
         around = dist.Normal(mean, sd) if parameter.support == "real" else dist.LogNormal(mean, sd)
         with numpyro.plate("size", sizes):
             return jnp.asarray(numpyro.sample(name, around))
+
+    def given_sizes(
+        self,
+        parameter: Parameter,
+        places: Mapping[str, Array],
+        log_params: Array,
+        scale: Mapping[str, Array],
+    ) -> Iterator[tuple[str, Array, Array]]:
+        """Say where the common mean and the trend of a parameter are, given the sizes' own values.
+
+        Exact for the default priors of means and slopes, which are conjugate; it need not be for others.
+
+        Parameters
+        ----------
+        parameter
+            Its declaration.
+        places
+            Unconstrained values by site. Between two answers the caller may replace the value of the site that the
+            first one was about: the mean's answer is given that of the trend.
+        log_params, scale
+            As in :meth:`sample`.
+
+        Yields
+        ------
+        name : str
+            A site.
+        mean, sd : jax.Array
+            Mean and standard deviation of its unconstrained value, scalars.
+        """
+        name = parameter.name
+        if f"{name}_sd" not in places:
+            return
+        own, scatter = places[name], jnp.exp(places[f"{name}_sd"])
+        if f"{name}_slope" in places:
+            information = (log_params**2).sum()
+            yield f"{name}_slope", *_conjugate((log_params * own).sum(), information, scatter, 0.0, parameter.slope)
+        if f"{name}_gap" in places:
+            fall = jnp.expm1(-jnp.exp(places[f"{name}_beta"]) * log_params)
+            # in logarithms, around the line through the sizes' own values
+            typical, turn = _GAP[0] * scale["loss"], fall - fall.mean()
+            # sizes of equal parameters draw no line
+            steepness = jnp.maximum((turn**2).sum(), 1e-12)
+            gap = jnp.maximum((turn * own).sum() / steepness, 0.05 * typical)
+            information = gap**2 * steepness
+            yield (
+                f"{name}_gap",
+                *_conjugate(information * jnp.log(gap), information, scatter, jnp.log(typical), _GAP[1]),
+            )
+            own = own - jnp.exp(places[f"{name}_gap"]) * fall
+        prior = default_prior(parameter.prior, scale)
+        yield f"{name}_mean", *_conjugate(own.sum(), jnp.asarray(float(own.size)), scatter, prior.loc, prior.scale)
 
     def unseen(
         self,
@@ -182,3 +233,12 @@ def _mean(parameter: Parameter, sites: Mapping[str, Array], log_params: Array) -
     if "gap" in sites:
         mean = mean + sites["gap"] * jnp.expm1(-sites["beta"] * log_params)
     return mean
+
+
+def _conjugate(
+    total: Array, information: Array, scatter: Array, loc: ArrayLike, scale: ArrayLike
+) -> tuple[Array, Array]:
+    """Return mean and standard deviation of a Normal's posterior."""
+    scale = jnp.asarray(scale)
+    precision = information / scatter**2 + 1.0 / scale**2
+    return (total / scatter**2 + loc / scale**2) / precision, precision**-0.5

@@ -81,7 +81,13 @@ def _seconds_in(owner, method, spent):
 
 
 def _loop_gradient(value_and_gradient, z, *arguments, evaluations):
-    """Seconds of one gradient as a sampler calls it: many in one compiled loop, each at another place."""
+    """Seconds of one gradient as a sampler calls it, the least of five loops."""
+    once = _loop(value_and_gradient, z, *arguments, evaluations=evaluations)
+    return min(once() for _ in range(5))
+
+
+def _loop(value_and_gradient, z, *arguments, evaluations):
+    """Compile many gradients in one loop, each at another place; the result runs it and returns the seconds of one."""
     import jax
     import jax.numpy as jnp
     from jax import lax
@@ -94,12 +100,13 @@ def _loop_gradient(value_and_gradient, z, *arguments, evaluations):
         return lax.scan(step, z, None, length=evaluations)[1]
 
     compiled = jax.jit(many).lower(jnp.asarray(z), *arguments).compile()
-    times = []
-    for _ in range(5):
+
+    def once():
         begun = time.perf_counter()
         jax.block_until_ready(compiled(jnp.asarray(z), *arguments))
-        times.append((time.perf_counter() - begun) / evaluations)
-    return min(times)
+        return (time.perf_counter() - begun) / evaluations
+
+    return once
 
 
 def _prepare():
@@ -235,6 +242,21 @@ def gradient(*, name, evaluations=200, case="three_runs", case_settings=None, po
             evaluations = max(1, evaluations // 50)
         seconds = _loop_gradient(jax.value_and_grad(density), start, evaluations=evaluations)
     return {"gradient_s": seconds, "features_s": features_s, "peak_rss_mb": _peak(), "dimensions": len(start)}
+
+
+def gradients_in_turn(*, steps, rounds=40, evaluations=100):
+    """Seconds of one gradient for runs of several lengths, in turn, so that a busy minute does not hit one of them."""
+    _prepare()
+    import jax
+    import peers
+
+    loops = {}
+    for length in steps:
+        curves = _thinned("simulated", steps=length, observations=100)
+        density, design, start = peers.library_gradient(curves, _mode("default"))
+        loops[length] = _loop(jax.value_and_grad(density), start, design, evaluations=evaluations)
+    seconds = [{length: once() for length, once in loops.items()} for _ in range(rounds)]
+    return {str(length): min(row[length] for row in seconds) for length in steps}
 
 
 def forecast(*, schedules, steps=100_000, num_samples=1000):

@@ -202,23 +202,24 @@ def draw(kept, path):
     if not found:
         return
     figure = Figure(figsize=(10, 6), layout="constrained")
-    places = figure.subplots(2, 3, squeeze=False).ravel()
+    places = figure.subplots(2, 3, sharey=True).ravel()
+    lines = {}
     for place, (name, rows) in zip(places, found.items(), strict=False):
         values = sorted(int(value) for value in rows)
-        for key, label, unit in (
-            ("gradient_s", "gradient, ms", 1e3),
-            ("by_hand_gradient_s", "gradient by hand, ms", 1e3),
-            ("fit_cold_s", "fit, nothing compiled, s", 1.0),
+        for key, label, unit, color in (
+            ("gradient_s", "gradient, ms", 1e3, "C0"),
+            ("by_hand_gradient_s", "gradient of NumPyro by hand, ms", 1e3, "C2"),
+            ("fit_cold_s", "fit with nothing compiled, s", 1.0, "C1"),
         ):
             points = [(v, (rows[str(v)] or {}).get(key)) for v in values]
             points = [(v, unit * y) for v, y in points if y is not None]
             if points:
-                place.plot(*zip(*points, strict=True), "o-", label=label)
+                (lines[label],) = place.plot(*zip(*points, strict=True), "o-", color=color)
         place.set(xscale="log", yscale="log", xlabel=AXES[name])
         place.grid(alpha=0.3)
-        place.legend(fontsize=7)
     for place in places[len(found) :]:
         place.remove()
+    figure.legend(lines.values(), lines.keys(), loc="outside upper center", ncols=3)
     path.parent.mkdir(exist_ok=True)
     figure.savefig(path, dpi=120)
 

@@ -39,6 +39,16 @@ def test_training_steps(steps, figures):
     assert row["gradient_s"] > 0
 
 
+def test_training_steps_in_turn(figures):
+    """One process, the lengths in turn: these gradients can be compared."""
+    lengths = [1_000, 100_000] if QUICK else [10**k for k in range(3, 8)]
+    found = launch("gradients_in_turn", steps=lengths, rounds=2 if QUICK else 40)
+    for length in lengths:
+        figures.setdefault("steps", {}).setdefault(str(length), {})["gradient_s"] = found[str(length)]
+    seconds = [found[str(length)] for length in lengths]
+    assert QUICK or max(seconds) < 1.3 * min(seconds)
+
+
 @pytest.mark.parametrize("thinning", [True, False])
 @pytest.mark.parametrize("observations", [100, 1_000] if QUICK else [10**k for k in range(2, 6)])
 def test_observations(observations, thinning, figures):

@@ -127,3 +127,12 @@ def test_means_of_different_runs_are_not_left_alone(small_curves):
     titles = [line.strip() for line in text.splitlines() if "runs" in line]
     assert titles[:2] == ["means over 3 runs", "means over the 2 runs that all of them predict"]
     assert "missing: some, cosine: unseen" in text
+
+
+def test_no_name_of_a_forecaster_is_broken_at_80_columns(small_curves):
+    names = ("bayeslr", "point fit", "independent noise", "block bootstrap")
+    result = backtest(leave_one_run_out(small_curves), dict.fromkeys(names, _Exact("nothing")), seed=0)
+    console = Console(width=80, file=io.StringIO())
+    console.print(_tables(result)[0])
+    lines = console.file.getvalue().splitlines()
+    assert [name for name in names if any(line.startswith(f"{name} ") for line in lines)] == list(names)

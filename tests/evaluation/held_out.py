@@ -82,15 +82,25 @@ SETS: dict[str, Callable[[], Split]] = {
     "tiny-lm": tiny_lm,
 }
 
+COMPARED = ("mpl-25M", "mpl-100M", "epfl-1e-3", "epfl-5e-4", "epfl-cosines")
+"""Sets on which variants are compared unless others are asked for."""
+
 VARIANTS: dict[str, Discrepancy | ScalingModel] = {
     "default": Discrepancy(),
     "noise follows the rate": ScalingModel(noise=Noise(power=0.5)),
     "the same, rougher residual": ScalingModel(
         noise=Noise(power=0.5), discrepancy=Discrepancy(residual=0.03, residual_length=0.1)
     ),
+    "the same, larger effects of runs": ScalingModel(
+        noise=Noise(power=0.5), discrepancy=Discrepancy(residual=0.025, residual_length=0.2, run_memory=0.05)
+    ),
+    "one noise, rougher residual": Discrepancy(residual=0.02, residual_length=0.2),
+    "one noise, rougher residual, larger effects of runs": Discrepancy(
+        residual=0.02, residual_length=0.2, run_memory=0.045
+    ),
     "no mixture of memories": Discrepancy(spread=0.3),
-    "memory in steps alone": Discrepancy(area_memory=0.005),
-    "memory in area alone": Discrepancy(area_memory=0.995),
+    "memory in steps, by its prior": Discrepancy(area_memory=0.005),
+    "memory in area, by its prior": Discrepancy(area_memory=0.995),
     "no memory effects": Discrepancy(memory=1e-3, run_memory=1e-3),
     "no effects of runs": Discrepancy(run_memory=1e-3, offset=1e-4),
     "no bends": Discrepancy(bend=1e-3),
@@ -219,7 +229,7 @@ def main() -> None:
             print(sizes().astype(float).round(4).to_string())
             return
         if arguments.variants:
-            print(variants(arguments.sets or ["mpl-25M", "mpl-100M", "epfl-1e-3", "epfl-5e-4"]).round(4).to_string())
+            print(variants(arguments.sets or list(COMPARED)).round(4).to_string())
             return
         for name in arguments.sets or list(SETS):
             whole, common = score(name)

@@ -106,6 +106,16 @@ def test_json_has_the_first_forecaster_on_top(sizes):
     point = values["baselines"]["point fit"]
     assert point["mean"]["runs"] == 0
     assert "no training run" in point["runs"][0]["missing"]
+    # no run has been predicted by both
+    assert values["common_mean"] is point["common_mean"] is None
+
+
+def test_json_has_the_means_of_the_common_runs(sizes):
+    result = backtest(leave_one_size_out(sizes), {"all": Guess(skip="nothing"), "some": Guess(sd=0.1)}, seed=0)
+    values = result.to_dict()
+    assert (values["mean"]["runs"], values["common_mean"]["runs"]) == (6, 3)
+    assert values["common_mean"]["crps"] == pytest.approx(result.common.mean.loc["all", "crps"], rel=1e-12)
+    assert values["baselines"]["some"]["common_mean"]["crps"] == result.common.mean.loc["some", "crps"]
 
 
 def test_a_fit_that_fails_is_named_and_stays(small_curves):
