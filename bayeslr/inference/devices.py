@@ -2,14 +2,16 @@
 
 import contextlib
 import os
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Literal
 
 import jax
+from threadpoolctl import threadpool_limits
 
 from bayeslr.errors import ModelError
 
-__all__ = ["OFTEN", "SELDOM", "ChainMethod", "chain_devices", "compiler_options", "prepare_devices"]
+__all__ = ["OFTEN", "SELDOM", "ChainMethod", "chain_devices", "compiler_options", "prepare_devices", "unshared_solves"]
 
 type ChainMethod = Literal["auto", "parallel", "vectorized", "sequential"]
 
@@ -72,3 +74,13 @@ def chain_devices(method: ChainMethod, num_chains: int) -> list[jax.Device]:
 def compiler_options(level: int) -> dict[str, int] | None:
     """Return the compiler's options for a level of optimisation, on the kind of device in use."""
     return {"xla_backend_optimization_level": level} if jax.local_devices()[0].platform == "cpu" else None
+
+
+def unshared_solves() -> AbstractContextManager[object]:
+    """Keep BLAS from spreading one solve over several threads, as long as the context lasts.
+
+    XLA leaves triangular solves on the CPU to SciPy's OpenBLAS, which shares those of 1,024 numbers or more among
+    threads: at 32 effects a size a gradient takes twice as long, and four chains that compete for the cores ten times.
+    """
+    limits: AbstractContextManager[object] = threadpool_limits(limits=1, user_api="blas")
+    return limits

@@ -11,7 +11,7 @@ from arviz_base import from_dict
 from bayeslr.curves import CurveSet
 from bayeslr.errors import ConvergenceWarning, ModelError
 from bayeslr.inference.density import starting_points
-from bayeslr.inference.devices import ChainMethod, chain_devices, prepare_devices
+from bayeslr.inference.devices import ChainMethod, chain_devices, prepare_devices, unshared_solves
 from bayeslr.inference.health import check
 from bayeslr.inference.laplace import LAPLACE_LABEL, draw_gaussian
 from bayeslr.inference.mode import Vector, find_mode
@@ -106,21 +106,23 @@ def fit(
         target_accept_prob=target_accept_prob,
         devices=chain_devices(chain_method, num_chains),
     )
-    program.prepare(design, num_chains=num_chains if method == "nuts" else None)
-    starts = [np.asarray(program.unconstrain(start, design)) for start in starting_points(design)]
 
     def density(z: Vector) -> tuple[float, Vector]:
         return program.value_and_gradient(z, design)
 
-    mode = find_mode(density, starts)
-    if method == "laplace":
-        draws = draw_gaussian(density, mode, seed=seed, num_samples=num_samples, num_chains=num_chains)
-    else:
-        # compiles while the sampler still does so in its own thread
-        program.describe(mode.position[None], design, seed=seed)
-        draws = program.sampler.run(
-            density, mode, design, seed=seed, num_samples=num_samples, num_chains=num_chains, progress=progress
-        )
+    with unshared_solves():
+        program.prepare(design, num_chains=num_chains if method == "nuts" else None)
+        starts = [np.asarray(program.unconstrain(start, design)) for start in starting_points(design)]
+        mode = find_mode(density, starts)
+        if method == "laplace":
+            draws = draw_gaussian(density, mode, seed=seed, num_samples=num_samples, num_chains=num_chains)
+        else:
+            # compiles while the sampler still does so in its own thread
+            program.describe(mode.position[None], design, seed=seed)
+            draws = program.sampler.run(
+                density, mode, design, seed=seed, num_samples=num_samples, num_chains=num_chains, progress=progress
+            )
+        tree = _groups(program, draws, model, design, labels, runs, seed)
     settings = {
         "method": method,
         "seed": seed,
@@ -131,7 +133,6 @@ def fit(
         "max_points_per_run": max_points_per_run,
         "scale": {field.name: float(getattr(scale, field.name)) for field in fields(scale)},
     }
-    tree = _groups(program, draws, model, design, labels, runs, seed)
     told = [LAPLACE_LABEL] if method == "laplace" else []
     posterior = Posterior(tree=tree, curves=curves, model=model, settings=settings | {"health": told})
     failed = [item.evidence for item in check(posterior).checks if item.status == "FAIL"]

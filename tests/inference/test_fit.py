@@ -1,7 +1,10 @@
 """A fit from end to end: what comes out, seeds, recovery of the truth, and wrong settings."""
 
+import sys
+
 import numpy as np
 import pytest
+import threadpoolctl
 
 from bayeslr import inference
 from bayeslr.curves import CurveSet
@@ -104,3 +107,24 @@ def test_too_few_observations_are_one_line(small_curves):
     few = CurveSet(curves=(curve.take(np.arange(len(curve)) < 3),))
     with pytest.raises(ModelError, match=r"^curves: found 3 observations[^\n]*at least 8$"):
         inference.fit(few, seed=0)
+
+
+def test_small_solves_keep_to_one_thread_for_as_long_as_a_fit_lasts(small_curves, monkeypatch):
+    """Shared among threads they take several times as long; other users of BLAS get their threads back."""
+
+    class SeenError(Exception):
+        """Stops the fit where it would begin to work."""
+
+    def threads():
+        return [pool["num_threads"] for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"]
+
+    def look(*_):
+        assert threads()
+        assert set(threads()) == {1}
+        raise SeenError
+
+    before = threads()
+    monkeypatch.setattr(sys.modules["bayeslr.inference.fit"], "find_mode", look)
+    with pytest.raises(SeenError):
+        inference.fit(small_curves, seed=0)
+    assert threads() == before
