@@ -234,7 +234,7 @@ def main() -> None:
         for name in arguments.sets or list(SETS):
             whole, common = score(name)
             print(f"\n{name}\n{whole.round(4).to_string()}", flush=True)
-            if not common["runs"].equals(whole["runs"]):
+            if len(common) and not common["runs"].equals(whole["runs"]):
                 print(f"\n{name}, the runs that all can predict\n{common.round(4).to_string()}", flush=True)
 
 
