@@ -52,7 +52,7 @@ def extrapolations(posterior: Posterior, plans: Mapping[str, Schedule], target: 
         low, high = target.rounded
         found.append(
             f"size {target.label!r} is a rounded number: the bands hold for {low:.3g} to {high:.3g} parameters and are "
-            "wider for it; give the number itself, such as 1.07e9, for narrower ones"
+            "wider for it; give the number in full for narrower ones"
         )
     params, known = target.params, [p for p in posterior.params if p is not None]
     if params is not None and known and not min(known) / SIZE_FACTOR <= params <= max(known) * SIZE_FACTOR:
