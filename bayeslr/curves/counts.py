@@ -2,6 +2,7 @@
 
 import math
 import re
+from decimal import Decimal, InvalidOperation
 
 __all__ = ["params_in_label", "parse_count", "rounded_range"]
 
@@ -22,14 +23,22 @@ def parse_count(text: str) -> float | None:
     float or None
         The number if it is positive and finite; None if the text is something else.
     """
+    written = _written(text)
+    if written is None:
+        return None
+    count = float(written[0]) * written[1]
+    return count if math.isfinite(count) and count > 0 else None
+
+
+def _written(text: str) -> tuple[Decimal, float] | None:
+    """Return the number as its digits say it, and the factor of its suffix; None if the text is something else."""
     match = _COUNT.fullmatch(text.replace("_", ""))
     if match is None:
         return None
     try:
-        count = float(match[1]) * _FACTORS[match[2].lower()]
-    except ValueError:
+        return Decimal(match[1]), _FACTORS[match[2].lower()]
+    except InvalidOperation:
         return None
-    return count if math.isfinite(count) and count > 0 else None
 
 
 def params_in_label(size: str | None) -> float | None:
@@ -49,26 +58,15 @@ def params_in_label(size: str | None) -> float | None:
 
 
 def rounded_range(size: str | None) -> tuple[float, float] | None:
-    """Return the numbers of parameters that are rounded to the label of a size.
+    """Return the lowest and the highest number that is rounded to a label; None where :func:`params_in_label` is.
 
     A model called 1B may have anything from 0.95 to 1.5 billion parameters, one called 760M 759.5 to 760.5 million.
-
-    Parameters
-    ----------
-    size
-        The label.
-
-    Returns
-    -------
-    tuple of float or None
-        The lowest and the highest number; None for a label that is no number with a suffix.
     """
-    count = params_in_label(size)
-    if size is None or count is None:
+    count, written = params_in_label(size), _written(size or "")
+    if count is None or written is None:
         return None
-    digits, suffix = size.strip().replace("_", "")[:-1].strip(), _FACTORS[size.strip()[-1].lower()]
-    mantissa, _, exponent = digits.lower().partition("e")
-    unit = suffix * 10.0 ** (int(exponent or 0) - len(mantissa.partition(".")[2]))
+    digits, factor = written
+    unit = factor * 10.0 ** int(digits.as_tuple().exponent)
     # below a single 1 the next number of one digit is 0.9 of it
     below = unit / 10.0 if math.isclose(count, unit) else unit
     return count - below / 2.0, count + unit / 2.0

@@ -94,19 +94,17 @@ class Backtest:
             of the others the same by name under ``baselines``. A score that is not defined is None.
         """
         first, *others = self.forecasters
-        return {"forecaster": first, **self._part(first), "baselines": {name: self._part(name) for name in others}}
-
-    def _part(self, forecaster: str) -> dict[str, Any]:
-        rows = self.runs[self.runs["forecaster"] == forecaster].drop(columns="forecaster")
-
-        def mean(table: pd.DataFrame) -> dict[str, Any] | None:
-            return next((_plain(row) for row in table[table.index == forecaster].to_dict("records")), None)
-
-        return {
-            "runs": [_plain(row) for row in rows.to_dict("records")],
-            "mean": mean(self.mean),
-            "common_mean": mean(self.common.mean),
+        means = {
+            key: {str(name): _plain(row) for name, row in table.to_dict("index").items()}
+            for key, table in (("mean", self.mean), ("common_mean", self.common.mean))
         }
+
+        def part(forecaster: str) -> dict[str, Any]:
+            rows = self.runs[self.runs["forecaster"] == forecaster].drop(columns="forecaster").to_dict("records")
+            found = {key: by_name.get(forecaster) for key, by_name in means.items()}
+            return {"runs": [_plain(row) for row in rows], **found}
+
+        return {"forecaster": first, **part(first), "baselines": {name: part(name) for name in others}}
 
 
 def default_forecasters(

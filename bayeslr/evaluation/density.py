@@ -11,6 +11,7 @@ import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
+from bayeslr.inference.devices import unshared_solves
 from bayeslr.model import Design, ScalingModel
 from bayeslr.model.likelihood import log_density
 
@@ -47,11 +48,12 @@ def log_densities(
     arrays = {name: np.asarray(draws[name]) for name in model.sites if name in draws}
     total = len(arrays["noise"])
     parts = []
-    for start in range(0, total, _BATCH):
-        # the last batch is filled up, so that one compiled program serves all
-        rows = np.minimum(np.arange(start, start + _BATCH), total - 1)
-        batch = {name: jnp.asarray(array[rows]) for name, array in arrays.items()}
-        parts.append(np.asarray(_densities(batch, design, jnp.asarray(runs), settings=settings)))
+    with unshared_solves():
+        for start in range(0, total, _BATCH):
+            # the last batch is filled up, so that one compiled program serves all
+            rows = np.minimum(np.arange(start, start + _BATCH), total - 1)
+            batch = {name: jnp.asarray(array[rows]) for name, array in arrays.items()}
+            parts.append(np.asarray(_densities(batch, design, jnp.asarray(runs), settings=settings)))
     return np.concatenate(parts)[:total]
 
 
