@@ -93,11 +93,11 @@ def evaluate(
         )
         whole = {name: np.asarray(part) for name, part in parts.items()}
         noise = whole.pop("noise")
-        columns = np.asarray(model.discrepancy.run_columns(jnp.asarray(memory)))
+        shapes = np.asarray(model.discrepancy.run_shapes(jnp.asarray(memory)))
         stop = 0
         for count, effects in zip(counts[first:last], own[first:last], strict=True):
             start, stop = stop, stop + count
-            run = (scale * effects) @ columns[start:stop].T
+            run = (scale * effects) @ shapes[:, start:stop]
             terms = CurveTerms(run=run, **{name: part[:, start:stop] for name, part in whole.items()})
             yield terms, noise[:, start:stop]
 
@@ -141,9 +141,8 @@ def _evaluate(
     terms = law.terms(values, features, {name: scales[name] for name in MIXED if name in scales})
     log_area, removed = jnp.asarray(features.log_area)[None], jnp.asarray(features.removed)[None]
     gained = discrepancy.shared_scale(scales, values, knots) * effects
-    shared = discrepancy.shared_columns(jnp.zeros_like(log_area[0]), memory, log_area[0], knots) @ gained.T
-    # what the memories gain, the law's own response loses
-    shared = shared.T - gained[:, : memory.shape[-1]].sum(axis=-1, keepdims=True) * terms.response
+    given_up = (gained @ discrepancy.exchange(knots))[:, None] * terms.response
+    shared = gained @ discrepancy.shared_shapes(memory, log_area[0], knots) - given_up
     areas = jnp.broadcast_to(log_area, terms.total.shape)
     return {
         "base": terms.base,

@@ -40,9 +40,10 @@ def straighten(model: ScalingModel, places: Mapping[str, Array], design: Design)
     noise = jax.nn.softplus(places["noise"])
     straight = {**places, "noise": jnp.log(_noise_unit(design)) + jnp.log(noise)}
     stretch = (jax.nn.log_sigmoid(places["noise"]) - jnp.log(noise)).sum()
-    for name, middle, width in _given_sizes(model, straight, design):
-        straight[name] = middle + width * places[name]
-        stretch = stretch + jnp.log(width)
+    for names, middle, width in _given_sizes(model, straight, design):
+        there = middle + width * jnp.stack([places[name] for name in names])
+        straight.update(zip(names, jnp.unstack(there), strict=True))
+        stretch = stretch + jnp.log(width).sum()
     return straight, stretch
 
 
@@ -50,8 +51,8 @@ def unstraighten(model: ScalingModel, places: Mapping[str, Array], design: Desig
     """Go from NumPyro's coordinates to the sampler's; arguments as in :func:`straighten`."""
     noise = jnp.exp(places["noise"]) / _noise_unit(design)
     found = {**places, "noise": noise + jnp.log(-jnp.expm1(-noise))}
-    for name, middle, width in _given_sizes(model, places, design):
-        found[name] = (places[name] - middle) / width
+    for names, middle, width in _given_sizes(model, places, design):
+        found.update({name: (places[name] - middle[k]) / width[k] for k, name in enumerate(names)})
     return found
 
 
@@ -61,8 +62,7 @@ def _noise_unit(design: Design) -> Array:
 
 def _given_sizes(
     model: ScalingModel, places: Mapping[str, Array], design: Design
-) -> Iterator[tuple[str, Array, Array]]:
+) -> Iterator[tuple[tuple[str, ...], Array, Array]]:
     """Yield mean and standard deviation of the trends' sites, given the sizes' own values and how these scatter."""
     pooling = Pooling(name=model.pooling)
-    for parameter in model.law.parameters:
-        yield from pooling.given_sizes(parameter, places, design.log_params, design.scale)
+    return pooling.given_sizes(model.law.parameters, places, design.log_params, design.scale)

@@ -10,6 +10,7 @@ import numpy as np
 import numpyro
 import numpyro.distributions as dist
 from jax import Array
+from jax.extend.core import jaxpr_as_fun
 from jax.flatten_util import ravel_pytree
 from jax.stages import Wrapped
 from numpy.typing import NDArray
@@ -83,16 +84,22 @@ def build_density(model: ScalingModel, design: Design) -> Density:
         parts = jnp.split(z, np.cumsum(sizes)[:-1])
         return {name: part.reshape(shapes[name].shape) for name, part in zip(order, parts, strict=True)}
 
-    @jax.jit
     @jax.value_and_grad
-    def value_and_gradient(z: Array, design: Design) -> Array:
+    def traced(z: Array, design: Design) -> Array:
         places, stretch = straighten(model, split(z), design)
         normal = _NormalPriors(places, {name: family for name in order if (family := families[name])})
         others = {name: place for name, place in places.items() if families[name] is None}
         rest = potential_energy(normal(model), (design,), {}, others)
         return jnp.asarray(rest) - normal.log_density() - stretch
 
-    # NUTS asks for the gradient in several places; this way the model is traced once for all of them
+    # traced once, here: NUTS asks for the gradient in places where JAX would do so again
+    recorded = jaxpr_as_fun(jax.make_jaxpr(traced)(jax.ShapeDtypeStruct((sum(sizes),), float), design))
+
+    @jax.jit
+    def value_and_gradient(z: Array, design: Design) -> tuple[Array, Array]:
+        value, gradient = recorded(z, *jax.tree.leaves(design))
+        return value, gradient
+
     @jax.custom_vjp
     def potential(z: Array, design: Design) -> Array:
         value: Array = value_and_gradient(z, design)[0]

@@ -2,6 +2,8 @@
 
 import warnings
 from dataclasses import fields, replace
+from functools import partial
+from importlib import import_module
 from typing import Literal
 
 import numpy as np
@@ -17,7 +19,7 @@ from bayeslr.inference.laplace import LAPLACE_LABEL, draw_gaussian
 from bayeslr.inference.mode import Vector, find_mode
 from bayeslr.inference.posterior import Posterior
 from bayeslr.inference.program import Program, program_for
-from bayeslr.inference.sampler import Draws
+from bayeslr.inference.sampler import Draws, in_background
 from bayeslr.laws import Scale
 from bayeslr.model import Design, ScalingModel, size_labels
 
@@ -119,6 +121,8 @@ def fit(
         else:
             # compiles while the sampler still does so in its own thread
             program.describe(mode.position[None], design, seed=seed)
+            # the health check's import takes a second or two: now this thread has nothing to do but wait
+            in_background(partial(import_module, "arviz_stats"))
             draws = program.sampler.run(
                 density, mode, design, seed=seed, num_samples=num_samples, num_chains=num_chains, progress=progress
             )

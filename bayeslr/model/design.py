@@ -66,7 +66,7 @@ class Design:
     rate
         Rate of the last update over ``scale.rate``, ``[R, n]``.
     memory
-        Response through each of :data:`MEMORIES`, ``[R, n, 8]``.
+        Response through each of :data:`MEMORIES`, ``[R, 8, n]``.
     size_of_run
         Index of the size of each run, ``[R]``.
     log_params
@@ -165,8 +165,8 @@ def future_knots(log_area: float) -> NDArray[np.float64]:
 
 
 def memory_responses(features: Features) -> NDArray[np.float64]:
-    """Return the responses through each of :data:`MEMORIES`, shape ``[n, 8]``."""
-    responses: NDArray[np.float64] = np.asarray(features.response) @ _at_memories()
+    """Return the responses through each of :data:`MEMORIES`, shape ``[8, n]``."""
+    responses: NDArray[np.float64] = _at_memories().T @ np.asarray(features.response).T
     return responses
 
 
@@ -237,7 +237,7 @@ def build_design(curves: CurveSet, law: AnnealingLaw, scale: Scale) -> tuple[Des
         by_area=padded([f.by_area for f in features]),
         removed=padded([f.removed for f in features]),
         rate=padded([f.rate for f in features]),
-        memory=padded([memory_responses(f) for f in features]),
+        memory=jax.numpy.swapaxes(padded([memory_responses(f).T for f in features]), 1, 2),
         size_of_run=jax.numpy.asarray(np.array([size for _, size in kept])),
         log_params=jax.numpy.asarray(centered),
         knots=jax.numpy.asarray(-BEND_SPACING * np.arange(_rounded_up(round(-start / BEND_SPACING), _KNOTS))),

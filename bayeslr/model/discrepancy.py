@@ -152,22 +152,22 @@ class Discrepancy:
         annealed = self.residual_annealing * values["drop"][..., None] * removed
         return _like(scales["residual"], values)[..., None] * jnp.sqrt(slope**2 + annealed**2)
 
-    def run_columns(self, memory: Array) -> Array:
+    def run_shapes(self, memory: Array) -> Array:
         """Return the shapes of a run's own effects: four memories and the offset.
 
         Parameters
         ----------
         memory
-            Responses through the memories, ``[..., n, 8]``.
+            Responses through the memories, ``[..., 8, n]``.
 
         Returns
         -------
         jax.Array
-            Shape ``[..., n, 5]``, or ``[..., n, 0]`` when disabled.
+            Shape ``[..., 5, n]``, or ``[..., 0, n]`` when disabled.
         """
         if not self.enabled:
-            return memory[..., :0]
-        return jnp.concatenate([memory[..., 1::2], jnp.ones_like(memory[..., :1])], axis=-1)
+            return memory[..., :0, :]
+        return jnp.concatenate([memory[..., 1::2, :], jnp.ones_like(memory[..., :1, :])], axis=-2)
 
     def run_scale(self, scales: Mapping[str, Array], values: Mapping[str, Array]) -> Array:
         """Return the standard deviations of a run's own effects.
@@ -188,15 +188,13 @@ class Discrepancy:
         offset = (_like(scales["offset"], values) * values["slope"])[..., None]
         return jnp.concatenate([jnp.repeat(memory, len(MEMORIES[1::2]), axis=-1), offset], axis=-1)
 
-    def shared_columns(self, response: Array, memory: Array, log_area: Array, knots: Array) -> Array:
+    def shared_shapes(self, memory: Array, log_area: Array, knots: Array) -> Array:
         """Return the shapes of the effects that the runs of a size share: eight memories and the bends.
 
         Parameters
         ----------
-        response
-            The law's own response, ``[..., n]``: what a memory gains, the law's loses.
         memory
-            Responses through the memories, ``[..., n, 8]``.
+            Responses through the memories, ``[..., 8, n]``.
         log_area
             ``[..., n]``.
         knots
@@ -205,11 +203,28 @@ class Discrepancy:
         Returns
         -------
         jax.Array
-            Shape ``[..., n, 8 + K]``, or ``[..., n, 0]`` when disabled.
+            Shape ``[..., 8 + K, n]``, or ``[..., 0, n]`` when disabled.
         """
         if not self.enabled:
-            return memory[..., :0]
-        return jnp.concatenate([memory - response[..., None], self.bend_columns(log_area, knots)], axis=-1)
+            return memory[..., :0, :]
+        return jnp.concatenate([memory, self.bend_shapes(log_area, knots)], axis=-2)
+
+    def exchange(self, knots: Array) -> Array:
+        """Return how much of the law's own response these effects give up: what a memory gains, the law's loses.
+
+        Parameters
+        ----------
+        knots
+            Places of the bends, ``[K]``.
+
+        Returns
+        -------
+        jax.Array
+            Shape ``[8 + K]``, or ``[0]`` when disabled.
+        """
+        if not self.enabled:
+            return jnp.zeros(0)
+        return jnp.concatenate([jnp.ones(len(MEMORIES)), jnp.zeros(knots.shape)])
 
     def shared_scale(self, scales: Mapping[str, Array], values: Mapping[str, Array], knots: Array) -> Array:
         """Return the standard deviations of the effects that the runs of a size share.
@@ -233,10 +248,10 @@ class Discrepancy:
             [jnp.repeat(memory, len(MEMORIES), axis=-1), self.bend_scale(scales, values, knots)], axis=-1
         )
 
-    def bend_columns(self, log_area: Array, knots: Array) -> Array:
-        """Return the shapes of the bends alone, ``[..., n, K]``; arguments as in :meth:`shared_columns`."""
-        places = knots.reshape((1,) * log_area.ndim + (-1,))
-        distance = log_area[..., None] - places
+    def bend_shapes(self, log_area: Array, knots: Array) -> Array:
+        """Return the shapes of the bends alone, ``[..., K, n]``; arguments as in :meth:`shared_shapes`."""
+        places = knots.reshape((1,) * (log_area.ndim - 1) + (-1, 1))
+        distance = log_area[..., None, :] - places
         # measured from the reference area outwards: the law itself describes the loss there
         return jnp.maximum(jnp.where(places > 0.0, distance, -distance), 0.0)
 

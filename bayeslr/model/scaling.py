@@ -173,12 +173,12 @@ class ScalingModel:
             mean=terms.total,
             sd=sd,
             link=jnp.concatenate([jnp.zeros_like(link[:, :1]), link], axis=1),
-            run_columns=self.discrepancy.run_columns(design.memory),
+            run_shapes=self.discrepancy.run_shapes(design.memory),
             run_scale=self.discrepancy.run_scale(scales, of_run),
-            shared_columns=self.discrepancy.shared_columns(
-                terms.response, design.memory, design.log_area, design.knots
-            ),
+            shared_shapes=self.discrepancy.shared_shapes(design.memory, design.log_area, design.knots),
             shared_scale=self.discrepancy.shared_scale(scales, of_run, design.knots),
+            exchange=self.discrepancy.exchange(design.knots),
+            response=terms.response,
             valid=design.valid,
             size_of_run=design.size_of_run,
             sizes=design.log_params,

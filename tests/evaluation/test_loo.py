@@ -57,18 +57,19 @@ def dense(structure):
     """Mean and covariance of the valid observations, and their runs, with plain loops."""
     names = [name for name in structure.__dataclass_fields__ if name != "common"]
     s = {name: np.asarray(getattr(structure, name)) for name in names}
+    s["shared_shapes"] = s["shared_shapes"] - s["exchange"][None, :, None] * s["response"][:, None, :]
     for level in ("shared", "run"):
-        s[f"{level}_columns"] = s[f"{level}_columns"] * s[f"{level}_scale"][:, None, :]
+        s[f"{level}_shapes"] = s[f"{level}_shapes"] * s[f"{level}_scale"][:, :, None]
     at = [(r, i) for r, i in np.ndindex(s["valid"].shape) if s["valid"][r, i]]
     covariance = np.zeros((len(at), len(at)))
     for a, (r, i) in enumerate(at):
         for b, (other, j) in enumerate(at):
-            shared = s["shared_columns"][r, i] @ s["shared_columns"][other, j]
+            shared = s["shared_shapes"][r, :, i] @ s["shared_shapes"][other, :, j]
             same_size = s["size_of_run"][r] == s["size_of_run"][other]
             covariance[a, b] = shared * (1.0 if same_size else structure.common)
             if r == other:
                 low, high = sorted((i, j))
-                covariance[a, b] += s["run_columns"][r, i] @ s["run_columns"][r, j]
+                covariance[a, b] += s["run_shapes"][r, :, i] @ s["run_shapes"][r, :, j]
                 covariance[a, b] += s["sd"][r, i] * s["sd"][r, j] * np.prod(s["link"][r, low + 1 : high + 1])
     return np.array([s["mean"][r, i] for r, i in at]), covariance, np.array([r for r, _ in at])
 

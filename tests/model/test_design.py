@@ -62,14 +62,17 @@ def test_padding_has_no_influence(uneven):
     expected = density(design, values)
     valid, rng = np.asarray(design.valid), np.random.default_rng(0)
     assert valid.sum() == 24 + 9 + 12
-    by_observation = ("loss", "log_area", "response", "by_area", "removed", "rate", "memory")
-    padded = {name: getattr(design, name) for name in by_observation}
-    spoiled = {}
-    for name, array in padded.items():
+    # by observation: the axis of the observations
+    axes = dict.fromkeys(("loss", "log_area", "response", "by_area", "removed", "rate"), 1) | {"memory": 2}
+    spoiled, wider = {}, {}
+    for name, axis in axes.items():
+        array = np.moveaxis(np.asarray(getattr(design, name)), axis, 1)
         mask = valid.reshape(valid.shape + (1,) * (array.ndim - 2))
-        spoiled[name] = jnp.where(mask, array, rng.uniform(-0.9, 0.9, array.shape))
+        changed = np.where(mask, array, rng.uniform(-0.9, 0.9, array.shape))
+        spoiled[name] = jnp.asarray(np.moveaxis(changed, 1, axis))
+        repeated = np.concatenate([array, array[:, -1:], array[:, -1:]], axis=1)
+        wider[name] = jnp.asarray(np.moveaxis(repeated, 1, axis))
     assert density(replace(design, **spoiled), values) == pytest.approx(expected, abs=1e-8)
-    wider = {name: jnp.concatenate([array, array[:, -1:], array[:, -1:]], axis=1) for name, array in padded.items()}
     more = jnp.concatenate([design.valid, jnp.zeros((3, 2), dtype=bool)], axis=1)
     assert density(replace(design, valid=more, **wider), values) == pytest.approx(expected, abs=1e-8)
 

@@ -1,4 +1,4 @@
-"""The discrepancy: what its columns may be, and the plain law without it."""
+"""The discrepancy: what its shapes may be, and the plain law without it."""
 
 import jax
 import jax.numpy as jnp
@@ -27,7 +27,7 @@ def test_disabled_is_the_law_and_white_noise(make_curves):
     curves = make_curves(noise=0.001)
     model = ScalingModel(discrepancy=Discrepancy(enabled=False))
     structure, design, values = structure_of(model, curves)
-    assert structure.run_columns.shape[-1] == structure.shared_columns.shape[-1] == 0
+    assert structure.run_shapes.shape[1] == structure.shared_shapes.shape[1] == structure.exchange.size == 0
     expected = 0.0
     scale = {name: float(value) for name, value in design.scale.items()}
     law = {name: float(value[0]) for name, value in model.law.reported(values, scale).items()}
@@ -38,9 +38,9 @@ def test_disabled_is_the_law_and_white_noise(make_curves):
     assert model.discrepancy.sample_scales({}) == {}
 
 
-def test_enabled_columns_are_finite_and_vanish_where_nothing_was_annealed(make_curves):
+def test_enabled_shapes_are_finite_and_vanish_where_nothing_was_annealed(make_curves):
     structure, design, _ = structure_of(ScalingModel(), make_curves(noise=0.001))
-    for array in (structure.mean, structure.sd, structure.link, structure.run_columns, structure.shared_columns):
+    for array in (structure.mean, structure.sd, structure.link, structure.run_shapes, structure.shared_shapes):
         assert np.all(np.isfinite(array))
     for array in (structure.run_scale, structure.shared_scale):
         assert np.all(np.asarray(array) > 0.0)
@@ -50,17 +50,18 @@ def test_enabled_columns_are_finite_and_vanish_where_nothing_was_annealed(make_c
     # the first run keeps its rate: effects of the annealing are zero there, and its own effect is its offset alone
     labels = ScalingModel().discrepancy.labels(design.knots.shape[0])
     memories = len(labels["memory"])
-    np.testing.assert_allclose(structure.shared_columns[0, :, :memories], 0.0, atol=1e-12)
-    np.testing.assert_allclose(structure.run_columns[0, :, :-1], 0.0, atol=1e-12)
-    np.testing.assert_array_equal(structure.run_columns[..., -1], 1.0)
+    np.testing.assert_allclose(structure.shared_shapes[0, :memories], 0.0, atol=1e-12)
+    np.testing.assert_allclose(structure.response[0], 0.0, atol=1e-12)
+    np.testing.assert_allclose(structure.run_shapes[0, :-1], 0.0, atol=1e-12)
+    np.testing.assert_array_equal(structure.run_shapes[:, -1], 1.0)
     np.testing.assert_allclose(structure.run_scale[:, -1], structure.run_scale[0, -1])
 
 
-def test_labels_count_the_columns(make_curves):
+def test_labels_count_the_shapes(make_curves):
     structure, design, _ = structure_of(ScalingModel(), make_curves(noise=0.001))
     labels = ScalingModel().discrepancy.labels(design.knots.shape[0])
-    assert len(labels["memory"]) + len(labels["bend"]) == structure.shared_columns.shape[-1]
-    assert len(labels["run_memory"]) + 1 == structure.run_columns.shape[-1]
+    assert len(labels["memory"]) + len(labels["bend"]) == structure.shared_shapes.shape[1]
+    assert len(labels["run_memory"]) + 1 == structure.run_shapes.shape[1]
 
 
 def test_bends_leave_the_reference_area_alone_and_open_away_from_it(make_curves):
@@ -70,7 +71,7 @@ def test_bends_leave_the_reference_area_alone_and_open_away_from_it(make_curves)
     log_area = jnp.linspace(-3.0, 1.0, 81)
     knots = jnp.array([0.0, -0.26, -1.51, 0.26, 0.76])
     scale = discrepancy.bend_scale(scales, values, knots)
-    columns = np.asarray(scale) * np.asarray(discrepancy.bend_columns(log_area, knots))
+    columns = (np.asarray(scale)[:, None] * np.asarray(discrepancy.bend_shapes(log_area, knots))).T
     assert columns.shape == (81, 5)
     assert np.all(columns >= 0.0)
     at_reference = int(np.argmin(np.abs(np.asarray(log_area))))
@@ -83,7 +84,7 @@ def test_bends_leave_the_reference_area_alone_and_open_away_from_it(make_curves)
         away = np.asarray(log_area) - knot if knot > 0.0 else knot - np.asarray(log_area)
         np.testing.assert_array_equal(columns[:, k] > 1e-12, away > 1e-9)
     scale = discrepancy.bend_scale({"bend": jnp.array(50.0)}, values, knots)
-    tight = np.asarray(scale) * np.asarray(discrepancy.bend_columns(log_area, knots))
+    tight = (np.asarray(scale)[:, None] * np.asarray(discrepancy.bend_shapes(log_area, knots))).T
     slope = 0.13 * np.exp(-0.5 * np.asarray(knots))
     assert np.all(np.abs(np.diff(tight, axis=0)).max(0) / 0.05 <= 0.5 * slope + 1e-9)
 

@@ -12,7 +12,8 @@ from bayeslr.model.likelihood import condition, count_effects, log_density, resi
 
 density = jax.jit(log_density)
 
-EFFECTS = ("run_columns", "run_scale", "shared_columns", "shared_scale")
+SHAPES = ("run_shapes", "shared_shapes", "exchange")
+DIFFERENTIATED = ("mean", "sd", "link", "run_scale", "shared_scale", "response")
 
 
 def dense(structure):
@@ -29,17 +30,18 @@ def dense(structure):
             if r == other:
                 low, high = sorted((i, j))
                 residual[a, b] = s["sd"][r, i] * s["sd"][r, j] * np.prod(s["link"][r, low + 1 : high + 1])
+    s["shared_shapes"] = s["shared_shapes"] - s["exchange"][None, :, None] * s["response"][:, None, :]
     for level in ("shared", "run"):
-        s[f"{level}_columns"] = s[f"{level}_columns"] * s[f"{level}_scale"][:, None, :]
-    sizes, p = len(s["sizes"]), s["shared_columns"].shape[-1]
-    runs, q = s["run_columns"].shape[0], s["run_columns"].shape[-1]
+        s[f"{level}_shapes"] = s[f"{level}_shapes"] * s[f"{level}_scale"][:, :, None]
+    sizes, p = len(s["sizes"]), s["shared_shapes"].shape[1]
+    runs, q = s["run_shapes"].shape[0], s["run_shapes"].shape[1]
     columns = np.zeros((len(at), p + sizes * p + runs * q))
     for a, (r, i) in enumerate(at):
-        columns[a, :p] = np.sqrt(structure.common) * s["shared_columns"][r, i]
+        columns[a, :p] = np.sqrt(structure.common) * s["shared_shapes"][r, :, i]
         first = p + s["size_of_run"][r] * p
-        columns[a, first : first + p] = np.sqrt(1.0 - structure.common) * s["shared_columns"][r, i]
+        columns[a, first : first + p] = np.sqrt(1.0 - structure.common) * s["shared_shapes"][r, :, i]
         first = p + sizes * p + r * q
-        columns[a, first : first + q] = s["run_columns"][r, i]
+        columns[a, first : first + q] = s["run_shapes"][r, :, i]
     mean = np.array([s["mean"][r, i] for r, i in at])
     return mean, residual, columns
 
@@ -48,7 +50,7 @@ def conditional(structure, y):
     """Dense mean and covariance, given losses, of what `condition` returns: common, sizes' total and runs' effects."""
     mean, residual, columns = dense(structure)
     gain = columns.T @ np.linalg.inv(residual + columns @ columns.T)
-    sizes, p = len(structure.sizes), structure.shared_columns.shape[-1]
+    sizes, p = len(structure.sizes), structure.shared_shapes.shape[1]
     total = np.eye(columns.shape[1])
     for size in range(sizes):
         rows = slice(p + size * p, p + size * p + p)
@@ -78,11 +80,11 @@ def test_log_density_equals_the_dense_gaussian(structure):
 @pytest.mark.parametrize("effects", ["run", "shared", "none"])
 def test_log_density_without_some_effects(structure, effects):
     if effects != "run":
-        none = structure.run_columns[..., :0], structure.run_scale[..., :0]
-        structure = replace(structure, run_columns=none[0], run_scale=none[1])
+        none = structure.run_shapes[:, :0], structure.run_scale[..., :0]
+        structure = replace(structure, run_shapes=none[0], run_scale=none[1])
     if effects != "shared":
-        none = structure.shared_columns[..., :0], structure.shared_scale[..., :0]
-        structure = replace(structure, shared_columns=none[0], shared_scale=none[1])
+        none = structure.shared_shapes[:, :0], structure.shared_scale[..., :0], structure.exchange[:0]
+        structure = replace(structure, shared_shapes=none[0], shared_scale=none[1], exchange=none[2])
     mean, residual, columns = dense(structure)
     y, loss = observed(structure)
     expected = multivariate_normal(mean, residual + columns @ columns.T).logpdf(y)
@@ -93,7 +95,7 @@ def test_log_density_notices_each_part_of_the_structure(structure):
     """A control: were a part ignored, scaling it would not change the density."""
     _, loss = observed(structure)
     base = float(density(structure, loss))
-    changes = {"mean": 1.01, "sd": 1.1, "link": 0.9} | dict.fromkeys(EFFECTS, 1.1)
+    changes = dict.fromkeys((*SHAPES, *DIFFERENTIATED), 1.1) | {"mean": 1.01, "link": 0.9}
     for name, factor in changes.items():
         changed = replace(structure, **{name: factor * getattr(structure, name)})
         assert abs(float(density(changed, loss)) - base) > 1e-3, name
@@ -107,15 +109,16 @@ def test_padding_has_no_influence(structure):
 
     def spoiled(name, low, high):
         array = getattr(structure, name)
-        mask = structure.valid.reshape(structure.valid.shape + (1,) * (array.ndim - 2))
+        mask = structure.valid if array.ndim == 2 else structure.valid[:, None]
         return jnp.where(mask, array, rng.uniform(low, high, array.shape))
 
     other = replace(
         structure,
         mean=spoiled("mean", -9.0, 9.0),
         sd=spoiled("sd", 0.5, 5.0),
-        run_columns=spoiled("run_columns", -9.0, 9.0),
-        shared_columns=spoiled("shared_columns", -9.0, 9.0),
+        run_shapes=spoiled("run_shapes", -9.0, 9.0),
+        shared_shapes=spoiled("shared_shapes", -9.0, 9.0),
+        response=spoiled("response", -9.0, 9.0),
     )
     noise = jnp.where(structure.valid, loss, rng.normal(size=loss.shape))
     assert float(density(other, noise)) == pytest.approx(float(density(structure, loss)), abs=1e-9)
@@ -157,7 +160,7 @@ def test_condition_draws_from_the_dense_conditional(structure):
     np.testing.assert_allclose(factor @ factor.T, covariance, atol=1e-9)
 
 
-@pytest.mark.parametrize("part", ["mean", "sd", "link", *EFFECTS])
+@pytest.mark.parametrize("part", DIFFERENTIATED)
 def test_gradient_equals_differences(structure, part):
     _, loss = observed(structure)
     start = getattr(structure, part)
@@ -200,7 +203,10 @@ def test_residuals_undo_the_effects(structure):
     rest = rng.normal(size=structure.mean.shape)
     loss = np.array(structure.mean) + rest
     for r, size in enumerate(np.asarray(structure.size_of_run)):
-        loss[r] += np.asarray(structure.run_columns[r]) @ (np.asarray(structure.run_scale[r]) * run[r])
-        loss[r] += np.asarray(structure.shared_columns[r]) @ (np.asarray(structure.shared_scale[r]) * shared[size])
+        loss[r] += (np.asarray(structure.run_scale[r]) * run[r]) @ np.asarray(structure.run_shapes[r])
+        own = np.asarray(structure.shared_scale[r]) * shared[size]
+        for k, effect in enumerate(own):
+            given_up = float(structure.exchange[k]) * np.asarray(structure.response[r])
+            loss[r] += effect * (np.asarray(structure.shared_shapes[r, k]) - given_up)
     left = residuals(structure, jnp.asarray(loss), jnp.asarray(shared), jnp.asarray(run))
     np.testing.assert_allclose(left, rest, atol=1e-12)
