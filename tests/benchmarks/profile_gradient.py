@@ -1,0 +1,151 @@
+"""Where the time of one gradient goes, on one core: ``uv run python tests/benchmarks/profile_gradient.py [RUNS]``.
+
+RUNS is ``three_runs`` (default), ``nine_runs`` or ``eighteen_runs``. First the parts, in turn in one process, so that a
+busy minute does not hit one of them; then the kernels by the function of the library that they come from, as XLA's own
+profiler times them, which makes each take about a microsecond longer.
+"""
+
+import collections
+import dataclasses
+import os
+import re
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import benchmark_cases
+import jax
+import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
+
+from bayeslr.inference.density import build_density, starting_points
+from bayeslr.inference.devices import OFTEN, compiler_options, unshared_solves
+from bayeslr.model import ScalingModel, likelihood, size_labels
+
+ROUNDS, EVALUATIONS = 20, 200
+ROOMS = ("bayeslr/model/", "bayeslr/laws/", "bayeslr/inference/")
+
+
+def parts(model, design):
+    """Values with gradients, and where they are taken: the whole density, and less and less of it."""
+    density = build_density(model, design)
+    start = density.unconstrain(starting_points(design)[1], design)
+    values = density.constrain(start, design)
+    sites, of_sites = ravel_pytree({name: jnp.asarray(values[name]) for name in model.sites})
+    structure = model.structure(design, of_sites(sites))
+    names = ("mean", "sd", "link", "run_scale", "shared_scale", "response")
+    arrays, of_arrays = ravel_pytree({name: getattr(structure, name) for name in names})
+    gram = likelihood._gram(structure, design.loss)
+
+    def given_structure(x, design):
+        return likelihood.log_density(dataclasses.replace(structure, **of_arrays(x)), design.loss)
+
+    def given_products(x, design):
+        levels = likelihood._Levels.of(structure)
+        return likelihood._integrated(x.reshape(gram.shape), design.size_of_run, levels)
+
+    return {
+        "all": (density.value_and_gradient, start),
+        "without priors and coordinates": (
+            jax.value_and_grad(
+                lambda x, design: likelihood.log_density(model.structure(design, of_sites(x)), design.loss)
+            ),
+            sites,
+        ),
+        "given mean, residual and response": (jax.value_and_grad(given_structure), arrays),
+        "given the inner products": (jax.value_and_grad(given_products), gram.ravel()),
+    }
+
+
+def compiled(function, start, design):
+    """A loop of gradients as a sampler's, each at a place that depends on the one before."""
+
+    def loop(x, design, count):
+        def once(_, x):
+            value, gradient = function(x, design)
+            return x - 1e-13 * value * gradient
+
+        return jax.lax.fori_loop(0, count, once, x)
+
+    return jax.jit(loop, compiler_options=compiler_options(OFTEN)).lower(start, design, 1).compile()
+
+
+def table(text, name):
+    """One of the numbered tables at the head of a compiled program's text."""
+    lines = text.split(f"\n{name}\n", 1)[1].split("\n\n", 1)[0].splitlines()
+    return {int(number): rest for number, rest in (line.split(" ", 1) for line in lines)}
+
+
+def origins(text):
+    """The function of the library that each instruction comes from."""
+    files, functions = table(text, "FileNames"), table(text, "FunctionNames")
+    places, frames = table(text, "FileLocations"), table(text, "StackFrames")
+
+    def numbers(entry):
+        return {key: int(number) for key, number in re.findall(r"(\w+)=(\d+)", entry)}
+
+    def origin(frame):
+        while frame:
+            entry = numbers(frames[frame])
+            place = numbers(places[entry["file_location_id"]])
+            file = files[place["file_name_id"]].strip('"')
+            if any(room in file for room in ROOMS):
+                function = functions[place["function_name_id"]].strip('"').rsplit(".", 1)[-1]
+                return f"{file.rsplit('/', 1)[-1]}: {function}"
+            above = entry.get("parent_frame_id", 0)
+            frame = above if above != frame else 0
+        return "elsewhere"
+
+    pattern = re.compile(r"^\s+(?:ROOT )?%?([\w.\-]+) = .*?(?:stack_frame_id=(\d+)|$)", re.MULTILINE)
+    found = {}
+    for name, frame in pattern.findall(text):
+        found.setdefault(name, origin(int(frame or 0)))
+    return found
+
+
+def kernels(program, start, design):
+    """Microseconds a gradient by function of the library, and how many kernels come from it."""
+    found = origins(program.as_text())
+    with tempfile.TemporaryDirectory() as folder:
+        with jax.profiler.trace(folder):
+            program(start, design, EVALUATIONS).block_until_ready()
+        profile = jax.profiler.ProfileData.from_file(str(next(Path(folder).rglob("*.xplane.pb"))))
+    spent, names = collections.Counter(), collections.defaultdict(set)
+    for plane in profile.planes:
+        for line in plane.lines:
+            for event in line.events:
+                if event.name in found and not event.name.startswith("while"):
+                    spent[found[event.name]] += event.duration_ns / 1e3 / EVALUATIONS
+                    names[found[event.name]].add(event.name)
+    return [(function, len(names[function]), time_us) for function, time_us in spent.most_common()]
+
+
+def main():
+    """Print both tables."""
+    # before JAX starts its threads: on several cores they pass kernels to each other, and times are theirs together
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    curves = getattr(benchmark_cases, sys.argv[1] if len(sys.argv) > 1 else "three_runs")()[0].after_warmup().thin(64)
+    model = ScalingModel().resolved(size_labels(curves)[1])
+    design, _ = model.design(curves, model.scale(curves))
+    pieces = parts(model, design)
+    programs = {name: (compiled(*piece, design), piece[1]) for name, piece in pieces.items()}
+    times = {name: [] for name in programs}
+    with unshared_solves():
+        for _ in range(ROUNDS):
+            for name, (program, start) in programs.items():
+                begun = time.perf_counter()
+                program(start, design, EVALUATIONS).block_until_ready()
+                times[name].append((time.perf_counter() - begun) / EVALUATIONS * 1e6)
+        print(f"{'part of a gradient':36}{'least us':>10}{'kernels':>10}")
+        for name, (program, _) in programs.items():
+            text = program.as_text()
+            count = sum(text.count(kind) for kind in (" fusion(", " dot(", " custom-call("))
+            print(f"{name:36}{min(times[name]):10.0f}{count:10d}")
+        print(f"\n{'function':36}{'us':>10}{'kernels':>10}")
+        for function, count, time_us in kernels(*programs["all"], design):
+            print(f"{function:36}{time_us:10.1f}{count:10d}")
+
+
+if __name__ == "__main__":
+    main()
