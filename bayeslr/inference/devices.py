@@ -11,7 +11,16 @@ from threadpoolctl import threadpool_limits
 
 from bayeslr.errors import ModelError
 
-__all__ = ["OFTEN", "SELDOM", "ChainMethod", "chain_devices", "compiler_options", "prepare_devices", "unshared_solves"]
+__all__ = [
+    "OFTEN",
+    "SELDOM",
+    "ChainMethod",
+    "chain_devices",
+    "compiler_options",
+    "is_vectorized",
+    "prepare_devices",
+    "unshared_solves",
+]
 
 type ChainMethod = Literal["auto", "parallel", "vectorized", "sequential"]
 
@@ -34,7 +43,8 @@ def prepare_devices() -> None:
     if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
         # a RuntimeError says that JAX is already running: its devices stay as they are
         with contextlib.suppress(RuntimeError):
-            jax.config.update("jax_num_cpu_devices", min(_CPU_DEVICES, 2 * (os.cpu_count() or 1)))
+            # no more than cores: XLA starts a thread for each, and they would pass kernels to each other
+            jax.config.update("jax_num_cpu_devices", min(_CPU_DEVICES, os.cpu_count() or 1))
     if jax.config.jax_compilation_cache_dir is None:
         home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
         jax.config.update("jax_compilation_cache_dir", str(home / "bayeslr" / "compiled"))
@@ -47,8 +57,8 @@ def chain_devices(method: ChainMethod, num_chains: int) -> list[jax.Device]:
     Parameters
     ----------
     method
-        ``"parallel"``: chains spread over the devices; ``"vectorized"``: all on one device; ``"sequential"``: one after
-        the other; ``"auto"``: parallel on the CPU, vectorised on a GPU.
+        ``"parallel"``: chains spread over the devices; ``"vectorized"``: all at once on one device; ``"sequential"``:
+        one after the other on one device; ``"auto"``: parallel on the CPU, vectorised on a GPU.
     num_chains
         Number of chains.
 
@@ -69,6 +79,14 @@ def chain_devices(method: ChainMethod, num_chains: int) -> list[jax.Device]:
         return devices[:1]
     count = max(k for k in range(1, min(len(devices), num_chains) + 1) if num_chains % k == 0)
     return devices[:count]
+
+
+def is_vectorized(method: ChainMethod) -> bool:
+    """Tell whether the chains of a device run as one batch instead of one after the other.
+
+    A batch computes both sides of every branch, and its chains wait for the longest trajectory: for a GPU, that is.
+    """
+    return method == "vectorized" or (method != "sequential" and jax.local_devices()[0].platform != "cpu")
 
 
 def compiler_options(level: int) -> dict[str, int] | None:

@@ -13,7 +13,13 @@ from arviz_base import from_dict
 from bayeslr.curves import CurveSet
 from bayeslr.errors import ConvergenceWarning, ModelError
 from bayeslr.inference.density import starting_points
-from bayeslr.inference.devices import ChainMethod, chain_devices, prepare_devices, unshared_solves
+from bayeslr.inference.devices import (
+    ChainMethod,
+    chain_devices,
+    is_vectorized,
+    prepare_devices,
+    unshared_solves,
+)
 from bayeslr.inference.health import check
 from bayeslr.inference.laplace import LAPLACE_LABEL, draw_gaussian
 from bayeslr.inference.mode import Vector, find_mode
@@ -61,7 +67,7 @@ def fit(
         Acceptance probability that the step size is adapted to.
     chain_method
         ``"auto"`` (default): chains in parallel over CPU devices, vectorised on a GPU; or ``"parallel"``,
-        ``"vectorized"``.
+        ``"vectorized"``, ``"sequential"``.
     max_points_per_run
         Observations of a run that enter the likelihood, half of them in the annealing part. Errors of the law are
         correlated along a run, so more points add cost and little information.
@@ -107,6 +113,7 @@ def fit(
         num_warmup=num_warmup,
         target_accept_prob=target_accept_prob,
         devices=chain_devices(chain_method, num_chains),
+        vectorized=is_vectorized(chain_method),
     )
 
     def density(z: Vector) -> tuple[float, Vector]:

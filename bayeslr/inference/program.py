@@ -33,7 +33,7 @@ class Program:
         The model, its pooling resolved.
     shapes
         A design, or one of whose leaves only shapes are known.
-    num_warmup, target_accept_prob, devices
+    num_warmup, target_accept_prob, devices, vectorized
         Settings of the sampler.
     """
 
@@ -45,12 +45,17 @@ class Program:
         num_warmup: int,
         target_accept_prob: float,
         devices: list[jax.Device],
+        vectorized: bool,
     ) -> None:
         density = build_density(model, shapes)
         self.size = density.size
         self.unconstrain = jax.jit(density.unconstrain, compiler_options=compiler_options(SELDOM))
         self.sampler = Sampler(
-            density.potential, num_warmup=num_warmup, target_accept_prob=target_accept_prob, devices=devices
+            density.potential,
+            num_warmup=num_warmup,
+            target_accept_prob=target_accept_prob,
+            devices=devices,
+            vectorized=vectorized,
         )
         self._density = density.value_and_gradient
         self._value_and_gradient: Future[Any] | None = None
@@ -132,6 +137,7 @@ def program_for(
     num_warmup: int,
     target_accept_prob: float,
     devices: list[jax.Device],
+    vectorized: bool,
 ) -> Program:
     """Return the program for a model and the shapes of a design; one that was made before is used again.
 
@@ -141,7 +147,7 @@ def program_for(
         The model, its pooling resolved.
     design
         The arrays of a fit.
-    num_warmup, target_accept_prob, devices
+    num_warmup, target_accept_prob, devices, vectorized
         Settings of the sampler.
 
     Returns
@@ -152,7 +158,7 @@ def program_for(
     leaves, structure = jax.tree.flatten(design)
     shapes = tuple((leaf.shape, str(leaf.dtype)) for leaf in leaves)
     settings = json.dumps(model.settings(), sort_keys=True)
-    return _cached(settings, structure, shapes, num_warmup, target_accept_prob, tuple(devices))
+    return _cached(settings, structure, shapes, num_warmup, target_accept_prob, tuple(devices), vectorized)
 
 
 @lru_cache(maxsize=8)
@@ -163,6 +169,7 @@ def _cached(
     num_warmup: int,
     target_accept_prob: float,
     devices: tuple[jax.Device, ...],
+    vectorized: bool,
 ) -> Program:
     leaves = [jax.ShapeDtypeStruct(shape, dtype) for shape, dtype in shapes]
     return Program(
@@ -171,4 +178,5 @@ def _cached(
         num_warmup=num_warmup,
         target_accept_prob=target_accept_prob,
         devices=list(devices),
+        vectorized=vectorized,
     )

@@ -62,6 +62,8 @@ class Sampler:
         Acceptance probability that the step size is adapted to.
     devices
         Devices over which the chains are spread.
+    vectorized
+        Whether the chains of a device run as one batch instead of one after the other.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class Sampler:
         num_warmup: int,
         target_accept_prob: float,
         devices: list[jax.Device],
+        vectorized: bool,
     ) -> None:
         starting = False
 
@@ -116,12 +119,11 @@ class Sampler:
             return jax.lax.scan(step, state, None, length=_CHUNK)
 
         def advance_all(states: Any, args: tuple[Array, Array, Design]) -> tuple[Any, Any]:
-            if jax.tree.leaves(states)[0].shape[0] > 1:
+            if vectorized:
                 return jax.vmap(advance, in_axes=(0, None))(states, args)
-            # one chain on this device: without a batch its branches stay branches, and the program is smaller
-            outcome = advance(jax.tree.map(lambda leaf: leaf[0], states), args)
-            state, taken = jax.tree.map(lambda leaf: leaf[None], outcome)
-            return state, taken
+            # without a batch branches stay branches, and the program is smaller
+            outcome: tuple[Any, Any] = jax.lax.map(lambda state: advance(state, args), states)
+            return outcome
 
         self._num_warmup = num_warmup
         self._mesh = Mesh(np.array(devices), ("chain",))

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bayeslr.inference.devices import chain_devices, prepare_devices
+from bayeslr.inference.devices import chain_devices, is_vectorized, prepare_devices
 from bayeslr.inference.mode import Mode
 from bayeslr.inference.sampler import Sampler
 
@@ -30,7 +30,9 @@ def sampled(method):
         return float(value), np.asarray(slope)
 
     devices = chain_devices(method, CHAINS)
-    sampler = Sampler(potential, num_warmup=50, target_accept_prob=0.9, devices=devices)
+    sampler = Sampler(
+        potential, num_warmup=50, target_accept_prob=0.9, devices=devices, vectorized=is_vectorized(method)
+    )
     mode = Mode(position=np.array([1.0, 0.0, 0.0]), factor=np.eye(3), potential=0.0, others=())
     draws = sampler.run(density, mode, shift, seed=0, num_samples=50, num_chains=CHAINS, progress=False)
     return len(devices), draws.position

@@ -7,7 +7,7 @@ import pytest
 from arviz_stats import ess, rhat
 
 from bayeslr.errors import ModelError
-from bayeslr.inference.devices import chain_devices
+from bayeslr.inference.devices import chain_devices, is_vectorized
 from bayeslr.inference.mode import Mode
 from bayeslr.inference.sampler import Sampler
 
@@ -27,7 +27,13 @@ PRECISION = jnp.asarray(np.linalg.inv(COVARIANCE))
 
 
 def sampler(method):
-    return Sampler(potential, num_warmup=150, target_accept_prob=0.9, devices=chain_devices(method, 4))
+    return Sampler(
+        potential,
+        num_warmup=150,
+        target_accept_prob=0.9,
+        devices=chain_devices(method, 4),
+        vectorized=is_vectorized(method),
+    )
 
 
 @pytest.fixture(scope="module")
