@@ -109,12 +109,12 @@ def _loop(value_and_gradient, z, *arguments, evaluations):
     return once
 
 
-def _prepare():
+def _prepare(devices=None):
+    """Settle what JAX asks at its first use; as many devices as the library asks for, unless said otherwise."""
     import jax
 
     jax.config.update("jax_enable_x64", True)
-    # as many as the library asks for
-    jax.config.update("jax_num_cpu_devices", min(4, os.cpu_count()))
+    jax.config.update("jax_num_cpu_devices", devices or min(4, os.cpu_count()))
 
 
 def _case(case, **settings):
@@ -167,7 +167,8 @@ def fit(*, case, model="default", num_samples=1000, method="nuts", again=True, c
 
 def peer(*, name, num_warmup, num_samples, budget_s):
     """A peer's fit in a cold process: sampled, with the effective sample size of the paper's parameters."""
-    _prepare()
+    # NumPyro runs chains in parallel where each has a device
+    _prepare(devices=4)
     begun = time.perf_counter()
     import numpy as np
     import peers
