@@ -14,8 +14,9 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
     ("script", "expected"),
     [
         ("fit_and_predict.py", "true final loss"),
-        ("three_sizes_to_a_fourth.py", "never trained"),
-        ("wsd_or_cosine.py", "expected_regret"),
+        # each compiles a model of its own, which the suite's eight minutes have no room for
+        pytest.param("three_sizes_to_a_fourth.py", "never trained", marks=pytest.mark.slow),
+        pytest.param("wsd_or_cosine.py", "expected_regret", marks=pytest.mark.slow),
     ],
 )
 def test_an_example_runs(script: str, expected: str, tmp_path: Path) -> None:
