@@ -80,7 +80,7 @@ def evaluate(
     counts = [len(feature.log_area) for feature in features]
     for first, last in _batches(counts):
         batch = jax.tree.map(_together, *features[first:last])
-        memory = memory_responses(batch)
+        memory = memory_responses(batch.response)
         parts = _evaluate(
             (model.law, model.discrepancy, model.noise),
             common.values,

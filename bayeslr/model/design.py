@@ -164,9 +164,9 @@ def future_knots(log_area: float) -> NDArray[np.float64]:
     return BEND_SPACING * np.arange(1, count + 1, dtype=np.float64)
 
 
-def memory_responses(features: Features) -> NDArray[np.float64]:
-    """Return the responses through each of :data:`MEMORIES`, shape ``[8, n]``."""
-    responses: NDArray[np.float64] = _at_memories().T @ np.asarray(features.response).T
+def memory_responses(response: ArrayLike) -> NDArray[np.float64]:
+    """Return the responses through each of :data:`MEMORIES`, ``[..., 8, n]``, given coefficients, ``[..., n, 48]``."""
+    responses: NDArray[np.float64] = np.swapaxes(np.asarray(response) @ _at_memories(), -1, -2)
     return responses
 
 
@@ -229,15 +229,16 @@ def build_design(curves: CurveSet, law: AnnealingLaw, scale: Scale) -> tuple[Des
     centered = np.nan_to_num(np.array(known) - np.nanmean(known)) if np.isfinite(known).any() else np.zeros(len(known))
     scatter = np.array([_scatter([curve for curve, size in kept if size == k]) for k in range(len(params))])
     start = min(float(f.log_area[0]) for f in features)
+    response = padded([f.response for f in features])
     design = Design(
         loss=padded([curve.loss for curve, _ in kept]),
         valid=jax.numpy.asarray(valid),
         log_area=padded([f.log_area for f in features]),
-        response=padded([f.response for f in features]),
+        response=response,
         by_area=padded([f.by_area for f in features]),
         removed=padded([f.removed for f in features]),
         rate=padded([f.rate for f in features]),
-        memory=jax.numpy.swapaxes(padded([memory_responses(f).T for f in features]), 1, 2),
+        memory=jax.numpy.asarray(memory_responses(response)),
         size_of_run=jax.numpy.asarray(np.array([size for _, size in kept])),
         log_params=jax.numpy.asarray(centered),
         knots=jax.numpy.asarray(-BEND_SPACING * np.arange(_rounded_up(round(-start / BEND_SPACING), _KNOTS))),

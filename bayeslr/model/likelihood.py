@@ -113,7 +113,7 @@ def _precision(structure: Structure) -> tuple[Array, Array]:
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, kw_only=True)
 class _Rows:
-    """What inner products are taken of: the shapes of all effects and what the mean leaves, and their precision.
+    """What of the inner products depends on parameters: all but the shapes of the effects, which are data.
 
     Parameters
     ----------

@@ -87,7 +87,22 @@ def _loop_gradient(value_and_gradient, z, *arguments, evaluations):
 
 
 def _loop(value_and_gradient, z, *arguments, evaluations):
-    """Compile many gradients in one loop, each at another place; the result runs it and returns the seconds of one."""
+    """Compile a loop of gradients; the result runs it and returns the seconds of one gradient."""
+    import jax
+    import jax.numpy as jnp
+
+    compiled = compiled_loop(value_and_gradient, z, *arguments, evaluations=evaluations)
+
+    def once():
+        begun = time.perf_counter()
+        jax.block_until_ready(compiled(jnp.asarray(z), *arguments))
+        return (time.perf_counter() - begun) / evaluations
+
+    return once
+
+
+def compiled_loop(value_and_gradient, z, *arguments, evaluations, compiler_options=None):
+    """Compile many gradients in one loop, each at another place."""
     import jax
     import jax.numpy as jnp
     from jax import lax
@@ -99,14 +114,7 @@ def _loop(value_and_gradient, z, *arguments, evaluations):
 
         return lax.scan(step, z, None, length=evaluations)[1]
 
-    compiled = jax.jit(many).lower(jnp.asarray(z), *arguments).compile()
-
-    def once():
-        begun = time.perf_counter()
-        jax.block_until_ready(compiled(jnp.asarray(z), *arguments))
-        return (time.perf_counter() - begun) / evaluations
-
-    return once
+    return jax.jit(many, compiler_options=compiler_options).lower(jnp.asarray(z), *arguments).compile()
 
 
 def _prepare(devices=None):

@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 import benchmark_cases
+import benchmark_jobs
 import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
@@ -58,19 +59,6 @@ def parts(model, design):
     }
 
 
-def compiled(function, start, design):
-    """A loop of gradients as a sampler's, each at a place that depends on the one before."""
-
-    def loop(x, design, count):
-        def once(_, x):
-            value, gradient = function(x, design)
-            return x - 1e-13 * value * gradient
-
-        return jax.lax.fori_loop(0, count, once, x)
-
-    return jax.jit(loop, compiler_options=compiler_options(OFTEN)).lower(start, design, 1).compile()
-
-
 def table(text, name):
     """One of the numbered tables at the head of a compiled program's text."""
     lines = text.split(f"\n{name}\n", 1)[1].split("\n\n", 1)[0].splitlines()
@@ -109,7 +97,7 @@ def kernels(program, start, design):
     found = origins(program.as_text())
     with tempfile.TemporaryDirectory() as folder:
         with jax.profiler.trace(folder):
-            program(start, design, EVALUATIONS).block_until_ready()
+            program(start, design).block_until_ready()
         profile = jax.profiler.ProfileData.from_file(str(next(Path(folder).rglob("*.xplane.pb"))))
     spent, names = collections.Counter(), collections.defaultdict(set)
     for plane in profile.planes:
@@ -129,13 +117,18 @@ def main():
     model = ScalingModel().resolved(size_labels(curves)[1])
     design, _ = model.design(curves, model.scale(curves))
     pieces = parts(model, design)
-    programs = {name: (compiled(*piece, design), piece[1]) for name, piece in pieces.items()}
+    # a loop of gradients at the level of optimisation that the sampler is compiled with
+    settings = {"evaluations": EVALUATIONS, "compiler_options": compiler_options(OFTEN)}
+    programs = {
+        name: (benchmark_jobs.compiled_loop(function, start, design, **settings), start)
+        for name, (function, start) in pieces.items()
+    }
     times = {name: [] for name in programs}
     with unshared_solves():
         for _ in range(ROUNDS):
             for name, (program, start) in programs.items():
                 begun = time.perf_counter()
-                program(start, design, EVALUATIONS).block_until_ready()
+                program(start, design).block_until_ready()
                 times[name].append((time.perf_counter() - begun) / EVALUATIONS * 1e6)
         print(f"{'part of a gradient':36}{'least us':>10}{'kernels':>10}")
         for name, (program, _) in programs.items():
