@@ -3,6 +3,7 @@
 import contextlib
 import os
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -15,9 +16,9 @@ __all__ = [
     "OFTEN",
     "SELDOM",
     "ChainMethod",
-    "chain_devices",
+    "Placement",
     "compiler_options",
-    "is_vectorized",
+    "place_chains",
     "prepare_devices",
     "unshared_solves",
 ]
@@ -51,21 +52,39 @@ def prepare_devices() -> None:
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
 
 
-def chain_devices(method: ChainMethod, num_chains: int) -> list[jax.Device]:
-    """Choose the devices of the chains.
+@dataclass(frozen=True, kw_only=True)
+class Placement:
+    """Where chains run.
+
+    Parameters
+    ----------
+    devices
+        Devices over which the chains are spread; their number divides that of the chains.
+    vectorized
+        Whether the chains of a device run as one batch instead of one after the other. A batch computes both sides of
+        every branch, and its chains wait for the longest trajectory: for a GPU, that is.
+    """
+
+    devices: tuple[jax.Device, ...]
+    vectorized: bool
+
+
+def place_chains(method: ChainMethod, num_chains: int) -> Placement:
+    """Choose where the chains of a fit run.
 
     Parameters
     ----------
     method
         ``"parallel"``: chains spread over the devices; ``"vectorized"``: all at once on one device; ``"sequential"``:
-        one after the other on one device; ``"auto"``: parallel on the CPU, vectorised on a GPU.
+        one after the other on one device; ``"auto"``: parallel on the CPU, vectorised on a GPU. The chains of one
+        device run in turn on the CPU, as a batch on a GPU.
     num_chains
         Number of chains.
 
     Returns
     -------
-    list of jax.Device
-        Devices whose number divides `num_chains`; one for vectorised and sequential chains.
+    Placement
+        Several devices for parallel chains, one for the others.
 
     Raises
     ------
@@ -75,18 +94,11 @@ def chain_devices(method: ChainMethod, num_chains: int) -> list[jax.Device]:
     if method not in ("auto", "parallel", "vectorized", "sequential"):
         raise ModelError(f"chain_method: found {method!r}; allowed: auto, parallel, vectorized, sequential")
     devices: list[jax.Device] = jax.local_devices()
-    if method in ("vectorized", "sequential") or (method == "auto" and devices[0].platform != "cpu"):
-        return devices[:1]
-    count = max(k for k in range(1, min(len(devices), num_chains) + 1) if num_chains % k == 0)
-    return devices[:count]
-
-
-def is_vectorized(method: ChainMethod) -> bool:
-    """Tell whether the chains of a device run as one batch instead of one after the other.
-
-    A batch computes both sides of every branch, and its chains wait for the longest trajectory: for a GPU, that is.
-    """
-    return method == "vectorized" or (method != "sequential" and jax.local_devices()[0].platform != "cpu")
+    on_cpu = devices[0].platform == "cpu"
+    together = method in ("vectorized", "sequential") or (method == "auto" and not on_cpu)
+    count = 1 if together else max(k for k in range(1, min(len(devices), num_chains) + 1) if num_chains % k == 0)
+    batch = method == "vectorized" or (method != "sequential" and not on_cpu)
+    return Placement(devices=tuple(devices[:count]), vectorized=batch)
 
 
 def compiler_options(level: int) -> dict[str, int] | None:

@@ -13,13 +13,7 @@ from arviz_base import from_dict
 from bayeslr.curves import CurveSet
 from bayeslr.errors import ConvergenceWarning, ModelError
 from bayeslr.inference.density import starting_points
-from bayeslr.inference.devices import (
-    ChainMethod,
-    chain_devices,
-    is_vectorized,
-    prepare_devices,
-    unshared_solves,
-)
+from bayeslr.inference.devices import ChainMethod, place_chains, prepare_devices, unshared_solves
 from bayeslr.inference.health import check
 from bayeslr.inference.laplace import LAPLACE_LABEL, draw_gaussian
 from bayeslr.inference.mode import Vector, find_mode
@@ -112,8 +106,7 @@ def fit(
         design,
         num_warmup=num_warmup,
         target_accept_prob=target_accept_prob,
-        devices=chain_devices(chain_method, num_chains),
-        vectorized=is_vectorized(chain_method),
+        placement=place_chains(chain_method, num_chains),
     )
 
     def density(z: Vector) -> tuple[float, Vector]:

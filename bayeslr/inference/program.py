@@ -13,7 +13,7 @@ from jax import Array
 from numpy.typing import NDArray
 
 from bayeslr.inference.density import build_density
-from bayeslr.inference.devices import OFTEN, SELDOM, compiler_options
+from bayeslr.inference.devices import OFTEN, SELDOM, Placement, compiler_options
 from bayeslr.inference.mode import Vector
 from bayeslr.inference.sampler import Sampler, in_background
 from bayeslr.model import Design, ScalingModel
@@ -33,7 +33,7 @@ class Program:
         The model, its pooling resolved.
     shapes
         A design, or one of whose leaves only shapes are known.
-    num_warmup, target_accept_prob, devices, vectorized
+    num_warmup, target_accept_prob, placement
         Settings of the sampler.
     """
 
@@ -44,8 +44,7 @@ class Program:
         *,
         num_warmup: int,
         target_accept_prob: float,
-        devices: list[jax.Device],
-        vectorized: bool,
+        placement: Placement,
     ) -> None:
         density = build_density(model, shapes)
         self.size = density.size
@@ -54,8 +53,7 @@ class Program:
             density.potential,
             num_warmup=num_warmup,
             target_accept_prob=target_accept_prob,
-            devices=devices,
-            vectorized=vectorized,
+            placement=placement,
         )
         self._density = density.value_and_gradient
         self._value_and_gradient: Future[Any] | None = None
@@ -136,8 +134,7 @@ def program_for(
     *,
     num_warmup: int,
     target_accept_prob: float,
-    devices: list[jax.Device],
-    vectorized: bool,
+    placement: Placement,
 ) -> Program:
     """Return the program for a model and the shapes of a design; one that was made before is used again.
 
@@ -147,7 +144,7 @@ def program_for(
         The model, its pooling resolved.
     design
         The arrays of a fit.
-    num_warmup, target_accept_prob, devices, vectorized
+    num_warmup, target_accept_prob, placement
         Settings of the sampler.
 
     Returns
@@ -158,7 +155,7 @@ def program_for(
     leaves, structure = jax.tree.flatten(design)
     shapes = tuple((leaf.shape, str(leaf.dtype)) for leaf in leaves)
     settings = json.dumps(model.settings(), sort_keys=True)
-    return _cached(settings, structure, shapes, num_warmup, target_accept_prob, tuple(devices), vectorized)
+    return _cached(settings, structure, shapes, num_warmup, target_accept_prob, placement)
 
 
 @lru_cache(maxsize=8)
@@ -168,8 +165,7 @@ def _cached(
     shapes: tuple[tuple[tuple[int, ...], str], ...],
     num_warmup: int,
     target_accept_prob: float,
-    devices: tuple[jax.Device, ...],
-    vectorized: bool,
+    placement: Placement,
 ) -> Program:
     leaves = [jax.ShapeDtypeStruct(shape, dtype) for shape, dtype in shapes]
     return Program(
@@ -177,6 +173,5 @@ def _cached(
         jax.tree.unflatten(structure, leaves),
         num_warmup=num_warmup,
         target_accept_prob=target_accept_prob,
-        devices=list(devices),
-        vectorized=vectorized,
+        placement=placement,
     )

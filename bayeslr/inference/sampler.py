@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from numpyro.infer.hmc import hmc
 from tqdm.auto import tqdm
 
-from bayeslr.inference.devices import OFTEN, SELDOM, compiler_options
+from bayeslr.inference.devices import OFTEN, SELDOM, Placement, compiler_options
 from bayeslr.inference.mode import Mode, ValueAndGradient
 from bayeslr.model import Design
 
@@ -60,10 +60,8 @@ class Sampler:
         Steps of adaptation.
     target_accept_prob
         Acceptance probability that the step size is adapted to.
-    devices
-        Devices over which the chains are spread.
-    vectorized
-        Whether the chains of a device run as one batch instead of one after the other.
+    placement
+        Where the chains run.
     """
 
     def __init__(
@@ -72,8 +70,7 @@ class Sampler:
         *,
         num_warmup: int,
         target_accept_prob: float,
-        devices: list[jax.Device],
-        vectorized: bool,
+        placement: Placement,
     ) -> None:
         starting = False
 
@@ -119,14 +116,16 @@ class Sampler:
             return jax.lax.scan(step, state, None, length=_CHUNK)
 
         def advance_all(states: Any, args: tuple[Array, Array, Design]) -> tuple[Any, Any]:
-            if vectorized:
+            if placement.vectorized:
                 return jax.vmap(advance, in_axes=(0, None))(states, args)
             # without a batch branches stay branches, and the program is smaller
             outcome: tuple[Any, Any] = jax.lax.map(lambda state: advance(state, args), states)
             return outcome
 
         self._num_warmup = num_warmup
-        self._mesh = Mesh(np.array(devices), ("chain",))
+        self._mesh = Mesh(np.array(placement.devices), ("chain",))
+        self._over_chains = NamedSharding(self._mesh, PartitionSpec("chain"))
+        self._everywhere = NamedSharding(self._mesh, PartitionSpec())
         spread = partial(
             jax.shard_map,
             mesh=self._mesh,
@@ -152,24 +151,27 @@ class Sampler:
         """
         if num_chains in self._compiled:
             return
-        state, args = self._begin(np.zeros(size), np.eye(size), design, seed=0, num_chains=num_chains)
-        self._compiled[num_chains] = in_background(self._advance.lower(state, args).compile)
+        args = (jnp.zeros(size), jnp.eye(size), design)
+        # shapes are enough: what makes the first state compiles later, while this does
+        one = jax.eval_shape(self._start, jax.random.key(0), args)
+        state = jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct((num_chains, *leaf.shape), leaf.dtype, sharding=self._over_chains), one
+        )
+        lowered = self._advance.lower(state, jax.device_put(args, self._everywhere))
+        self._compiled[num_chains] = in_background(lowered.compile)
 
     def _begin(
-        self,
-        position: NDArray[np.float64],
-        factor: NDArray[np.float64],
-        design: Design,
-        *,
-        seed: int,
-        num_chains: int,
-    ) -> tuple[Any, tuple[Array, Array, Design]]:
-        args = (jnp.asarray(position), jnp.asarray(factor), design)
+        self, density: ValueAndGradient, mode: Mode, args: tuple[Array, Array, Design], *, seed: int, num_chains: int
+    ) -> Any:
+        """Return the first state of all chains."""
+        chains = []
         # one chain at a time: a program for all of them takes twice as long to compile, for a millisecond of work
-        chains = [self._start(key, args) for key in jax.random.split(jax.random.key(seed), num_chains)]
-        state = jax.tree.map(lambda *leaves: jnp.stack(leaves), *chains)
-        state = jax.device_put(state, NamedSharding(self._mesh, PartitionSpec("chain")))
-        return state, jax.device_put(args, NamedSharding(self._mesh, PartitionSpec()))
+        for key in jax.random.split(jax.random.key(seed), num_chains):
+            chain = self._start(key, args)
+            value, slope = density(mode.position + mode.factor @ np.asarray(chain.z))
+            known = {"potential_energy": jnp.asarray(value), "z_grad": jnp.asarray(mode.factor.T @ slope)}
+            chains.append(chain._replace(**known))
+        return jax.device_put(jax.tree.map(lambda *leaves: jnp.stack(leaves), *chains), self._over_chains)
 
     def run(
         self,
@@ -210,13 +212,9 @@ class Sampler:
         total = self._num_warmup + num_samples
         chunks: list[Any] = []
         with tqdm(total=total, desc="sampling", unit="draw", disable=not progress, leave=False) as bar:
-            state, args = self._begin(mode.position, mode.factor, design, seed=seed, num_chains=num_chains)
-            places = [density(mode.position + mode.factor @ w) for w in np.asarray(state.z)]
-            spread = state.potential_energy.sharding
-            state = state._replace(
-                potential_energy=jax.device_put(jnp.asarray([value for value, _ in places]), spread),
-                z_grad=jax.device_put(jnp.asarray([mode.factor.T @ slope for _, slope in places]), spread),
-            )
+            args = (jnp.asarray(mode.position), jnp.asarray(mode.factor), design)
+            state = self._begin(density, mode, args, seed=seed, num_chains=num_chains)
+            args = jax.device_put(args, self._everywhere)
             advance = self._compiled[num_chains].result()
             while _CHUNK * len(chunks) < total:
                 state, chunk = advance(state, args)

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bayeslr.inference.devices import chain_devices, is_vectorized, prepare_devices
+from bayeslr.inference.devices import place_chains, prepare_devices
 from bayeslr.inference.mode import Mode
 from bayeslr.inference.sampler import Sampler
 
@@ -29,13 +29,11 @@ def sampled(method):
         value, slope = compiled(jnp.asarray(z), shift)
         return float(value), np.asarray(slope)
 
-    devices = chain_devices(method, CHAINS)
-    sampler = Sampler(
-        potential, num_warmup=50, target_accept_prob=0.9, devices=devices, vectorized=is_vectorized(method)
-    )
+    placement = place_chains(method, CHAINS)
+    sampler = Sampler(potential, num_warmup=50, target_accept_prob=0.9, placement=placement)
     mode = Mode(position=np.array([1.0, 0.0, 0.0]), factor=np.eye(3), potential=0.0, others=())
     draws = sampler.run(density, mode, shift, seed=0, num_samples=50, num_chains=CHAINS, progress=False)
-    return len(devices), draws.position
+    return len(placement.devices), draws.position
 
 
 def test_chains_on_four_devices_are_those_on_one():

@@ -7,7 +7,7 @@ import pytest
 from arviz_stats import ess, rhat
 
 from bayeslr.errors import ModelError
-from bayeslr.inference.devices import chain_devices, is_vectorized
+from bayeslr.inference.devices import place_chains
 from bayeslr.inference.mode import Mode
 from bayeslr.inference.sampler import Sampler
 
@@ -27,13 +27,7 @@ PRECISION = jnp.asarray(np.linalg.inv(COVARIANCE))
 
 
 def sampler(method):
-    return Sampler(
-        potential,
-        num_warmup=150,
-        target_accept_prob=0.9,
-        devices=chain_devices(method, 4),
-        vectorized=is_vectorized(method),
-    )
+    return Sampler(potential, num_warmup=150, target_accept_prob=0.9, placement=place_chains(method, 4))
 
 
 @pytest.fixture(scope="module")
@@ -109,8 +103,12 @@ def test_another_data_set_reuses_the_program(vectorized):
 
 
 def test_devices_divide_the_chains():
-    assert len(chain_devices("vectorized", 4)) == len(chain_devices("sequential", 4)) == 1
+    assert len(place_chains("vectorized", 4).devices) == len(place_chains("sequential", 4).devices) == 1
     for chains in (1, 2, 3, 4, 6):
-        assert chains % len(chain_devices("parallel", chains)) == 0
+        assert chains % len(place_chains("parallel", chains).devices) == 0
+    batches = {
+        method for method in ("auto", "parallel", "vectorized", "sequential") if place_chains(method, 4).vectorized
+    }
+    assert batches == {"vectorized"}, "on a CPU"
     with pytest.raises(ModelError, match=r"^chain_method: found 'threads'; allowed: auto, parallel, vectorized, seq"):
-        chain_devices("threads", 4)
+        place_chains("threads", 4)
