@@ -1,6 +1,6 @@
 """The log density of a model over one flat, unconstrained vector."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from numpyro.infer.util import constrain_fn, potential_energy, unconstrain_fn
 from numpyro.primitives import Messenger
 
 from bayeslr.inference.coordinates import straighten, unstraighten
+from bayeslr.inference.trends import find_trends
 from bayeslr.model import Design, ScalingModel
 
 __all__ = ["Density", "build_density", "starting_points"]
@@ -31,6 +32,8 @@ class Density:
     ----------
     size
         The length ``d``.
+    drawn
+        Number of standard normals from which `constrain` draws what is integrated out.
     names
         Names of the sites, in the order of the vector.
     potential
@@ -38,16 +41,17 @@ class Density:
     value_and_gradient
         The same with its gradient, under ``jax.jit``.
     constrain
-        ``(z, design) -> values by site``, deterministic sites included.
+        ``(z, design, normals) -> values by site``, deterministic sites included. What is integrated out is drawn.
     unconstrain
         ``(values by site, design) -> z``; values that are missing take the prior's mean.
     """
 
     size: int
+    drawn: int
     names: tuple[str, ...]
     potential: Callable[[Array, Design], Array]
     value_and_gradient: Wrapped
-    constrain: Callable[[Array, Design], dict[str, Array]]
+    constrain: Callable[[Array, Design, Array], dict[str, Array]]
     unconstrain: Callable[[Mapping[str, Array], Design], Array]
 
 
@@ -76,8 +80,14 @@ def build_density(model: ScalingModel, design: Design) -> Density:
         return {name: _center(prior) for name, prior in latent.items()}
 
     shapes = jax.eval_shape(sites, design)
+    trends = find_trends({p.name: p.support != "real" for p in model.law.parameters}, families)
+    sampled = [name for name in shapes if name not in trends.sites]
     # priors that are evaluated together stand together; the noise, whose coordinate is changed, at their edge
-    order = sorted(shapes, key=lambda name: (_FAMILIES.index(families[name]), name != "noise", name))
+    order = sorted(sampled, key=lambda name: (_FAMILIES.index(families[name]), name != "noise", name))
+    # in unconstrained coordinates: no mean, no slope, a scatter of one
+    neutral = {name: jnp.zeros(()) for name in trends.sites}
+    together = sorted([*order, *neutral], key=lambda name: _FAMILIES.index(families[name]))
+    known = {name: family for name in together if (family := families[name])}
     sizes = [int(np.prod(shapes[name].shape)) for name in order]
 
     def split(z: Array) -> dict[str, Array]:
@@ -86,11 +96,12 @@ def build_density(model: ScalingModel, design: Design) -> Density:
 
     @jax.value_and_grad
     def traced(z: Array, design: Design) -> Array:
-        places, stretch = straighten(model, split(z), design)
-        normal = _NormalPriors(places, {name: family for name in order if (family := families[name])})
+        places, stretch = straighten(split(z), design)
+        normal = _NormalPriors(places | neutral, known)
         others = {name: place for name, place in places.items() if families[name] is None}
         rest = potential_energy(normal(model), (design,), {}, others)
-        return jnp.asarray(rest) - normal.log_density() - stretch
+        common = trends.log_density(normal.priors, places, design.log_params) if trends.names else 0.0
+        return jnp.asarray(rest) - normal.log_density([*trends.names, *neutral]) - common - stretch
 
     # traced once, here: NUTS asks for the gradient in places where JAX would do so again
     recorded = jaxpr_as_fun(jax.make_jaxpr(traced)(jax.ShapeDtypeStruct((sum(sizes),), float), design))
@@ -107,20 +118,24 @@ def build_density(model: ScalingModel, design: Design) -> Density:
 
     potential.defvjp(value_and_gradient, lambda gradient, change: (change * gradient, None))
 
-    def constrain(z: Array, design: Design) -> dict[str, Array]:
-        values: dict[str, Array] = constrain_fn(
-            model, (design,), {}, straighten(model, split(z), design)[0], return_deterministic=True
-        )
-        return values
+    def constrain(z: Array, design: Design, normals: Array) -> dict[str, Array]:
+        places = straighten(split(z), design)[0] | neutral
+        if neutral:
+            values = constrain_fn(model, (design,), {}, places)
+            trace = numpyro.handlers.trace(numpyro.handlers.substitute(model, data=values)).get_trace(design)
+            priors = {name: _unexpanded(site["fn"]) for name, site in trace.items() if _is_latent(site)}
+            places |= trends.draw(priors, places, design.log_params, normals.reshape(3, -1))
+        constrained: dict[str, Array] = constrain_fn(model, (design,), {}, places, return_deterministic=True)
+        return constrained
 
     def unconstrain(values: Mapping[str, Array], design: Design) -> Array:
         full = {name: jnp.broadcast_to(values.get(name, mean), mean.shape) for name, mean in sites(design).items()}
-        places = unconstrain_fn(model, (design,), {}, full)
-        straight = unstraighten(model, places, design)
+        straight = unstraighten(unconstrain_fn(model, (design,), {}, full), design)
         return jnp.concatenate([jnp.ravel(straight[name]) for name in order])
 
     return Density(
         size=sum(sizes),
+        drawn=3 * len(trends.names),
         names=tuple(order),
         potential=potential,
         value_and_gradient=value_and_gradient,
@@ -159,29 +174,31 @@ class _NormalPriors(Messenger):  # type: ignore[misc]  # NumPyro is not typed
 
     def __init__(self, places: Mapping[str, Array], families: Mapping[str, type[dist.Distribution]]) -> None:
         super().__init__()
-        self._flat, split = ravel_pytree([places[name] for name in families])
+        self._places = {name: places[name] for name in families}
+        flat, split = ravel_pytree(list(self._places.values()))
         first = sum(places[name].size for name, family in families.items() if family is dist.Normal)
-        values = jnp.concatenate([self._flat[:first], jnp.exp(self._flat[first:])])
+        values = jnp.concatenate([flat[:first], jnp.exp(flat[first:])])
         self._values = dict(zip(families, split(values), strict=True))
-        self._priors: dict[str, dist.Distribution] = {}
+        self.priors: dict[str, dist.Distribution] = {}
 
     def process_message(self, msg: dict[str, Any]) -> None:
         """Set the value of a site and make its prior count nothing."""
         name = msg["name"]
         if name in self._values:
-            self._priors[name] = _unexpanded(msg["fn"])
+            self.priors[name] = _unexpanded(msg["fn"])
             msg["value"] = self._values[name]
             msg["fn"] = msg["fn"].mask(False)
 
-    def log_density(self) -> Array:
-        """Return the sum of the log densities that were taken out."""
-        shapes = {name: value.shape for name, value in self._values.items()}
+    def log_density(self, without: Collection[str]) -> Array:
+        """Return the sum of the log densities that were taken out, but of some sites."""
+        places = {name: place for name, place in self._places.items() if name not in without}
 
         def together(part: str) -> Array:
-            parts = [jnp.broadcast_to(getattr(self._priors[name], part), shape) for name, shape in shapes.items()]
+            parts = [jnp.broadcast_to(getattr(self.priors[name], part), place.shape) for name, place in places.items()]
             return jnp.concatenate([array.ravel() for array in parts])
 
-        return jnp.asarray(dist.Normal(together("loc"), together("scale")).log_prob(self._flat)).sum()
+        flat = jnp.concatenate([place.ravel() for place in places.values()])
+        return jnp.asarray(dist.Normal(together("loc"), together("scale")).log_prob(flat)).sum()
 
 
 def _center(prior: dist.Distribution) -> Array:

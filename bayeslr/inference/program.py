@@ -59,16 +59,17 @@ class Program:
         self._value_and_gradient: Future[Any] | None = None
 
         def describe(z: Array, normals: Array, design: Design) -> dict[str, Array]:
-            values = density.constrain(z, design)
-            common, shared, run = condition(model.structure(design, values), design.loss, normals)
+            for_trends, for_effects = jnp.split(normals, [density.drawn])
+            values = density.constrain(z, design, for_trends)
+            common, shared, run = condition(model.structure(design, values), design.loss, for_effects)
             values.pop("noise_precision", None)
             return values | {"effect_common": common, "effect_shared": shared, "effect_run": run}
 
         def effects(design: Design) -> Array:
-            values = density.constrain(jnp.zeros(density.size), design)
+            values = density.constrain(jnp.zeros(density.size), design, jnp.zeros(density.drawn))
             return jnp.zeros(count_effects(model.structure(design, values)))
 
-        self._effects = jax.eval_shape(effects, shapes).shape[0]
+        self._normals = density.drawn + jax.eval_shape(effects, shapes).shape[0]
         self._describe = jax.jit(jax.vmap(describe, in_axes=(0, 0, None)), compiler_options=compiler_options(OFTEN))
 
     def prepare(self, design: Design, *, num_chains: int | None) -> None:
@@ -114,7 +115,7 @@ class Program:
             Values by name, each ``[draws, ...]``, with ``effect_common`` ``[draws, p]``, ``effect_shared``
             ``[draws, S, p]`` and ``effect_run`` ``[draws, R, q]`` in prior standard deviations.
         """
-        normals = np.random.default_rng([seed, 1]).standard_normal((len(z), self._effects))
+        normals = np.random.default_rng([seed, 1]).standard_normal((len(z), self._normals))
 
         def batch(start: int) -> dict[str, NDArray[np.float64]]:
             # the last batch is filled up, so that one compiled program serves all

@@ -10,7 +10,7 @@
   ``"partial"``.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -126,64 +126,6 @@ class Pooling:
         with numpyro.plate("size", sizes):
             return jnp.asarray(numpyro.sample(name, around))
 
-    def given_sizes(
-        self,
-        parameters: Sequence[Parameter],
-        places: Mapping[str, Array],
-        log_params: Array,
-        scale: Mapping[str, Array],
-    ) -> Iterator[tuple[tuple[str, ...], Array, Array]]:
-        """Say where the common means and the trends of parameters are, given the sizes' own values.
-
-        Exact for the default priors of means and slopes, which are conjugate; it need not be for others.
-
-        Parameters
-        ----------
-        parameters
-            Their declarations. All are treated together: one at a time, each number would cost as much as a vector.
-        places
-            Unconstrained values by site. Between two answers the caller may replace the values of the sites that the
-            first one was about: the answer for means is given the trends.
-        log_params, scale
-            As in :meth:`sample`.
-
-        Yields
-        ------
-        names : tuple of str
-            Sites.
-        mean, sd : jax.Array
-            Means and standard deviations of their unconstrained values, one for each name.
-        """
-        pooled = [parameter for parameter in parameters if f"{parameter.name}_sd" in places]
-        if not pooled:
-            return
-        own = jnp.stack([places[parameter.name] for parameter in pooled])
-        scatter = jnp.exp(jnp.stack([places[f"{parameter.name}_sd"] for parameter in pooled]))
-        linear = [k for k, parameter in enumerate(pooled) if f"{parameter.name}_slope" in places]
-        if linear:
-            names = tuple(f"{pooled[k].name}_slope" for k in linear)
-            prior = jnp.zeros(len(linear)), jnp.array([pooled[k].slope for k in linear])
-            which = np.array(linear)
-            yield names, *_conjugate(own[which] @ log_params, (log_params**2).sum(), scatter[which], *prior)
-        for k, parameter in enumerate(pooled):
-            name = parameter.name
-            if f"{name}_gap" not in places:
-                continue
-            fall = jnp.expm1(-jnp.exp(places[f"{name}_beta"]) * log_params)
-            # in logarithms, around the line through the sizes' own values
-            typical, turn = _GAP[0] * scale["loss"], fall - fall.mean()
-            # sizes of equal parameters draw no line
-            steepness = jnp.maximum((turn**2).sum(), 1e-12)
-            gap = jnp.maximum((turn * own[k]).sum() / steepness, 0.05 * typical)
-            information = gap**2 * steepness
-            where, width = _conjugate(information * jnp.log(gap), information, scatter[k], jnp.log(typical), _GAP[1])
-            yield (f"{name}_gap",), where[None], width[None]
-            own = own.at[k].add(-jnp.exp(places[f"{name}_gap"]) * fall)
-        priors = [default_prior(parameter.prior, scale) for parameter in pooled]
-        loc, spread = (jnp.stack([jnp.asarray(getattr(prior, part)) for prior in priors]) for part in ("loc", "scale"))
-        names = tuple(f"{parameter.name}_mean" for parameter in pooled)
-        yield names, *_conjugate(own.sum(axis=-1), jnp.asarray(float(own.shape[-1])), scatter, loc, spread)
-
     def unseen(
         self,
         parameter: Parameter,
@@ -240,12 +182,3 @@ def _mean(parameter: Parameter, sites: Mapping[str, Array], log_params: Array) -
     if "gap" in sites:
         mean = mean + sites["gap"] * jnp.expm1(-sites["beta"] * log_params)
     return mean
-
-
-def _conjugate(
-    total: Array, information: Array, scatter: Array, loc: ArrayLike, scale: ArrayLike
-) -> tuple[Array, Array]:
-    """Return mean and standard deviation of a Normal's posterior."""
-    scale = jnp.asarray(scale)
-    precision = information / scatter**2 + 1.0 / scale**2
-    return (total / scatter**2 + loc / scale**2) / precision, precision**-0.5
