@@ -1,6 +1,6 @@
 """The log density of a model over one flat, unconstrained vector."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from jax.extend.core import jaxpr_as_fun
 from jax.flatten_util import ravel_pytree
 from jax.stages import Wrapped
 from numpy.typing import NDArray
+from numpyro.distributions import biject_to
 from numpyro.infer.util import constrain_fn, potential_energy, unconstrain_fn
 from numpyro.primitives import Messenger
 
@@ -80,14 +81,13 @@ def build_density(model: ScalingModel, design: Design) -> Density:
         return {name: _center(prior) for name, prior in latent.items()}
 
     shapes = jax.eval_shape(sites, design)
-    trends = find_trends({p.name: p.support != "real" for p in model.law.parameters}, families)
-    sampled = [name for name in shapes if name not in trends.sites]
-    # priors that are evaluated together stand together; the noise, whose coordinate is changed, at their edge
-    order = sorted(sampled, key=lambda name: (_FAMILIES.index(families[name]), name != "noise", name))
+    trends = find_trends({p.name: p.support != "real" for p in model.law.parameters}, families, model.replaced)
     # in unconstrained coordinates: no mean, no slope, a scatter of one
     neutral = {name: jnp.zeros(()) for name in trends.sites}
-    together = sorted([*order, *neutral], key=lambda name: _FAMILIES.index(families[name]))
-    known = {name: family for name in together if (family := families[name])}
+    # priors that are evaluated together stand together; the noise, whose coordinate is changed, at their edge
+    every = sorted(shapes, key=lambda name: (_FAMILIES.index(families[name]), name != "noise", name))
+    known = {name: family for name in every if (family := families[name])}
+    order = [name for name in every if name not in neutral]
     sizes = [int(np.prod(shapes[name].shape)) for name in order]
 
     def split(z: Array) -> dict[str, Array]:
@@ -119,14 +119,14 @@ def build_density(model: ScalingModel, design: Design) -> Density:
     potential.defvjp(value_and_gradient, lambda gradient, change: (change * gradient, None))
 
     def constrain(z: Array, design: Design, normals: Array) -> dict[str, Array]:
-        places = straighten(split(z), design)[0] | neutral
+        places = straighten(split(z), design)[0]
+        values: dict[str, Array] = constrain_fn(model, (design,), {}, places | neutral, return_deterministic=True)
         if neutral:
-            values = constrain_fn(model, (design,), {}, places)
             trace = numpyro.handlers.trace(numpyro.handlers.substitute(model, data=values)).get_trace(design)
             priors = {name: _unexpanded(site["fn"]) for name, site in trace.items() if _is_latent(site)}
-            places |= trends.draw(priors, places, design.log_params, normals.reshape(3, -1))
-        constrained: dict[str, Array] = constrain_fn(model, (design,), {}, places, return_deterministic=True)
-        return constrained
+            drawn = trends.draw(priors, places, design.log_params, normals.reshape(3, -1))
+            values |= {name: biject_to(priors[name].support)(place) for name, place in drawn.items()}
+        return values
 
     def unconstrain(values: Mapping[str, Array], design: Design) -> Array:
         full = {name: jnp.broadcast_to(values.get(name, mean), mean.shape) for name, mean in sites(design).items()}
@@ -193,12 +193,16 @@ class _NormalPriors(Messenger):  # type: ignore[misc]  # NumPyro is not typed
         """Return the sum of the log densities that were taken out, but of some sites."""
         places = {name: place for name, place in self._places.items() if name not in without}
 
-        def together(part: str) -> Array:
-            parts = [jnp.broadcast_to(getattr(self.priors[name], part), place.shape) for name, place in places.items()]
-            return jnp.concatenate([array.ravel() for array in parts])
+        def flat(arrays: Iterable[Array]) -> Array:
+            # also of no arrays: every prior may be of another family
+            return ravel_pytree(list(arrays))[0]
 
-        flat = jnp.concatenate([place.ravel() for place in places.values()])
-        return jnp.asarray(dist.Normal(together("loc"), together("scale")).log_prob(flat)).sum()
+        def together(part: str) -> Array:
+            return flat(
+                jnp.broadcast_to(getattr(self.priors[name], part), place.shape) for name, place in places.items()
+            )
+
+        return jnp.asarray(dist.Normal(together("loc"), together("scale")).log_prob(flat(places.values()))).sum()
 
 
 def _center(prior: dist.Distribution) -> Array:

@@ -7,7 +7,7 @@ and slope are conjugate Normals; and the scatter itself is a sum over a grid in 
 drawn given the values, exactly.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import jax
@@ -34,21 +34,12 @@ class Trends:
     ----------
     names
         The parameters whose sizes are pooled.
-    means, slopes, scatters
-        Of these, the ones whose common mean, linear trend and scatter are integrated out. The priors of others are
-        not conjugate, and they are sampled.
+    sites
+        Of their common means, linear trends and scatters, those that are integrated out; others are sampled.
     """
 
     names: tuple[str, ...]
-    means: tuple[str, ...]
-    slopes: tuple[str, ...]
-    scatters: tuple[str, ...]
-
-    @property
-    def sites(self) -> tuple[str, ...]:
-        """Names of the sites that are integrated out."""
-        kinds = {"mean": self.means, "slope": self.slopes, "sd": self.scatters}
-        return tuple(f"{name}_{kind}" for kind, names in kinds.items() for name in names)
+    sites: tuple[str, ...]
 
     def log_density(
         self, priors: Mapping[str, dist.Distribution], own: Mapping[str, Array], log_params: Array
@@ -89,8 +80,6 @@ class Trends:
         dict
             Unconstrained values by site.
         """
-        if not self.names:
-            return {}
         weights, log_scatter = self._grid(priors)
         each = jax.nn.softmax(weights + self._given_scatter(priors, own, log_params, log_scatter), axis=-1)
         # from steps to a line: the share of a node is spread evenly halfway to its neighbours
@@ -105,8 +94,8 @@ class Trends:
         mean, mean_sd = _conjugate(values.sum(axis=-1), float(values.shape[-1]), scatter, mean_loc, mean_scale)
         slope, slope_sd = _conjugate(values @ log_params, x2, scatter, jnp.zeros_like(scatter), slope_scale)
         found = {"mean": mean + mean_sd * normals[1], "slope": slope + slope_sd * normals[2], "sd": jnp.log(scatter)}
-        place = {name: k for k, name in enumerate(self.names)}
-        return {site: found[site.rpartition("_")[2]][place[site.rpartition("_")[0]]] for site in self.sites}
+        by_site = {f"{name}_{kind}": row[k] for kind, row in found.items() for k, name in enumerate(self.names)}
+        return {site: by_site[site] for site in self.sites}
 
     def _values(self, priors: Mapping[str, dist.Distribution], own: Mapping[str, Array]) -> Array:
         """Return the sizes' own values without what is sampled of their common part, ``[P, S]``."""
@@ -115,21 +104,18 @@ class Trends:
     def _common(self, priors: Mapping[str, dist.Distribution]) -> tuple[Array, Array, Array]:
         """Return priors of mean and slope, ``[P]`` each; scales of zero for what is not integrated out."""
 
-        def part(kind: str, names: Sequence[str], read: Callable[[dist.Distribution], Array]) -> Array:
-            given = [read(priors[f"{name}_{kind}"]) if name in names else jnp.zeros(()) for name in self.names]
+        def part(kind: str, moment: str) -> Array:
+            sites = [f"{name}_{kind}" for name in self.names]
+            given = [getattr(priors[site], moment) if site in self.sites else 0.0 for site in sites]
             return jnp.stack([jnp.asarray(value, dtype=float) for value in given])
 
-        return (
-            part("mean", self.means, lambda prior: prior.loc),
-            part("mean", self.means, lambda prior: prior.scale),
-            part("slope", self.slopes, lambda prior: prior.scale),
-        )
+        return part("mean", "loc"), part("mean", "scale"), part("slope", "scale")
 
     def _grid(self, priors: Mapping[str, dist.Distribution]) -> tuple[Array, Array]:
         """Return logarithms of weights, ``[1, K]``, and of scatters, ``[P, K]``."""
         rows = [
             priors[f"{name}_sd"].loc + priors[f"{name}_sd"].scale * _NODES
-            if name in self.scatters
+            if f"{name}_sd" in self.sites
             # what is sampled is a grid of one place
             else jnp.broadcast_to(jnp.log(priors[name].scale).ravel()[0], _NODES.shape)
             for name in self.names
@@ -163,7 +149,9 @@ class Trends:
         return -0.5 * (exponent + sizes * jnp.log(2.0 * jnp.pi))
 
 
-def find_trends(positive: Mapping[str, bool], families: Mapping[str, type[dist.Distribution] | None]) -> Trends:
+def find_trends(
+    positive: Mapping[str, bool], families: Mapping[str, type[dist.Distribution] | None], replaced: Collection[str]
+) -> Trends:
     """Find the sites of a model that can be integrated out.
 
     Parameters
@@ -172,6 +160,8 @@ def find_trends(positive: Mapping[str, bool], families: Mapping[str, type[dist.D
         The law's parameters, and whether they are positive.
     families
         The prior's family by site: Normal, LogNormal, or none of these.
+    replaced
+        Sites whose prior is not the default. A scatter among them is sampled: the grid suits the default's width.
 
     Returns
     -------
@@ -180,12 +170,10 @@ def find_trends(positive: Mapping[str, bool], families: Mapping[str, type[dist.D
     """
     names = tuple(name for name in positive if f"{name}_sd" in families)
     conjugate = {name: dist.LogNormal if positive[name] else dist.Normal for name in names}
-    return Trends(
-        names=names,
-        means=tuple(name for name in names if families[f"{name}_mean"] is conjugate[name]),
-        slopes=tuple(name for name in names if families.get(f"{name}_slope") is dist.Normal),
-        scatters=tuple(name for name in names if families[f"{name}_sd"] is dist.LogNormal),
-    )
+    means = [f"{name}_mean" for name in names if families[f"{name}_mean"] is conjugate[name]]
+    slopes = [f"{name}_slope" for name in names if f"{name}_slope" in families]
+    scatters = [f"{name}_sd" for name in names if f"{name}_sd" not in replaced]
+    return Trends(names=names, sites=(*means, *slopes, *scatters))
 
 
 def _conjugate(

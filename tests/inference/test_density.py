@@ -16,7 +16,12 @@ from bayeslr.inference.density import build_density, starting_points
 from bayeslr.model import Discrepancy, ScalingModel, size_labels
 
 OTHERS = {"alpha": "Gamma(5, 10)", "noise": "HalfNormal(0.01)", "level": "StudentT(4, 3, 1)"}
-SCATTERS = {"alpha": "Gamma(5, 10)", "slope_sd": "HalfNormal(0.3)", "drop": "Normal(0.5, 0.05)"}
+SCATTERS = {
+    "alpha": "Gamma(5, 10)",
+    "slope_sd": "HalfNormal(0.3)",
+    "drop": "Normal(0.5, 0.05)",
+    "tau_sd": "LogNormal(-1, 2)",
+}
 
 
 @pytest.fixture(scope="module", params=["none", "other priors", "trend", "trend and other priors"])
@@ -127,9 +132,24 @@ def test_coordinates_and_values_go_back_and_forth(fitted):
 def test_only_conjugate_sites_are_integrated_out(fitted):
     model, design, density, z = fitted
     common = {name for name in density.names if name.endswith(("_mean", "_slope", "_sd"))}
-    assert common == ({"alpha_mean", "slope_sd", "drop_mean"} if model.priors else set())
+    assert common == ({"alpha_mean", "slope_sd", "drop_mean", "tau_sd"} if model.priors else set())
     every = density.constrain(jnp.asarray(z), design, jnp.zeros(density.drawn))
     assert {f"{p.name}_{kind}" for p in model.law.parameters for kind in ("mean", "sd")} < set(every)
+
+
+@pytest.mark.parametrize(
+    ("pooling", "others"), [("none", ("alpha", "slope", "drop", "tau", "level")), ("partial", ()), ("trend", ())]
+)
+@pytest.mark.parametrize("fitted", ["trend"], indirect=True)
+def test_a_density_without_any_normal_prior(fitted, pooling, others):
+    """But those of what is integrated out."""
+    _, design, _, _ = fitted
+    names = ["noise", *others] if pooling != "trend" else ["noise", "level_gap", "level_beta"]
+    priors = dict.fromkeys(names, "Gamma(5, 10)")
+    model = ScalingModel(pooling=pooling, discrepancy=Discrepancy(enabled=False), priors=priors)
+    density = build_density(model, design)
+    value, _ = density.value_and_gradient(density.unconstrain(starting_points(design)[1], design), design)
+    assert np.isfinite(value)
 
 
 @pytest.mark.parametrize("fitted", ["trend"], indirect=True)

@@ -19,7 +19,7 @@ PRIORS = {
     "b_mean": dist.Normal(3.0, 0.5),
     "b_sd": dist.LogNormal(-1.0, 0.7),
 }
-TRENDS = find_trends({"a": True, "b": False}, {name: type(prior) for name, prior in PRIORS.items()})
+TRENDS = find_trends({"a": True, "b": False}, {name: type(prior) for name, prior in PRIORS.items()}, replaced=())
 COUNT = 4000
 
 
