@@ -67,4 +67,4 @@ def small_curves():
 @pytest.fixture(scope="session")
 def small_posterior(small_curves):
     """A posterior of `small_curves`, fitted once a session; draws enough to pass its health check."""
-    return inference.fit(small_curves, seed=0, num_chains=2, num_warmup=250, num_samples=700)
+    return inference.fit(small_curves, seed=0, num_chains=2, num_warmup=250, num_samples=1400)

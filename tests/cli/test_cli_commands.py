@@ -22,7 +22,7 @@ def fits_a_terminal(out):
 
 def test_fit_gives_the_draws_of_the_library(run, manifest, small_posterior, tmp_path):
     target = tmp_path / "new.nc"
-    settings = ["--chains", "2", "--num-warmup", "250", "--draws", "700", "--seed", "0"]
+    settings = ["--chains", "2", "--num-warmup", "250", "--draws", "1400", "--seed", "0"]
     code, out, err = run("fit", manifest, "--where", "split == 'train'", "-o", target, *settings)
     assert (code, err) == (0, "")
     assert "alpha[small]" in out

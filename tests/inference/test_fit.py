@@ -16,8 +16,8 @@ SETTINGS = {"num_chains": 2, "num_warmup": 250}
 def test_groups_and_labels(small_posterior, small_curves):
     draws = small_posterior.draws
     assert set(small_posterior.tree.children) >= {"posterior", "sample_stats", "observed_data", "constant_data"}
-    assert dict(draws["alpha"].sizes) == {"chain": 2, "draw": 700, "size": 1}
-    assert dict(draws["effect_offset"].sizes) == {"chain": 2, "draw": 700, "run": 3}
+    assert dict(draws["alpha"].sizes) == {"chain": 2, "draw": 1400, "size": 1}
+    assert dict(draws["effect_offset"].sizes) == {"chain": 2, "draw": 1400, "run": 3}
     assert small_posterior.sizes == ("small",)
     assert small_posterior.params == (1e7,)
     assert small_posterior.runs == small_curves.names
@@ -69,11 +69,11 @@ def test_another_seed_gives_other_draws_of_the_same_posterior(small_posterior, s
 def test_sample_joins_and_thins(small_posterior):
     full, few = small_posterior.sample(["alpha"]), small_posterior.sample(["alpha"], num_draws=10)
     assert set(full) == {"alpha"}
-    assert full["alpha"].shape == (1400, 1)
+    assert full["alpha"].shape == (2800, 1)
     assert few["alpha"].shape == (10, 1)
     assert few["alpha"][0] == full["alpha"][0]
     assert few["alpha"][-1] == full["alpha"][-1]
-    np.testing.assert_array_equal(full["alpha"][700:, 0], small_posterior.draws["alpha"].to_numpy()[1, :, 0])
+    np.testing.assert_array_equal(full["alpha"][1400:, 0], small_posterior.draws["alpha"].to_numpy()[1, :, 0])
 
 
 def test_summary_agrees_with_numpy(small_posterior):
