@@ -15,7 +15,7 @@ LONGER = constant(peak_lr=1e-3, warmup_steps=100, total_steps=3000)
 
 def test_the_run_keeps_its_own_effects(small_posterior):
     forecast = predict(small_posterior, LONGER, steps=[1990, 2400], seed=0, run="constant")
-    draws = small_posterior.sample()
+    draws = small_posterior.sample(num_draws=2000)
     k = small_posterior.runs.index("constant")
     # at a constant rate no memory has anything to say: the offset is all that a run has of its own
     offset = draws["discrepancy_offset"] * draws["slope"][:, 0] * draws["effect_offset"][:, k]

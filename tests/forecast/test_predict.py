@@ -44,7 +44,7 @@ def test_bands_are_quantiles_of_the_draws_and_nest(forecast):
 def test_noise_is_what_separates_observed_from_latent(forecast, small_posterior):
     noise = forecast.observed["wsd"] - forecast.latent["wsd"]
     sigma = small_posterior.sample(["noise"])["noise"].mean()
-    # 800 draws x 200 steps: the ratio's standard error is below 0.01 including the spread of sigma
+    # 2000 draws x 200 steps: the ratio's standard error is below 0.01 including the spread of sigma
     assert noise.std() == pytest.approx(sigma, rel=0.15)
     assert np.abs(np.corrcoef(noise[:, 0], noise[:, 1])[0, 1]) < 0.15
 
@@ -60,7 +60,7 @@ def test_same_seed_same_draws_and_steps_do_not_disturb_the_law(small_posterior, 
 
 
 def test_terms_add_up_to_the_law_of_the_reported_parameters(forecast, small_posterior):
-    values = {name: array[5, 0] for name, array in small_posterior.sample(["L0", "A", "alpha"]).items()}
+    values = {name: array[5, 0] for name, array in small_posterior.sample(["L0", "A", "alpha"], num_draws=2000).items()}
     step = forecast.steps["constant"]
     terms = forecast.terms["constant"]
     expected = AnnealingLaw().loss(forecast.schedules["constant"], step, C=0.0, decay=0.9, **values)
