@@ -98,8 +98,8 @@ def evaluate(
         for count, effects in zip(counts[first:last], own[first:last], strict=True):
             start, stop = stop, stop + count
             run = (scale * effects) @ shapes[:, start:stop]
-            terms = CurveTerms(run=run, **{name: part[:, start:stop] for name, part in whole.items()})
-            yield terms, noise[:, start:stop]
+            terms = CurveTerms(run=run, **{name: part[start:stop].T for name, part in whole.items()})
+            yield terms, noise[start:stop].T
 
 
 _AT_ONCE = 512
@@ -136,7 +136,7 @@ def _evaluate(
     knots: Array,
     noise: tuple[Array, Array | None],
 ) -> dict[str, Array]:
-    """Return the parts of a curve but its run's own, and the noise, each ``[draws, n]``."""
+    """Return the parts of a curve but its run's own, and the noise, each ``[n, draws]``: a point's draws together."""
     law, discrepancy, white = model
     terms = law.terms(values, features, {name: scales[name] for name in MIXED if name in scales})
     log_area, removed = jnp.asarray(features.log_area)[None], jnp.asarray(features.removed)[None]
@@ -144,7 +144,7 @@ def _evaluate(
     given_up = (gained @ discrepancy.exchange(knots))[:, None] * terms.response
     shared = gained @ discrepancy.shared_shapes(memory, log_area[0], knots) - given_up
     areas = jnp.broadcast_to(log_area, terms.total.shape)
-    return {
+    parts = {
         "base": terms.base,
         "forward": terms.forward,
         "annealing": terms.annealing,
@@ -152,6 +152,7 @@ def _evaluate(
         "residual_sd": discrepancy.residual_sd(scales, values, areas, removed),
         "noise": white.sd(*noise, features.rate),
     }
+    return {name: part.T for name, part in parts.items()}
 
 
 def residual_process(

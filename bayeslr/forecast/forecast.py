@@ -102,13 +102,10 @@ class Forecast:
             If `ci_prob` does not lie between 0 and 1.
         """
         source = self.latent if latent else self.observed
-        last = {name: source[name][:, -1:] for name in self.names}
-        rows = {
-            name: {"step": int(self.steps[name][-1]), "sd": float(draws.std())}
-            | {key: float(value[0]) for key, value in _intervals(draws, ci_prob).items()}
-            for name, draws in last.items()
-        }
-        table = pd.DataFrame.from_dict(rows, orient="index")
+        draws = np.concatenate([source[name][:, -1:] for name in self.names], axis=1)
+        steps = [int(self.steps[name][-1]) for name in self.names]
+        columns = {"step": steps, "sd": draws.std(axis=0)} | _intervals(draws, ci_prob)
+        table = pd.DataFrame(columns, index=list(self.names))
         table.index.name = "schedule"
         return table[["step", "mean", "sd", "median", "lower", "upper"]]
 

@@ -14,7 +14,7 @@ from bayeslr.forecast.extrapolation import extrapolations
 from bayeslr.forecast.forecast import Forecast
 from bayeslr.forecast.sizes import draw_size, find_target
 from bayeslr.inference import Posterior
-from bayeslr.laws import forward_area
+from bayeslr.laws import counted_rates
 from bayeslr.model import MEMORIES
 from bayeslr.schedules import Schedule
 
@@ -106,8 +106,7 @@ def predict(
         warnings.warn(message, ExtrapolationWarning, stacklevel=2)
     draws = posterior.sample(num_draws=num_draws)
     law, scale = posterior.model.law, posterior.scale
-    ends = [float(forward_area(p, np.array([p.total_steps]), warmup=law.warmup)[0]) for p in named.values()]
-    furthest = float(np.log(max(ends) / scale.area))
+    furthest = float(np.log(max(counted_rates(plan, law.warmup).sum() for plan in named.values()) / scale.area))
     common = draw_size(posterior, draws, target, np.random.default_rng([seed, 0]), furthest=furthest)
     own = None
     if started is not None and posterior.model.discrepancy.enabled:
