@@ -10,7 +10,10 @@ from bayeslr.curves import CurveSet
 from bayeslr.errors import BayeslrWarning
 from bayeslr.forecast import predict
 from bayeslr.inference import check, fit
+from bayeslr.inference.density import build_density, starting_points
+from bayeslr.inference.mode import find_mode
 from bayeslr.logs import read_curves
+from bayeslr.model import ScalingModel, size_labels
 
 EPFL = "slimpajama_L12H12D768_lr0.001"
 
@@ -44,6 +47,33 @@ def test_three_runs_predict_six(data_dir, size):
     assert table["mape"].mean() <= 0.15
     assert table["coverage"].mean() >= 0.85
     assert table["final"].sum() >= 5
+
+
+def test_the_highest_of_several_modes_is_found(data_dir):
+    """Whether the scatter of OLMo's curves is noise or residual are two modes, 58 apart in log density."""
+    loss = "eval/c4_en-validation/CrossEntropyLoss"
+    curves = read_curves(data_dir / "olmo-ladder" / "runs.csv", where="horizon in ['0.5xC', '1xC', '2xC']", loss=loss)
+    observed = curves.after_warmup().thin(64)
+    model = ScalingModel().resolved(size_labels(observed)[1])
+    design, _ = model.design(observed, model.scale(observed))
+    density = build_density(model, design)
+    options = {"xla_backend_optimization_level": 0}
+    compiled = density.value_and_gradient.lower(np.zeros(density.size), design).compile(compiler_options=options)
+
+    def potential(z):
+        value, gradient = compiled(z, design)
+        return float(value), np.asarray(gradient)
+
+    def search(starts):
+        return find_mode(potential, [np.asarray(density.unconstrain(start, design)) for start in starts])
+
+    starts = starting_points(design)
+    found = search(starts)
+    # starts that the library does not have: noise in between, and most of the scatter in the residual
+    others = [starts[0] | {"noise": 0.03 * starts[0]["noise"]}, starts[1] | {"discrepancy_residual": np.array(0.045)}]
+    assert found.potential < search(others).potential + 0.01
+    # the control: without a start at low noise the other mode is taken for the highest
+    assert search([start for start in starts if start["noise"].max() > 1e-3]).potential > found.potential + 50.0
 
 
 @pytest.mark.slow

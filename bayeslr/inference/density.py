@@ -218,18 +218,19 @@ def _is_latent(site: Mapping[str, Any]) -> bool:
 def starting_points(design: Design) -> list[dict[str, Any]]:
     """Return starts for the search of the mode, as values by site.
 
-    The loss pins down level and slope from any start; the memory is what may have several modes, so the starts differ
-    in it: from half to eight times the square root of the horizon.
+    The loss pins down level and slope from any start. What may have several modes is the memory, and whether scatter is
+    noise or the residual process. So the starts differ in both: memories from half to eight times the square root of
+    the horizon, noise that explains all scatter or a tenth of it.
     """
     lowest = _by_size(design, np.asarray(design.loss), np.min)
     memory = float(design.scale["memory"])
     base = {"level": 1.03 * lowest, "slope": 0.03 * lowest, "alpha": 0.5, "drop": 0.04 * lowest}
-    # from noise that explains all scatter downwards: with too little of it, the residual process takes its place
-    base |= {"level_mean": 1.03 * np.mean(lowest), "noise": np.asarray(design.scatter)}
+    base |= {"level_mean": 1.03 * np.mean(lowest)}
     starts: list[dict[str, Any]] = []
-    for ratio in (0.5, 2.0, 8.0):
+    for ratio, share in ((0.5, 1.0), (2.0, 1.0), (8.0, 1.0), (0.5, 0.1), (8.0, 0.1)):
         tau = np.clip(ratio * memory, 12.0, 5e4)
-        starts.append({name: jnp.asarray(value) for name, value in (base | {"tau": tau, "tau_mean": tau}).items()})
+        own = {"tau": tau, "tau_mean": tau, "noise": share * np.asarray(design.scatter)}
+        starts.append({name: jnp.asarray(value) for name, value in (base | own).items()})
     return starts
 
 

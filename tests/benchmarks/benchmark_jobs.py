@@ -81,9 +81,12 @@ def _seconds_in(owner, method, spent):
 
 
 def _loop_gradient(value_and_gradient, z, *arguments, evaluations):
-    """Seconds of one gradient as a sampler calls it, the least of five loops."""
+    """Seconds of one gradient as a sampler calls it, the least of twenty loops."""
+    from bayeslr.inference.devices import unshared_solves
+
     once = _loop(value_and_gradient, z, *arguments, evaluations=evaluations)
-    return min(once() for _ in range(5))
+    with unshared_solves():
+        return min(once() for _ in range(20))
 
 
 def _loop(value_and_gradient, z, *arguments, evaluations):
@@ -240,7 +243,7 @@ def gradient(*, name, evaluations=200, case="three_runs", case_settings=None, po
         function, start = peers.pymc_gradient(data, scaled=name == "pymc_scaled")
         function(start)
         times = []
-        for _ in range(5):
+        for _ in range(20):
             begun = time.perf_counter()
             for _ in range(evaluations):
                 function(start)
@@ -254,8 +257,17 @@ def gradient(*, name, evaluations=200, case="three_runs", case_settings=None, po
     return {"gradient_s": seconds, "features_s": features_s, "peak_rss_mb": _peak(), "dimensions": len(start)}
 
 
+def profile(*, case):
+    """Parts of one gradient on one core: name, microseconds, kernels."""
+    import profile_gradient
+
+    return {"parts": profile_gradient.measure(case)[0]}
+
+
 def gradients_in_turn(*, steps, rounds=40, evaluations=100):
     """Seconds of one gradient for runs of several lengths, in turn, so that a busy minute does not hit one of them."""
+    # on one core: with more, XLA's threads make one of two equal programs half as slow again
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     _prepare()
     import jax
     import peers
@@ -298,6 +310,10 @@ def forecast(*, schedules, steps=100_000, num_samples=1000):
     begun = time.perf_counter()
     answer = bl.predict(posterior, asked, steps=steps, seed=0)
     predict_s = time.perf_counter() - begun
+    # so many points at once are a program of their own, which the first call compiled
+    begun = time.perf_counter()
+    answer = bl.predict(posterior, asked, steps=steps, seed=1)
+    again_s = time.perf_counter() - begun
     begun = time.perf_counter()
     comparison = bl.compare_schedules(answer)
     compare_s = time.perf_counter() - begun
@@ -305,6 +321,7 @@ def forecast(*, schedules, steps=100_000, num_samples=1000):
         "schedules": len(comparison.p_best),
         "build_s": build_s,
         "predict_s": predict_s,
+        "predict_again_s": again_s,
         "compare_s": compare_s,
         "peak_rss_mb": _peak(),
     }

@@ -51,6 +51,21 @@ def gradients(found):
     return table(("system", "µs a gradient", "relative"), rows)
 
 
+def profile(found):
+    """Parts of one gradient on one core, by case."""
+    titles = {"three_runs": "3 runs", "eighteen_runs": "18 runs"}
+    cases = [case for case in titles if case in found]
+    names = [name for name, *_ in found[cases[0]]["parts"]]
+    rows = [
+        (
+            name,
+            *(text for case in cases for text in (number(found[case]["parts"][k][1]), str(found[case]["parts"][k][2]))),
+        )
+        for k, name in enumerate(names)
+    ]
+    return table(("part", *(text for case in cases for text in (f"{titles[case]}: µs", "kernels"))), rows)
+
+
 def ordered(found):
     """The systems in the order of the labels."""
     return [(name, found[name]) for name in LABELS if found.get(name)]
@@ -124,7 +139,7 @@ def fits(found, hierarchy):
         )
         for label, row in rows
     ]
-    head = ("fit of 4 x 1000 draws", "sampled numbers", "nothing compiled s", "from the cache s", "same process s")
+    head = ("fit of 4 x 1000 draws", "parameters", "nothing compiled s", "from the cache s", "same process s")
     return table((*head, "sampling s", "peak MB", "health"), lines)
 
 
@@ -137,10 +152,13 @@ def memory(found):
 def forecasts(found):
     """Predictions of ends and their comparison."""
     rows = [
-        (f"{int(name):,}", *(number(row[key]) for key in ("build_s", "predict_s", "compare_s", "peak_rss_mb")))
+        (
+            f"{int(name):,}",
+            *(number(row[key]) for key in ("build_s", "predict_s", "predict_again_s", "compare_s", "peak_rss_mb")),
+        )
         for name, row in sorted(found.items(), key=lambda item: int(item[0]))
     ]
-    return table(("schedules of 100,000 steps", "build s", "predict s", "compare s", "peak MB"), rows)
+    return table(("schedules of 100,000 steps", "build s", "predict s", "again s", "compare s", "peak MB"), rows)
 
 
 def refits(found):
@@ -182,6 +200,8 @@ def tables(kept):
     gradient = found.get("gradient", {})
     if gradient:
         parts += ["### Gradient of the log density\n", gradients(gradient)]
+    if found.get("profile"):
+        parts += ["### Parts of a gradient, on one core\n", profile(found["profile"])]
     if found.get("ess"):
         parts += ["### Effective draws\n", effective(found["ess"], gradient)]
         parts += ["### Fits, cold and warm\n", fits(found["ess"], found.get("hierarchy", {}))]

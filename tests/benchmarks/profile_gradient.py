@@ -32,7 +32,7 @@ def parts(model, design):
     """Values with gradients, and where they are taken: the whole density, and less and less of it."""
     density = build_density(model, design)
     start = density.unconstrain(starting_points(design)[1], design)
-    values = density.constrain(start, design)
+    values = density.constrain(start, design, jnp.zeros(density.drawn))
     sites, of_sites = ravel_pytree({name: jnp.asarray(values[name]) for name in model.sites})
     structure = model.structure(design, of_sites(sites))
     names = ("mean", "sd", "link", "run_scale", "shared_scale", "response")
@@ -109,11 +109,11 @@ def kernels(program, start, design):
     return [(function, len(names[function]), time_us) for function, time_us in spent.most_common()]
 
 
-def main():
-    """Print both tables."""
+def measure(case):
+    """Parts of a gradient as ``(name, least us, kernels)``, and functions as ``(name, kernels, us)``."""
     # before JAX starts its threads: on several cores they pass kernels to each other, and times are theirs together
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    curves = getattr(benchmark_cases, sys.argv[1] if len(sys.argv) > 1 else "three_runs")()[0].after_warmup().thin(64)
+    curves = getattr(benchmark_cases, case)()[0].after_warmup().thin(64)
     model = ScalingModel().resolved(size_labels(curves)[1])
     design, _ = model.design(curves, model.scale(curves))
     pieces = parts(model, design)
@@ -130,14 +130,23 @@ def main():
                 begun = time.perf_counter()
                 program(start, design).block_until_ready()
                 times[name].append((time.perf_counter() - begun) / EVALUATIONS * 1e6)
-        print(f"{'part of a gradient':36}{'least us':>10}{'kernels':>10}")
-        for name, (program, _) in programs.items():
-            text = program.as_text()
-            count = sum(text.count(kind) for kind in (" fusion(", " dot(", " custom-call("))
-            print(f"{name:36}{min(times[name]):10.0f}{count:10d}")
-        print(f"\n{'function':36}{'us':>10}{'kernels':>10}")
-        for function, count, time_us in kernels(*programs["all"], design):
-            print(f"{function:36}{time_us:10.1f}{count:10d}")
+        texts = {name: program.as_text() for name, (program, _) in programs.items()}
+        counts = {
+            name: sum(text.count(kind) for kind in (" fusion(", " dot(", " custom-call("))
+            for name, text in texts.items()
+        }
+        return [(name, min(times[name]), counts[name]) for name in programs], kernels(*programs["all"], design)
+
+
+def main():
+    """Print both tables."""
+    pieces, functions = measure(sys.argv[1] if len(sys.argv) > 1 else "three_runs")
+    print(f"{'part of a gradient':36}{'least us':>10}{'kernels':>10}")
+    for name, time_us, count in pieces:
+        print(f"{name:36}{time_us:10.0f}{count:10d}")
+    print(f"\n{'function':36}{'us':>10}{'kernels':>10}")
+    for function, count, time_us in functions:
+        print(f"{function:36}{time_us:10.1f}{count:10d}")
 
 
 if __name__ == "__main__":

@@ -74,3 +74,11 @@ def test_refits_compile_once(benchmark, figures):
     found = once(benchmark, "refits", cache=None, folds=3 if QUICK else 9, num_samples=50 if QUICK else 250)
     figures.setdefault("refits", {})["nine"] = found
     assert found["longest_compile_s"][0] > 0
+
+
+@pytest.mark.parametrize("case", ["three_runs", "eighteen_runs"])
+def test_parts_of_a_gradient(case, benchmark, figures):
+    found = once(benchmark, "profile", case=case)
+    figures.setdefault("profile", {})[case] = found
+    whole, *less = [time_us for _, time_us, _ in found["parts"]]
+    assert min(less) < whole

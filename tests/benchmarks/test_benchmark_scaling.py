@@ -60,18 +60,18 @@ def test_observations(observations, thinning, figures):
         case_settings={"steps": 200_000, "observations": observations},
         points=64 if thinning else 10**9,
         fit=not QUICK and (thinning or observations <= 1_000),
-        evaluations=10,
+        evaluations=50 if thinning or observations <= 1_000 else 5,
     )
 
 
 @pytest.mark.parametrize("runs", [1, 10] if QUICK else [1, 3, 10, 30, 100, 300])
 def test_runs(runs, figures):
-    measured("runs", runs, figures, case_settings={"runs": runs}, fit=not QUICK and runs <= 100, evaluations=20)
+    measured("runs", runs, figures, case_settings={"runs": runs}, fit=not QUICK and runs <= 100, evaluations=50)
 
 
 @pytest.mark.parametrize("sizes", [1, 2] if QUICK else [1, 2, 3, 5, 10])
 def test_sizes(sizes, figures):
-    measured("sizes", sizes, figures, case_settings={"runs": 3 * sizes, "sizes": sizes}, fit=not QUICK, evaluations=20)
+    measured("sizes", sizes, figures, case_settings={"runs": 3 * sizes, "sizes": sizes}, fit=not QUICK, evaluations=50)
 
 
 @pytest.mark.parametrize("chains", [1, 8] if QUICK else [1, 4, 16, 64])
