@@ -120,6 +120,14 @@ def compiled_loop(value_and_gradient, z, *arguments, evaluations, compiler_optio
     return jax.jit(many, compiler_options=compiler_options).lower(jnp.asarray(z), *arguments).compile()
 
 
+def keep_to_one_core():
+    """Let XLA have one thread: more pass kernels to each other, and one of two equal programs is half as slow again.
+
+    To be called before JAX starts its threads.
+    """
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+
+
 def _prepare(devices=None):
     """Settle what JAX asks at its first use; as many devices as the library asks for, unless said otherwise."""
     import jax
@@ -261,13 +269,13 @@ def profile(*, case):
     """Parts of one gradient on one core: name, microseconds, kernels."""
     import profile_gradient
 
-    return {"parts": profile_gradient.measure(case)[0]}
+    keep_to_one_core()
+    return {"parts": profile_gradient.measure(*profile_gradient.compile_parts(case))}
 
 
 def gradients_in_turn(*, steps, rounds=40, evaluations=100):
     """Seconds of one gradient for runs of several lengths, in turn, so that a busy minute does not hit one of them."""
-    # on one core: with more, XLA's threads make one of two equal programs half as slow again
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    keep_to_one_core()
     _prepare()
     import jax
     import peers

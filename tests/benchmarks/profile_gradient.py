@@ -7,7 +7,6 @@ profiler times them, which makes each take about a microsecond longer.
 
 import collections
 import dataclasses
-import os
 import re
 import sys
 import tempfile
@@ -109,20 +108,22 @@ def kernels(program, start, design):
     return [(function, len(names[function]), time_us) for function, time_us in spent.most_common()]
 
 
-def measure(case):
-    """Parts of a gradient as ``(name, least us, kernels)``, and functions as ``(name, kernels, us)``."""
-    # before JAX starts its threads: on several cores they pass kernels to each other, and times are theirs together
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+def compile_parts(case):
+    """Compile a loop of gradients of each part; also returns the design that they are called with."""
     curves = getattr(benchmark_cases, case)()[0].after_warmup().thin(64)
     model = ScalingModel().resolved(size_labels(curves)[1])
     design, _ = model.design(curves, model.scale(curves))
-    pieces = parts(model, design)
-    # a loop of gradients at the level of optimisation that the sampler is compiled with
+    # at the level of optimisation that the sampler is compiled with
     settings = {"evaluations": EVALUATIONS, "compiler_options": compiler_options(OFTEN)}
     programs = {
         name: (benchmark_jobs.compiled_loop(function, start, design, **settings), start)
-        for name, (function, start) in pieces.items()
+        for name, (function, start) in parts(model, design).items()
     }
+    return programs, design
+
+
+def measure(programs, design):
+    """Name, least microseconds and number of kernels of each part."""
     times = {name: [] for name in programs}
     with unshared_solves():
         for _ in range(ROUNDS):
@@ -130,23 +131,24 @@ def measure(case):
                 begun = time.perf_counter()
                 program(start, design).block_until_ready()
                 times[name].append((time.perf_counter() - begun) / EVALUATIONS * 1e6)
-        texts = {name: program.as_text() for name, (program, _) in programs.items()}
-        counts = {
-            name: sum(text.count(kind) for kind in (" fusion(", " dot(", " custom-call("))
-            for name, text in texts.items()
-        }
-        return [(name, min(times[name]), counts[name]) for name in programs], kernels(*programs["all"], design)
+    texts = {name: program.as_text() for name, (program, _) in programs.items()}
+    return [
+        (name, min(times[name]), sum(text.count(kind) for kind in (" fusion(", " dot(", " custom-call(")))
+        for name, text in texts.items()
+    ]
 
 
 def main():
     """Print both tables."""
-    pieces, functions = measure(sys.argv[1] if len(sys.argv) > 1 else "three_runs")
+    benchmark_jobs.keep_to_one_core()
+    programs, design = compile_parts(sys.argv[1] if len(sys.argv) > 1 else "three_runs")
     print(f"{'part of a gradient':36}{'least us':>10}{'kernels':>10}")
-    for name, time_us, count in pieces:
+    for name, time_us, count in measure(programs, design):
         print(f"{name:36}{time_us:10.0f}{count:10d}")
     print(f"\n{'function':36}{'us':>10}{'kernels':>10}")
-    for function, count, time_us in functions:
-        print(f"{function:36}{time_us:10.1f}{count:10d}")
+    with unshared_solves():
+        for function, count, time_us in kernels(*programs["all"], design):
+            print(f"{function:36}{time_us:10.1f}{count:10d}")
 
 
 if __name__ == "__main__":
