@@ -12,7 +12,7 @@ import lazy_loader
 import numpy as np
 from numpy.typing import NDArray
 
-from bayeslr.inference.mode import Mode, ValueAndGradient
+from bayeslr.inference.mode import Densities, Mode
 from bayeslr.inference.sampler import Draws
 
 __all__ = ["LAPLACE_LABEL", "MAX_PARETO_K", "draw_gaussian", "pareto_k"]
@@ -30,13 +30,13 @@ MAX_PARETO_K = 0.7
 """Largest shape of the tail of the density ratios at which the draws can stand for the posterior."""
 
 
-def draw_gaussian(density: ValueAndGradient, mode: Mode, *, seed: int, num_samples: int, num_chains: int) -> Draws:
+def draw_gaussian(densities: Densities, mode: Mode, *, seed: int, num_samples: int, num_chains: int) -> Draws:
     """Draw from the Gaussian at the mode, and compare its density with the exact one.
 
     Parameters
     ----------
-    density
-        Returns minus the log density at an unconstrained vector, and its gradient.
+    densities
+        Returns minus the log density and its gradient at some places.
     mode
         The mode and the factor of its inverse Hessian.
     seed
@@ -55,7 +55,7 @@ def draw_gaussian(density: ValueAndGradient, mode: Mode, *, seed: int, num_sampl
     rng = np.random.default_rng([seed, 2])
     white = rng.standard_normal((num_chains, num_samples, mode.position.size))
     position = mode.position + white @ mode.factor.T
-    potential = np.array([density(z)[0] for z in position.reshape(-1, mode.position.size)])
+    potential, _ = densities(position.reshape(-1, mode.position.size))
     # where there is no density, the approximation puts draws that the posterior does not have
     potential = np.where(np.isnan(potential), np.inf, potential).reshape(num_chains, num_samples)
     return Draws(

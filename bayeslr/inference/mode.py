@@ -5,18 +5,22 @@ leapfrog steps a draw there. In the coordinates ``z = mode + factor @ w``, with 
 inverse Hessian, it needs about six.
 """
 
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import scipy.linalg
 from scipy.optimize import minimize
 
-__all__ = ["Mode", "find_mode"]
+__all__ = ["Densities", "Mode", "find_mode"]
 
 type Vector = np.ndarray[Any, np.dtype[np.float64]]
-type ValueAndGradient = Callable[[Vector], tuple[float, Vector]]
+type Densities = Callable[[Vector], tuple[Vector, Vector]]
+"""Takes places, ``[m, d]``; returns minus the log density at each, ``[m]``, and the gradients, ``[m, d]``."""
 
 _NEWTON_STEPS = 6
 
@@ -43,13 +47,13 @@ class Mode:
     others: tuple[float, ...]
 
 
-def find_mode(density: ValueAndGradient, starts: list[Vector]) -> Mode:
+def find_mode(densities: Densities, starts: list[Vector]) -> Mode:
     """Minimise minus a log density from several starts, and measure its curvature at the best minimum.
 
     Parameters
     ----------
-    density
-        Returns minus the log density and its gradient.
+    densities
+        Returns minus the log density and its gradient at some places.
     starts
         Starting points, each ``[d]``.
 
@@ -64,12 +68,13 @@ def find_mode(density: ValueAndGradient, starts: list[Vector]) -> Mode:
     first one whitened, where every direction has the same scale. This needs no second derivatives to be compiled.
     """
 
-    def safe(z: Vector) -> tuple[float, Vector]:
-        value, gradient = density(z)
-        good = np.isfinite(value) and bool(np.all(np.isfinite(gradient)))
-        return (value, gradient) if good else (1e12, np.zeros_like(z))
+    def safe(z: Vector) -> tuple[Vector, Vector]:
+        values, gradients = densities(z)
+        good = np.isfinite(values) & np.isfinite(gradients).all(axis=1)
+        return np.where(good, values, 1e12), np.where(good[:, None], gradients, 0.0)
 
-    ends = [_descend(safe, start) for start in starts]
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        ends = list(pool.map(partial(_descend, safe), starts))
     ends.sort(key=lambda end: float(end.fun))
     position = np.asarray(ends[0].x, dtype=np.float64)
     factor = np.eye(position.size)
@@ -79,25 +84,28 @@ def find_mode(density: ValueAndGradient, starts: list[Vector]) -> Mode:
     return Mode(
         position=position,
         factor=np.linalg.cholesky(factor @ factor.T),
-        potential=safe(position)[0],
+        potential=_at(safe, position)[0],
         others=tuple(float(end.fun) for end in ends[1:]),
     )
 
 
-def _descend(density: ValueAndGradient, start: Vector) -> Any:
+def _at(densities: Densities, place: Vector) -> tuple[float, Vector]:
+    (value,), (gradient,) = densities(place[None])
+    return float(value), gradient
+
+
+def _descend(densities: Densities, start: Vector) -> Any:
     # SciPy's stubs have no overload for a function of a plain array that also returns its gradient
     search: Any = minimize
     # the Newton steps that follow do the last digits; with limited memory the ridges take three times as many steps
-    return search(density, start, jac=True, method="BFGS", options={"maxiter": 2000, "gtol": 1e-2})
+    return search(partial(_at, densities), start, jac=True, method="BFGS", options={"maxiter": 2000, "gtol": 1e-2})
 
 
-def _hessian(density: ValueAndGradient, position: Vector, factor: Vector, width: float) -> Vector:
+def _hessian(densities: Densities, position: Vector, factor: Vector, width: float) -> Vector:
     """Return the Hessian in the coordinates of a factor, by central differences of the gradient."""
-    rows = []
-    for column in factor.T:
-        ahead, behind = density(position + width * column)[1], density(position - width * column)[1]
-        rows.append(factor.T @ (ahead - behind) / (2.0 * width))
-    hessian = np.array(rows)
+    steps = width * factor.T
+    ahead, behind = np.split(densities(np.concatenate([position + steps, position - steps]))[1], 2)
+    hessian = (ahead - behind) @ factor / (2.0 * width)
     return (hessian + hessian.T) / 2.0
 
 
@@ -108,13 +116,13 @@ def _inverse_root(hessian: Vector) -> Vector:
     return root
 
 
-def _newton(density: ValueAndGradient, position: Vector, factor: Vector) -> Vector:
+def _newton(densities: Densities, position: Vector, factor: Vector) -> Vector:
     """Take damped Newton steps in whitened coordinates, while they lower the potential."""
-    value, gradient = density(position)
+    value, gradient = _at(densities, position)
     for _ in range(_NEWTON_STEPS):
         step = -factor @ (factor.T @ gradient)
         for damping in (1.0, 0.3, 0.1):
-            new_value, new_gradient = density(position + damping * step)
+            new_value, new_gradient = _at(densities, position + damping * step)
             if new_value < value:
                 break
         else:

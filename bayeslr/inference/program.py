@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache, partial
 from typing import Any
@@ -55,8 +56,22 @@ class Program:
             target_accept_prob=target_accept_prob,
             placement=placement,
         )
-        self._density = density.value_and_gradient
-        self._value_and_gradient: Future[Any] | None = None
+        self._values_and_gradients: Future[Any] | None = None
+
+        def several(places: Array, count: Array, design: Design) -> tuple[Array, Array]:
+            if placement.vectorized:
+                together: tuple[Array, Array] = jax.vmap(density.value_and_gradient, in_axes=(0, None))(places, design)
+                return together
+
+            def one(k: Array, found: tuple[Array, Array]) -> tuple[Array, Array]:
+                value, gradient = density.value_and_gradient(places[k], design)
+                return found[0].at[k].set(value), found[1].at[k].set(gradient)
+
+            none = jnp.zeros(len(places)), jnp.zeros_like(places)
+            found: tuple[Array, Array] = jax.lax.fori_loop(0, count, one, none)
+            return found
+
+        self._several = jax.jit(several)
 
         def describe(z: Array, normals: Array, design: Design) -> dict[str, Array]:
             for_trends, for_effects = jnp.split(normals, [density.drawn])
@@ -70,7 +85,15 @@ class Program:
             return jnp.zeros(count_effects(model.structure(design, values)))
 
         self._normals = density.drawn + jax.eval_shape(effects, shapes).shape[0]
-        self._describe = jax.jit(jax.vmap(describe, in_axes=(0, 0, None)), compiler_options=compiler_options(OFTEN))
+
+        def describe_all(z: Array, normals: Array, design: Design) -> dict[str, Array]:
+            # one after the other on a CPU, whose caches a batch of small matrices does not fit
+            at_once = _BATCH if placement.vectorized else None
+            each = jax.lax.map(lambda draw: describe(draw[0], draw[1], design), (z, normals), batch_size=at_once)
+            described: dict[str, Array] = each
+            return described
+
+        self._describe = jax.jit(describe_all, compiler_options=compiler_options(OFTEN))
 
     def prepare(self, design: Design, *, num_chains: int | None) -> None:
         """Start to compile in the background; what is compiled already stays so.
@@ -82,20 +105,29 @@ class Program:
         num_chains
             Number of chains; none: the sampler is not needed.
         """
-        if self._value_and_gradient is None:
+        if self._values_and_gradients is None:
             # NumPyro traces models through a global stack, so that only the compilation itself can leave this thread
-            lowered = self._density.lower(jnp.zeros(self.size), design)
+            lowered = self._several.lower(np.zeros((_BATCH, self.size)), 1, design)
             options = compiler_options(SELDOM)
-            self._value_and_gradient = in_background(partial(lowered.compile, compiler_options=options))
+            self._values_and_gradients = in_background(partial(lowered.compile, compiler_options=options))
         if num_chains is not None:
             self.sampler.prepare(self.size, design, num_chains=num_chains)
 
-    def value_and_gradient(self, z: Vector, design: Design) -> tuple[float, Vector]:
-        """Return minus the log density and its gradient, as NumPy."""
-        if self._value_and_gradient is None:
-            raise RuntimeError("value_and_gradient: the program was not prepared")
-        value, gradient = self._value_and_gradient.result()(jnp.asarray(z), design)
-        return float(value), np.asarray(gradient, dtype=np.float64)
+    def values_and_gradients(self, places: Vector, design: Design) -> tuple[Vector, Vector]:
+        """Return minus the log density at places ``[m, d]``, ``[m]``, and its gradients, ``[m, d]``."""
+        if self._values_and_gradients is None:
+            raise RuntimeError("values_and_gradients: the program was not prepared")
+        program = self._values_and_gradients.result()
+
+        def batch(start: int) -> tuple[Vector, Vector]:
+            part = places[start : start + _BATCH]
+            whole = np.zeros((_BATCH, self.size))
+            whole[: len(part)] = part
+            values, gradients = program(whole, len(part), design)
+            return np.asarray(values)[: len(part)], np.asarray(gradients)[: len(part)]
+
+        values, gradients = zip(*_in_batches(batch, len(places)), strict=True)
+        return np.concatenate(values), np.concatenate(gradients)
 
     def describe(self, z: NDArray[np.float64], design: Design, *, seed: int) -> dict[str, NDArray[np.float64]]:
         """Turn unconstrained draws into values by site, and draw the effects given each.
@@ -123,10 +155,18 @@ class Program:
             part = self._describe(jnp.asarray(z[rows]), normals[rows], design)
             return {name: np.asarray(value)[: len(z) - start] for name, value in part.items()}
 
-        # small batches stay in a core's cache, and each core has its own
-        with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-            parts = list(pool.map(batch, range(0, len(z), _BATCH)))
+        parts = _in_batches(batch, len(z))
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _in_batches[T](work: Callable[[int], T], count: int) -> list[T]:
+    """Call a function with the first index of each batch; batches share the cores."""
+    starts = range(0, count, _BATCH)
+    if len(starts) == 1:
+        return [work(0)]
+    # small batches stay in a core's cache, and each core has its own
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        return list(pool.map(work, starts))
 
 
 def program_for(

@@ -16,7 +16,7 @@ from numpyro.infer.hmc import hmc
 from tqdm.auto import tqdm
 
 from bayeslr.inference.devices import OFTEN, SELDOM, Placement, compiler_options
-from bayeslr.inference.mode import Mode, ValueAndGradient
+from bayeslr.inference.mode import Densities, Mode
 from bayeslr.model import Design
 
 __all__ = ["Draws", "Sampler"]
@@ -161,21 +161,22 @@ class Sampler:
         self._compiled[num_chains] = in_background(lowered.compile)
 
     def _begin(
-        self, density: ValueAndGradient, mode: Mode, args: tuple[Array, Array, Design], *, seed: int, num_chains: int
+        self, densities: Densities, mode: Mode, args: tuple[Array, Array, Design], *, seed: int, num_chains: int
     ) -> Any:
         """Return the first state of all chains."""
-        chains = []
         # one chain at a time: a program for all of them takes twice as long to compile, for a millisecond of work
-        for key in jax.random.split(jax.random.key(seed), num_chains):
-            chain = self._start(key, args)
-            value, slope = density(mode.position + mode.factor @ np.asarray(chain.z))
-            known = {"potential_energy": jnp.asarray(value), "z_grad": jnp.asarray(mode.factor.T @ slope)}
-            chains.append(chain._replace(**known))
+        chains = [self._start(key, args) for key in jax.random.split(jax.random.key(seed), num_chains)]
+        white = np.stack([np.asarray(chain.z) for chain in chains])
+        values, slopes = densities(mode.position + white @ mode.factor.T)
+        chains = [
+            chain._replace(potential_energy=jnp.asarray(value), z_grad=jnp.asarray(slope))
+            for chain, value, slope in zip(chains, values, slopes @ mode.factor, strict=True)
+        ]
         return jax.device_put(jax.tree.map(lambda *leaves: jnp.stack(leaves), *chains), self._over_chains)
 
     def run(
         self,
-        density: ValueAndGradient,
+        densities: Densities,
         mode: Mode,
         design: Design,
         *,
@@ -188,8 +189,8 @@ class Sampler:
 
         Parameters
         ----------
-        density
-            Returns minus the log density at an unconstrained vector, and its gradient.
+        densities
+            Returns minus the log density and its gradient at some places.
         mode
             The mode and the factor that whitens.
         design
@@ -213,7 +214,7 @@ class Sampler:
         chunks: list[Any] = []
         with tqdm(total=total, desc="sampling", unit="draw", disable=not progress, leave=False) as bar:
             args = (jnp.asarray(mode.position), jnp.asarray(mode.factor), design)
-            state = self._begin(density, mode, args, seed=seed, num_chains=num_chains)
+            state = self._begin(densities, mode, args, seed=seed, num_chains=num_chains)
             args = jax.device_put(args, self._everywhere)
             advance = self._compiled[num_chains].result()
             while _CHUNK * len(chunks) < total:

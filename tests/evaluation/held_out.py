@@ -3,7 +3,7 @@
     uv run python tests/evaluation/held_out.py                   every set with the baselines
     uv run python tests/evaluation/held_out.py mpl-25M tiny-lm   some of them
     uv run python tests/evaluation/held_out.py --variants        variants of the error model, by Laplace's approximation
-    uv run python tests/evaluation/held_out.py --sizes           sizes that were not fitted, by the same
+    uv run python tests/evaluation/held_out.py --sizes           sizes that were not fitted
     uv run python tests/evaluation/held_out.py --noise           how noise follows the rate, by third differences
 
 Settings were chosen on multi-power-law and on EPFL's peak rate 1e-3; the other sets were only reported on.
@@ -192,7 +192,7 @@ def sizes() -> pd.DataFrame:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", BayeslrWarning)
         for split in unseen_sizes():
-            rows[split.name] = backtest(split, {"bayeslr": BayesianForecast(settings=QUICK)}, seed=0).mean.iloc[0]
+            rows[split.name] = backtest(split, {"bayeslr": BayesianForecast()}, seed=0).mean.iloc[0]
             print(split.name, rows[split.name][list(SHOWN)].round(4).to_dict(), flush=True)
     return pd.DataFrame(rows).T[list(SHOWN)]
 

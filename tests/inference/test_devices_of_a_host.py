@@ -23,16 +23,16 @@ def potential(z, shift):
 
 def sampled(method):
     shift = jnp.asarray(1.0)
-    compiled = jax.jit(jax.value_and_grad(potential))
+    several = jax.jit(jax.vmap(jax.value_and_grad(potential), in_axes=(0, None)))
 
-    def density(z):
-        value, slope = compiled(jnp.asarray(z), shift)
-        return float(value), np.asarray(slope)
+    def densities(places):
+        values, slopes = several(jnp.asarray(places), shift)
+        return np.asarray(values), np.asarray(slopes)
 
     placement = place_chains(method, CHAINS)
     sampler = Sampler(potential, num_warmup=50, target_accept_prob=0.9, placement=placement)
     mode = Mode(position=np.array([1.0, 0.0, 0.0]), factor=np.eye(3), potential=0.0, others=())
-    draws = sampler.run(density, mode, shift, seed=0, num_samples=50, num_chains=CHAINS, progress=False)
+    draws = sampler.run(densities, mode, shift, seed=0, num_samples=50, num_chains=CHAINS, progress=False)
     return len(placement.devices), draws.position
 
 

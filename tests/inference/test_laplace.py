@@ -17,14 +17,20 @@ COVARIANCE = np.array([[1.0, 0.9, 0.0], [0.9, 1.0, 0.0], [0.0, 0.0, 25.0]])
 MEAN = np.array([1.0, -2.0, 30.0])
 
 
+def several(density):
+    """Take several places at a time instead of one."""
+    return np.vectorize(density, signature="(d)->(),(d)")
+
+
 def gaussian(z):
     away = np.linalg.solve(COVARIANCE, z - MEAN)
     return 0.5 * float((z - MEAN) @ away), away
 
 
 def drawn(density, dimensions, seed=0):
-    mode = find_mode(density, [np.zeros(dimensions)])
-    return mode, draw_gaussian(density, mode, seed=seed, num_samples=500, num_chains=4)
+    densities = several(density)
+    mode = find_mode(densities, [np.zeros(dimensions)])
+    return mode, draw_gaussian(densities, mode, seed=seed, num_samples=500, num_chains=4)
 
 
 def test_a_gaussian_is_drawn_exactly():
@@ -89,7 +95,7 @@ def test_places_without_a_density():
         return (0.5 * float(z[0] ** 2) if z[0] > -0.5 else np.nan), z
 
     mode = Mode(position=np.zeros(1), factor=np.eye(1), potential=0.0, others=())
-    draws = draw_gaussian(half, mode, seed=0, num_samples=500, num_chains=4)
+    draws = draw_gaussian(several(half), mode, seed=0, num_samples=500, num_chains=4)
     assert np.isneginf(draws.stats["log_ratio"]).mean() == pytest.approx(stats.norm.cdf(-0.5), abs=0.05)
     assert pareto_k(draws.stats["log_ratio"]) < MAX_PARETO_K
     assert pareto_k(np.array([0.0, np.inf])) == np.inf

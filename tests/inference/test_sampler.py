@@ -35,13 +35,13 @@ def vectorized():
     return sampler("vectorized")
 
 
-def density(z):
-    value, slope = jax.value_and_grad(potential)(jnp.asarray(z), PRECISION)
-    return float(value), np.asarray(slope)
+def densities(places):
+    values, slopes = jax.vmap(jax.value_and_grad(potential), in_axes=(0, None))(jnp.asarray(places), PRECISION)
+    return np.asarray(values), np.asarray(slopes)
 
 
 def run(engine, seed=0):
-    return engine.run(density, MODE, PRECISION, seed=seed, num_samples=SAMPLES, num_chains=4, progress=False)
+    return engine.run(densities, MODE, PRECISION, seed=seed, num_samples=SAMPLES, num_chains=4, progress=False)
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +90,7 @@ def test_parallel_chains_draw_what_vectorised_ones_do(draws):
 def test_another_data_set_reuses_the_program(vectorized):
     before = dict(vectorized._compiled)
     wider = vectorized.run(
-        lambda z: tuple(part / 4.0 for part in density(z)),
+        lambda places: tuple(part / 4.0 for part in densities(places)),
         MODE,
         PRECISION / 4.0,
         seed=0,

@@ -1,0 +1,31 @@
+"""Compiled functions of a model, against the same functions one place at a time."""
+
+import numpy as np
+import pytest
+
+from bayeslr.inference.density import build_density, starting_points
+from bayeslr.inference.devices import place_chains
+from bayeslr.inference.program import program_for
+from bayeslr.model import ScalingModel
+
+
+def test_densities_of_several_places_are_those_of_each(small_curves):
+    """More places than a batch holds, and a number that does not fill the last one, beside one place at a time."""
+    model = ScalingModel().resolved((1e7,))
+    curves = small_curves.after_warmup()
+    design, _ = model.design(curves, model.scale(curves))
+    density = build_density(model, design)
+    program = program_for(
+        model, design, num_warmup=50, target_accept_prob=0.8, placement=place_chains("sequential", num_chains=1)
+    )
+    program.prepare(design, num_chains=None)
+    start = np.asarray(density.unconstrain(starting_points(design)[1], design))
+    places = start + 0.1 * np.random.default_rng(0).standard_normal((103, start.size))
+    values, gradients = program.values_and_gradients(places, design)
+    assert values.shape == (103,)
+    assert gradients.shape == places.shape
+    for k in (0, 49, 50, 102):
+        value, gradient = density.value_and_gradient(places[k], design)
+        assert values[k] == pytest.approx(float(value), rel=1e-12)
+        np.testing.assert_allclose(gradients[k], gradient, rtol=1e-8, atol=1e-8)
+    np.testing.assert_array_equal(program.values_and_gradients(places[:1], design)[0], values[:1])
