@@ -77,6 +77,26 @@ def test_the_highest_of_several_modes_is_found(data_dir):
     assert search(noisy).potential > found.potential + 50.0
 
 
+def test_mixed_peak_rates_are_told(data_dir):
+    """The law knows a rate by its area alone: runs of one size at two peak rates lie apart for their whole length."""
+
+    def found(where):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", BayeslrWarning)
+            curves = read_curves(data_dir / "epfl-schedules" / "runs.csv", where=where, loss="val_loss")
+            health = check(fit(curves, seed=0, method="laplace", num_samples=250))
+        (item,) = [item for item in health.checks if item.name == "the law describes the runs"]
+        return item
+
+    one_size = "dataset == 'slimpajama' and size == 'L8H6D384'"
+    mixed = found(one_size)
+    assert mixed.status == "FAIL"
+    assert "discrepancy_offset" in mixed.evidence
+    assert "peak rates of 0.001 and 0.002 are mixed" in mixed.advice
+    # the control: one of the two rates
+    assert found(f"{one_size} and peak_lr == 0.001").status == "PASS"
+
+
 @pytest.mark.slow
 def test_two_sizes_together_predict_a_third(data_dir):
     posterior = fit(multi_power_law(data_dir, "split == 'train'"), seed=0)

@@ -10,6 +10,7 @@ import xarray as xr
 from bayeslr.inference.laplace import MAX_PARETO_K, pareto_k
 from bayeslr.inference.posterior import Posterior
 from bayeslr.laws import rate_removed
+from bayeslr.model import PREFIX
 
 __all__ = ["Check", "Health", "Status", "check"]
 
@@ -24,6 +25,18 @@ _ESS_PER_CHAIN = 100
 _MIN_BFMI = 0.3
 _FAILED_RHAT = 1.05
 _GOOD_PARETO_K = 0.5
+_TAIL = 2.576
+"""How many prior standard deviations from its median a prior's outer hundredth begins."""
+_FAILED_ERRORS = 10.0
+_SAME_RATE = 1.2
+_ERRORS = {
+    "memory": "in the response to a lowered rate",
+    "run_memory": "in that of single runs",
+    "bend": "in the forward curve",
+    "offset": "that last for a whole run",
+    "residual": "that wander along a run",
+}
+"""What the scales of the discrepancy measure."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +102,7 @@ def check(posterior: Posterior) -> Health:
         sampling = [_approximation(posterior)]
     else:
         sampling = [*_convergence(posterior), *_geometry(posterior)]
-    return Health(checks=(*sampling, *_identification(posterior)))
+    return Health(checks=(*sampling, *_identification(posterior), *_errors_of_the_law(posterior)))
 
 
 def _approximation(posterior: Posterior) -> Check:
@@ -201,7 +214,7 @@ def _identification(posterior: Posterior) -> list[Check]:
             center = np.log(spec.center * unit) if positive else spec.center * unit
             spread = spec.spread if positive else spec.spread * unit
             place = float((np.median(values) - center) / spread)
-            if parameter.name not in model.priors and abs(place) > 2.576:
+            if parameter.name not in model.priors and abs(place) > _TAIL:
                 conflicts.append(f"{parameter.name}[{size}] lies {abs(place):.1f} prior sd from its default prior")
             if parameter.name == "tau" and values.std() > 0.7 * spread:
                 vague.append(f"{size}: log tau has sd {values.std():.2f}, its prior {spread:.2f}")
@@ -235,3 +248,42 @@ def _identification(posterior: Posterior) -> list[Check]:
             else "",
         ),
     ]
+
+
+def _errors_of_the_law(posterior: Posterior) -> list[Check]:
+    """Compare what the law gets wrong of these curves with what its error model was tested on."""
+    model = posterior.model
+    if not model.discrepancy.enabled:
+        return []
+    usual = float(np.exp(_TAIL * model.discrepancy.prior_spread))
+    large, ratios = [], []
+    for name, what in _ERRORS.items():
+        site = f"{PREFIX}{name}"
+        ratio = float(np.median(posterior.draws[site])) / getattr(model.discrepancy, name)
+        if site not in model.priors and ratio > usual:
+            large.append(f"errors {what} are {ratio:.1f} times as large as usual ({site})")
+            ratios.append(ratio)
+    bad: Status = "FAIL" if max(ratios, default=0.0) > _FAILED_ERRORS else "REVIEW"
+    mixed = _mixed_rates(posterior)
+    return [
+        Check(
+            name="the law describes the runs",
+            status=bad if large else "PASS",
+            evidence="; ".join(large) if large else "its errors are of the size that bands were tested on",
+            advice=f"{mixed}compare bands with runs that you leave out (bayeslr backtest) before you rely on them"
+            if large
+            else "",
+        )
+    ]
+
+
+def _mixed_rates(posterior: Posterior) -> str:
+    """Tell of peak rates that differ within a size."""
+    for size in dict.fromkeys((curve.size, curve.params) for curve in posterior.curves):
+        peaks = [curve.schedule.peak_lr for curve in posterior.curves if (curve.size, curve.params) == size]
+        if max(peaks) > _SAME_RATE * min(peaks):
+            return (
+                f"runs with peak rates of {min(peaks):.3g} and {max(peaks):.3g} are mixed, and the law knows a rate by "
+                "the area under it alone: fit each peak rate on its own; "
+            )
+    return ""

@@ -144,3 +144,25 @@ def test_annealing_that_was_undone_counts(small_posterior):
     rates[-1] = rates.max()
     again = replace(curve, schedule=type(curve.schedule)(lr=rates, warmup_steps=curve.schedule.warmup_steps))
     assert status(replace(small_posterior, curves=CurveSet(curves=(again,))), "annealing was observed") == "PASS"
+
+
+@pytest.mark.parametrize(
+    ("factor", "expected"), [(0.1, "PASS"), (1.5, "PASS"), (3.0, "REVIEW"), (9.0, "REVIEW"), (15.0, "FAIL")]
+)
+@pytest.mark.parametrize("name", ["memory", "run_memory", "bend", "offset", "residual"])
+def test_errors_of_the_law_beyond_the_usual_are_found(small_posterior, name, factor, expected):
+    site = f"discrepancy_{name}"
+
+    def scaled(draws):
+        usual = getattr(small_posterior.model.discrepancy, name)
+        draws[site] = draws[site] * (factor * usual / float(draws[site].median()))
+        return draws
+
+    bad = doctor(small_posterior, draws=scaled)
+    assert status(bad, "the law describes the runs") == expected
+    chosen = replace(bad, model=replace(bad.model, priors={site: "LogNormal(0, 3)"}))
+    assert status(chosen, "the law describes the runs") == "PASS", "a prior of the user's own"
+    (found,) = [item for item in check(bad).checks if item.name == "the law describes the runs"]
+    assert (site in found.evidence) == (expected != "PASS")
+    # these runs have one peak rate
+    assert "peak rates" not in found.advice
