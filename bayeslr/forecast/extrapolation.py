@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 
 from bayeslr.forecast.sizes import Target
-from bayeslr.inference import Posterior
+from bayeslr.inference import STEADY_SHARE, Posterior, steady_share
+from bayeslr.model import size_labels
 from bayeslr.schedules import Schedule
 
 __all__ = ["extrapolations"]
 
 AREA_FACTOR = 4.0
+UNSTEADY_AREA_FACTOR = 1.25
 RATE_FACTOR = 1.5
 SIZE_FACTOR = 4.0
 ROUNDING_FACTOR = 1.1
@@ -29,19 +31,30 @@ def extrapolations(posterior: Posterior, plans: Mapping[str, Schedule], target: 
     Returns
     -------
     list of str
-        One line a finding: a forward area more than 4 times the largest that was fitted, a peak rate more than 1.5
-        times outside the fitted ones, a size more than 4 times outside the fitted ones, a size whose label may stand
-        for numbers that differ by more than a tenth.
+        One line a finding: a forward area more than 4 times the largest that was fitted, or more than 1.25 times that
+        of the size's longest run where all fitted rates fall all along; a peak rate more than 1.5 times outside the
+        fitted ones; a size more than 4 times outside the fitted ones; a size whose label may stand for numbers that
+        differ by more than a tenth.
     """
     found = []
     peaks = [curve.schedule.peak_lr for curve in posterior.curves]
     low, high = min(peaks) / RATE_FACTOR, max(peaks) * RATE_FACTOR
+    steady = steady_share(posterior) >= STEADY_SHARE
+    _, _, size_of_curve = size_labels(posterior.curves)
+    of_size = [c for c, k in zip(posterior.curves, size_of_curve, strict=True) if target.index in (None, k)]
+    longest = max((float(c.schedule.lr[: c.steps[-1]].sum()) for c in of_size), default=posterior.scale.area)
     for name, plan in plans.items():
         ratio = float(plan.lr.sum()) / posterior.scale.area
         if ratio > AREA_FACTOR:
             found.append(
                 f"{name}: trains {ratio:.1f} times the area (sum of rates) of the longest fitted run; "
                 f"bands are tested up to {AREA_FACTOR:g} times"
+            )
+        beyond = float(plan.lr.sum()) / longest
+        if beyond > UNSTEADY_AREA_FACTOR and not steady:
+            found.append(
+                f"{name}: trains {beyond:.1f} times the area (sum of rates) of its size's longest run, and fitted "
+                "rates fall all along: progress cannot be told from annealing, and bands may miss by far"
             )
         if not low <= plan.peak_lr <= high:
             found.append(

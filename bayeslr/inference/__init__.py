@@ -2,11 +2,12 @@
 
 from bayeslr.inference.devices import ChainMethod, prepare_devices
 from bayeslr.inference.fit import fit
-from bayeslr.inference.health import Check, Health, check
+from bayeslr.inference.health import STEADY_SHARE, Check, Health, check, steady_share
 from bayeslr.inference.posterior import Posterior, load_posterior
 from bayeslr.inference.store import write_atomically
 
 __all__ = [
+    "STEADY_SHARE",
     "ChainMethod",
     "Check",
     "Health",
@@ -15,5 +16,6 @@ __all__ = [
     "fit",
     "load_posterior",
     "prepare_devices",
+    "steady_share",
     "write_atomically",
 ]

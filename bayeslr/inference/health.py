@@ -12,7 +12,7 @@ from bayeslr.inference.posterior import Posterior
 from bayeslr.laws import rate_removed
 from bayeslr.model import PREFIX
 
-__all__ = ["Check", "Health", "Status", "check"]
+__all__ = ["STEADY_SHARE", "Check", "Health", "Status", "check", "steady_share"]
 
 # loaded at its first use: it brings scipy.stats and scipy.signal, a third of the time to import everything else
 arviz_stats = lazy_loader.load("arviz_stats")
@@ -28,6 +28,9 @@ _GOOD_PARETO_K = 0.5
 _TAIL = 2.576
 """How many prior standard deviations from its median a prior's outer hundredth begins."""
 _FAILED_ERRORS = 10.0
+STEADY_SHARE = 1.0 / 3.0
+"""Least share of the area of the longest run that a run is to keep its rate for; a cosine keeps it for 0.28."""
+
 _SAME_RATE = 1.2
 _ERRORS = {
     "memory": "in the response to a lowered rate",
@@ -221,6 +224,7 @@ def _identification(posterior: Posterior) -> list[Check]:
     # what was planned but lies beyond the observations does not count
     largest = max(float(np.max(np.abs(rate_removed(curve.schedule, curve.steps)))) for curve in posterior.curves)
     flat = largest < 0.05 * scale.rate
+    steady = steady_share(posterior)
     return [
         Check(
             name="priors and data agree",
@@ -236,6 +240,17 @@ def _identification(posterior: Posterior) -> list[Check]:
             evidence="no run lowers its rate by 5% of the peak" if flat else "at least one run lowers its rate",
             advice="predictions for any schedule that anneals rest on the prior; add one run with a decay"
             if flat
+            else "",
+        ),
+        Check(
+            name="forward curve was observed",
+            status="REVIEW" if steady < STEADY_SHARE else "PASS",
+            evidence=f"of one size at least, no run keeps its rate beyond {steady:.0%} of the longest run's area"
+            if steady < STEADY_SHARE
+            else "runs keep their rate for long enough",
+            advice="where rates fall all along, progress and annealing cannot be told apart, and bands beyond the "
+            "longest run may miss by far; add a run, or a stretch, at a constant rate"
+            if steady < STEADY_SHARE
             else "",
         ),
         Check(
@@ -275,6 +290,31 @@ def _errors_of_the_law(posterior: Posterior) -> list[Check]:
             else "",
         )
     ]
+
+
+def steady_share(posterior: Posterior) -> float:
+    """Tell for how much of the area of the longest run the forward curve is seen by itself.
+
+    Parameters
+    ----------
+    posterior
+        The posterior.
+
+    Returns
+    -------
+    float
+        Largest area at which a loss was observed while less than a twentieth of the rate had been removed, over the
+        largest observed area; the least of all sizes.
+    """
+    steady: dict[object, float] = {}
+    longest: dict[object, float] = {}
+    for curve in posterior.curves:
+        size = (curve.size, curve.params)
+        areas = np.cumsum(curve.schedule.lr)[curve.steps - 1]
+        kept = np.abs(rate_removed(curve.schedule, curve.steps)) < 0.05 * curve.schedule.peak_lr
+        steady[size] = max(steady.get(size, 0.0), float(areas[kept].max(initial=0.0)))
+        longest[size] = max(longest.get(size, 0.0), float(areas[-1]))
+    return min(steady[size] / longest[size] for size in longest)
 
 
 def _mixed_rates(posterior: Posterior) -> str:

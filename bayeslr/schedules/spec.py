@@ -69,6 +69,8 @@ def parse_schedule(text: str, *, base_dir: str | Path | None = None, allow_calla
     if spec.startswith("@"):
         if spec == "@":
             raise ScheduleError(f"{where}: no file is named; allowed: @file.csv")
+        if not spec.isprintable():
+            raise ScheduleError(f"{where}: a line break or control character in a file's name; allowed: @file.csv")
         return from_csv(Path(base_dir or ".") / Path(spec[1:]).expanduser())
     name, values = _call(where, spec)
     if name not in _BUILDERS:

@@ -4,6 +4,7 @@
     uv run python tests/evaluation/held_out.py mpl-25M tiny-lm   some of them
     uv run python tests/evaluation/held_out.py --variants        variants of the error model, by Laplace's approximation
     uv run python tests/evaluation/held_out.py --sizes           sizes that were not fitted
+    uv run python tests/evaluation/held_out.py --losses          olmo-horizon by each of its validation losses
     uv run python tests/evaluation/held_out.py --noise           how noise follows the rate, by third differences
 
 Settings were chosen on multi-power-law and on EPFL's peak rate 1e-3; the other sets were only reported on.
@@ -41,10 +42,10 @@ def epfl_curves(where: str) -> CurveSet:
     return read_curves(DATA / "epfl-schedules" / "runs.csv", where=where, loss="val_loss")
 
 
-def olmo_curves(where: str | None = None) -> CurveSet:
-    """OLMo's ladder, or what a query selects of it."""
-    loss = "eval/c4_en-validation/CrossEntropyLoss"
-    return read_curves(DATA / "olmo-ladder" / "runs.csv", where=where, loss=loss)
+def olmo_curves(where: str | None = None, *, loss: str = "c4_en") -> CurveSet:
+    """OLMo's ladder, or what a query selects of it, by one of its validation losses."""
+    column = f"eval/{loss}-validation/CrossEntropyLoss"
+    return read_curves(DATA / "olmo-ladder" / "runs.csv", where=where, loss=column)
 
 
 def epfl(peak: str, *, cosine: bool = True) -> Split:
@@ -60,9 +61,21 @@ def epfl(peak: str, *, cosine: bool = True) -> Split:
     return Split(name=f"epfl-{peak}", train=train, test=CurveSet(curves=tuple(test)))
 
 
-def olmo(*, train: str, test: str) -> Split:
+def two_rates() -> Split:
+    """Three sizes at two peak rates each: what the law is not made for. The longest run of each against the others."""
+    curves = epfl_curves("dataset == 'slimpajama' and size in ['L8H6D384', 'L10H8D512', 'L12H10D640']")
+    longest = {size: max(c.steps[-1] for c in curves if c.size == size) for size in {c.size for c in curves}}
+    train = tuple(c for c in curves if c.steps[-1] < longest[c.size])
+    test = tuple(c for c in curves if c.steps[-1] == longest[c.size])
+    return Split(name="epfl-two-rates", train=CurveSet(curves=train), test=CurveSet(curves=test))
+
+
+SHORT, LONG = "horizon in ['0.5xC', '1xC', '2xC']", "horizon in ['5xC', '10xC']"
+
+
+def olmo(*, train: str, test: str, loss: str = "c4_en") -> Split:
     """Part of OLMo's ladder against another."""
-    return by_query(olmo_curves(), train=train, test=test)
+    return by_query(olmo_curves(loss=loss), train=train, test=test)
 
 
 def tiny_lm() -> Split:
@@ -77,7 +90,8 @@ SETS: dict[str, Callable[[], Split]] = {
     "epfl-1e-3": lambda: epfl("0.001"),
     "epfl-5e-4": lambda: epfl("0.0005"),
     "epfl-cosines": lambda: epfl("0.001", cosine=False),
-    "olmo-horizon": lambda: olmo(train="horizon in ['0.5xC', '1xC', '2xC']", test="horizon in ['5xC', '10xC']"),
+    "epfl-two-rates": two_rates,
+    "olmo-horizon": lambda: olmo(train=SHORT, test=LONG),
     "olmo-1B": lambda: olmo(train="size != '1B'", test="size == '1B'"),
     "tiny-lm": tiny_lm,
 }
@@ -114,7 +128,7 @@ VARIANTS: dict[str, Discrepancy | ScalingModel] = {
 
 def ladder() -> CurveSet:
     """OLMo's ladder up to twice Chinchilla, the largest size by the parameters that its tokens say."""
-    curves = olmo_curves("horizon in ['0.5xC', '1xC', '2xC']")
+    curves = olmo_curves(SHORT)
     return CurveSet(curves=tuple(replace(c, params=1.28e9) if c.size == "1B" else c for c in curves))
 
 
@@ -139,6 +153,20 @@ GROUPS: dict[str, list[tuple[tuple[int, ...], int]]] = {
     "tiny-lm": [((0, 1), 2), ((0, 1, 2), 3), ((1, 2, 3), 0)],
 }
 """Places of the fitted sizes and of the one to predict, in ascending order."""
+
+LOSSES = (
+    "c4_en",
+    "dolma_books",
+    "dolma_common-crawl",
+    "dolma_pes2o",
+    "dolma_reddit",
+    "dolma_stack",
+    "dolma_wiki",
+    "ice",
+    "m2d2_s2orc",
+    "pile",
+    "wikitext_103",
+)
 
 QUICK: dict[str, object] = {"method": "laplace", "num_samples": 250}
 
@@ -197,6 +225,20 @@ def sizes() -> pd.DataFrame:
     return pd.DataFrame(rows).T[list(SHOWN)]
 
 
+def losses() -> pd.DataFrame:
+    """Score OLMo's longer runs by every validation loss that was logged; the first is that of the sets."""
+    rows = {}
+    for loss in LOSSES:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", BayeslrWarning)
+            split = replace(olmo(train=SHORT, test=LONG, loss=loss), name=loss)
+            result = backtest(split, {"bayeslr": BayesianForecast()}, seed=0)
+        rows[loss] = result.mean.iloc[0][list(SHOWN)]
+        rows[loss]["health"] = result.runs["health"].iloc[0]
+        print(loss, rows[loss].to_dict(), flush=True)
+    return pd.DataFrame(rows).T
+
+
 def noise() -> pd.DataFrame:
     """Measure white noise by the rate, as medians of third differences, relative to that at the peak."""
     bands = [0.0, 0.2, 0.4, 0.6, 0.8, 0.98, 1.01]
@@ -219,9 +261,13 @@ def main() -> None:
     parser.add_argument("sets", nargs="*", default=[], help=f"of {', '.join(SETS)}; default: all")
     parser.add_argument("--variants", action="store_true", help="score variants of the error model")
     parser.add_argument("--sizes", action="store_true", help="score sizes that were not fitted")
+    parser.add_argument("--losses", action="store_true", help="score OLMo's horizons by each validation loss")
     parser.add_argument("--noise", action="store_true", help="measure noise by the rate")
     arguments = parser.parse_args()
     with pd.option_context("display.width", 200, "display.max_columns", 20):
+        if arguments.losses:
+            print(losses().to_string())
+            return
         if arguments.noise:
             print(noise().round(2).to_string())
             return

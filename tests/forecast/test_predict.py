@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from bayeslr.curves import CurveSet
 from bayeslr.errors import ExtrapolationWarning, PosteriorError
 from bayeslr.forecast import predict
 from bayeslr.forecast.curves import residual_process
@@ -134,3 +135,14 @@ def test_an_observed_beginning_moves_and_narrows_the_band(small_posterior, small
     seen = predict(small_posterior, plan, steps=[2040, 3000], seed=0, observed=partial).band()
     assert seen["median"][0] - blind["median"][0] > 0.008
     assert seen.eval("upper - lower")[0] < blind.eval("upper - lower")[0]
+
+
+def test_beyond_runs_whose_rates_fall_all_along(small_posterior):
+    """From cosines alone progress cannot be told from annealing: said for a longer run, not for one as long."""
+    common = {"peak_lr": 1e-3, "final_lr": 1e-4, "warmup_steps": 100}
+    longer = cosine(total_steps=3000, **common)
+    cosines = replace(small_posterior, curves=CurveSet(curves=(small_posterior.curves["cosine"],)))
+    with pytest.warns(ExtrapolationWarning, match=r"^plan: trains 1\.5 times the area [^\n]* fall all along"):
+        predict(cosines, {"plan": longer}, seed=0, num_draws=20)
+    predict(cosines, {"plan": cosine(total_steps=2000, **common)}, seed=0, num_draws=20)
+    predict(small_posterior, {"plan": longer}, seed=0, num_draws=20)

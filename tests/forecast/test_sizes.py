@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from bayeslr.curves import CurveSet
 from bayeslr.errors import PosteriorError
 from bayeslr.forecast.extrapolation import extrapolations
 from bayeslr.forecast.sizes import draw_size, find_target
@@ -16,12 +17,12 @@ TREND = {"slope": 0.1, "alpha": 0.5, "drop": 0.2, "tau": 100.0}
 
 
 @pytest.fixture
-def posterior():
+def posterior(small_curves):
     """A posterior that knows the trend exactly: what is left to vary is the size itself."""
     return SimpleNamespace(
         sizes=("100M", "400M"),
         params=(1e8, 4e8),
-        curves=(SimpleNamespace(schedule=SimpleNamespace(peak_lr=1e-3)),),
+        curves=CurveSet(curves=(small_curves["constant"],)),
         scale=SimpleNamespace(area=1.0),
         model=ScalingModel(pooling="trend", discrepancy=Discrepancy(enabled=False)),
         tree=xr.DataTree.from_dict({"constant_data": xr.Dataset({"knots": ("knot", np.zeros(0))})}),

@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 from bayeslr.curves import CurveSet
-from bayeslr.inference import check
+from bayeslr.inference import check, steady_share
 
 
 def doctor(posterior, *, draws=None, stats=None):
@@ -166,3 +166,24 @@ def test_errors_of_the_law_beyond_the_usual_are_found(small_posterior, name, fac
     assert (site in found.evidence) == (expected != "PASS")
     # these runs have one peak rate
     assert "peak rates" not in found.advice
+
+
+def test_rates_that_fall_all_along_are_for_review(small_posterior):
+    """By a plain loop: how far runs go at their first rate, as a share of the longest run's sum of rates."""
+    assert status(small_posterior, "forward curve was observed") == "PASS"
+    assert steady_share(small_posterior) == pytest.approx(1.0)
+    curve = small_posterior.curves["cosine"]
+    rates, seen, total, kept = curve.schedule.lr, 0.0, 0.0, True
+    for update, rate in enumerate(rates[: curve.steps[-1]], start=1):
+        total += rate
+        kept = kept and (update <= curve.schedule.warmup_steps or rate > 0.95 * rates.max())
+        if kept and update in curve.steps:
+            seen = total
+    alone = replace(small_posterior, curves=CurveSet(curves=(curve,)))
+    assert steady_share(alone) == pytest.approx(seen / total, rel=1e-9)
+    assert 0.2 < steady_share(alone) < 0.33
+    assert status(alone, "forward curve was observed") == "REVIEW"
+    # what is planned but not observed does not count
+    early = small_posterior.curves["constant"]
+    short = replace(small_posterior, curves=CurveSet(curves=(curve, early.take(early.steps <= 300))))
+    assert status(short, "forward curve was observed") == "REVIEW"

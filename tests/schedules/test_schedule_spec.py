@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bayeslr.errors import ScheduleError
@@ -112,6 +112,7 @@ def test_a_spec_is_a_text(found):
 
 
 @settings(deadline=None)
+@example(text="@\n0")
 @given(text=st.text() | st.text(alphabet="constant(peak_lr=1,tols_0){}[]*-'@:.\n", min_size=1, max_size=40))
 def test_no_text_is_worse_than_a_schedule_error(text):
     try:
