@@ -46,7 +46,7 @@ class Demonstration:
     figure: Figure
 
 
-def run(*, seed: int, progress: bool = False, num_samples: int = 500) -> Demonstration:
+def run(*, seed: int, progress: bool = False, num_samples: int = 1000) -> Demonstration:
     """Run the demonstration.
 
     Parameters
@@ -56,7 +56,7 @@ def run(*, seed: int, progress: bool = False, num_samples: int = 500) -> Demonst
     progress
         Whether to show a progress bar on stderr.
     num_samples
-        Draws a chain. Default 500, half as many as :func:`bayeslr.fit`: enough for 90% intervals, and sooner done.
+        Draws a chain. Default: as many as :func:`bayeslr.fit` takes.
 
     Returns
     -------
