@@ -39,7 +39,6 @@ def extrapolations(posterior: Posterior, plans: Mapping[str, Schedule], target: 
     found = []
     peaks = [curve.schedule.peak_lr for curve in posterior.curves]
     low, high = min(peaks) / RATE_FACTOR, max(peaks) * RATE_FACTOR
-    steady = steady_share(posterior) >= STEADY_SHARE
     _, _, size_of_curve = size_labels(posterior.curves)
     of_size = [c for c, k in zip(posterior.curves, size_of_curve, strict=True) if target.index in (None, k)]
     longest = max((float(c.schedule.lr[: c.steps[-1]].sum()) for c in of_size), default=posterior.scale.area)
@@ -51,7 +50,7 @@ def extrapolations(posterior: Posterior, plans: Mapping[str, Schedule], target: 
                 f"bands are tested up to {AREA_FACTOR:g} times"
             )
         beyond = float(plan.lr.sum()) / longest
-        if beyond > UNSTEADY_AREA_FACTOR and not steady:
+        if beyond > UNSTEADY_AREA_FACTOR and steady_share(posterior) < STEADY_SHARE:
             found.append(
                 f"{name}: trains {beyond:.1f} times the area (sum of rates) of its size's longest run, and fitted "
                 "rates fall all along: progress cannot be told from annealing, and bands may miss by far"

@@ -9,8 +9,8 @@ import xarray as xr
 
 from bayeslr.inference.laplace import MAX_PARETO_K, pareto_k
 from bayeslr.inference.posterior import Posterior
-from bayeslr.laws import rate_removed
-from bayeslr.model import PREFIX
+from bayeslr.laws import forward_area, rate_removed
+from bayeslr.model import PREFIX, size_labels
 
 __all__ = ["STEADY_SHARE", "Check", "Health", "Status", "check", "steady_share"]
 
@@ -28,6 +28,8 @@ _GOOD_PARETO_K = 0.5
 _TAIL = 2.576
 """How many prior standard deviations from its median a prior's outer hundredth begins."""
 _FAILED_ERRORS = 10.0
+_FLAT = 0.05
+"""Share of a rate whose removal does not count as annealing yet."""
 STEADY_SHARE = 1.0 / 3.0
 """Least share of the area of the longest run that a run is to keep its rate for; a cosine keeps it for 0.28."""
 
@@ -223,7 +225,7 @@ def _identification(posterior: Posterior) -> list[Check]:
                 vague.append(f"{size}: log tau has sd {values.std():.2f}, its prior {spread:.2f}")
     # what was planned but lies beyond the observations does not count
     largest = max(float(np.max(np.abs(rate_removed(curve.schedule, curve.steps)))) for curve in posterior.curves)
-    flat = largest < 0.05 * scale.rate
+    flat = largest < _FLAT * scale.rate
     steady = steady_share(posterior)
     return [
         Check(
@@ -279,13 +281,13 @@ def _errors_of_the_law(posterior: Posterior) -> list[Check]:
             large.append(f"errors {what} are {ratio:.1f} times as large as usual ({site})")
             ratios.append(ratio)
     bad: Status = "FAIL" if max(ratios, default=0.0) > _FAILED_ERRORS else "REVIEW"
-    mixed = _mixed_rates(posterior)
     return [
         Check(
             name="the law describes the runs",
             status=bad if large else "PASS",
             evidence="; ".join(large) if large else "its errors are of the size that bands were tested on",
-            advice=f"{mixed}compare bands with runs that you leave out (bayeslr backtest) before you rely on them"
+            advice=f"{_mixed_rates(posterior)}compare bands with runs that you leave out (bayeslr backtest) before you "
+            "rely on them"
             if large
             else "",
         )
@@ -306,21 +308,21 @@ def steady_share(posterior: Posterior) -> float:
         Largest area at which a loss was observed while less than a twentieth of the rate had been removed, over the
         largest observed area; the least of all sizes.
     """
-    steady: dict[object, float] = {}
-    longest: dict[object, float] = {}
-    for curve in posterior.curves:
-        size = (curve.size, curve.params)
-        areas = np.cumsum(curve.schedule.lr)[curve.steps - 1]
-        kept = np.abs(rate_removed(curve.schedule, curve.steps)) < 0.05 * curve.schedule.peak_lr
-        steady[size] = max(steady.get(size, 0.0), float(areas[kept].max(initial=0.0)))
-        longest[size] = max(longest.get(size, 0.0), float(areas[-1]))
-    return min(steady[size] / longest[size] for size in longest)
+    labels, _, size_of_curve = size_labels(posterior.curves)
+    steady, longest = np.zeros((2, len(labels)))
+    for curve, size in zip(posterior.curves, size_of_curve, strict=True):
+        areas = forward_area(curve.schedule, curve.steps)
+        kept = np.abs(rate_removed(curve.schedule, curve.steps)) < _FLAT * curve.schedule.peak_lr
+        steady[size] = max(steady[size], areas[kept].max(initial=0.0))
+        longest[size] = max(longest[size], areas[-1])
+    return float(np.min(steady / longest))
 
 
 def _mixed_rates(posterior: Posterior) -> str:
     """Tell of peak rates that differ within a size."""
-    for size in dict.fromkeys((curve.size, curve.params) for curve in posterior.curves):
-        peaks = [curve.schedule.peak_lr for curve in posterior.curves if (curve.size, curve.params) == size]
+    size_of_curve = size_labels(posterior.curves)[2]
+    for size in sorted(set(size_of_curve)):
+        peaks = [c.schedule.peak_lr for c, k in zip(posterior.curves, size_of_curve, strict=True) if k == size]
         if max(peaks) > _SAME_RATE * min(peaks):
             return (
                 f"runs with peak rates of {min(peaks):.3g} and {max(peaks):.3g} are mixed, and the law knows a rate by "
