@@ -2,7 +2,12 @@
 
 Wrong input is an exception, always a ``ValueError`` too, whose message is one line that says what was found, where, and
 what is allowed. Statistical trouble is never an exception: it is a value (:class:`bayeslr.Health`) and a warning.
+
+A message quotes its input, which may be of any length and contain any character. So every message is made printable and
+cut in the middle here, where none can be forgotten.
 """
+
+from typing import Final
 
 __all__ = [
     "BayeslrError",
@@ -17,11 +22,43 @@ __all__ = [
     "PosteriorError",
     "ScheduleError",
     "ScheduleMismatchWarning",
+    "one_line",
 ]
+
+_LONGEST: Final = 460
+"""Longest message, so that a line with ``error:`` or ``warning:`` before it has at most 500 characters."""
+
+
+def one_line(text: str) -> str:
+    """Return a text as one line that a terminal can show.
+
+    Parameters
+    ----------
+    text
+        Any text.
+
+    Returns
+    -------
+    str
+        With spaces for line breaks, escapes for other characters that cannot be printed, and without its middle if it
+        is longer than an error line may be.
+    """
+    joined = " ".join(text.split()) if len(text) <= _LONGEST else _cut(text)
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in joined)
+    return shown if len(shown) <= _LONGEST else _cut(shown)
+
+
+def _cut(text: str) -> str:
+    """Leave out the middle: the beginning says where and what was found, the end what is allowed."""
+    head, tail = " ".join(text[:290].split()), " ".join(text[-160:].split())
+    return f"{head} ... {tail}"
 
 
 class BayeslrError(ValueError):
     """Base class: wrong input, described in one line."""
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(one_line(str(message)))
 
 
 class ScheduleError(BayeslrError):
@@ -50,6 +87,9 @@ class PosteriorError(BayeslrError):
 
 class BayeslrWarning(UserWarning):
     """Base class of the warnings."""
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(one_line(str(message)))
 
 
 class DataWarning(BayeslrWarning):

@@ -126,7 +126,8 @@ class CurveSet:
         Parameters
         ----------
         query
-            A pandas query over the columns of :meth:`runs`, such as ``"size == '25M' and split == 'train'"``.
+            A query over the columns of :meth:`runs`, such as ``"size == '25M' and split == 'train'"``, see
+            :mod:`bayeslr.curves.query`.
 
         Returns
         -------

@@ -1,22 +1,18 @@
-"""Choosing rows of a table by a pandas query, with errors that say what could have been asked."""
-
-import tokenize
+"""Choosing rows of a table by a query, with errors that say what could have been asked."""
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bayeslr.curves.query import QueryError, evaluate
 from bayeslr.errors import BayeslrError
 
 __all__ = ["matching_rows"]
 
-_QUERY_ERRORS = (
-    *(SyntaxError, NameError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError),
-    *(NotImplementedError, RecursionError, MemoryError, tokenize.TokenError),
-)
-"""What pandas raises for a query that cannot be evaluated."""
 _SHOWN_VALUES = 8
 """How many values of a column an error lists."""
+_SHOWN_QUERY = 150
+"""How many characters of a query an error shows."""
 
 
 def matching_rows(table: pd.DataFrame, query: str, *, error: type[BayeslrError], where: str) -> NDArray[np.bool_]:
@@ -27,7 +23,7 @@ def matching_rows(table: pd.DataFrame, query: str, *, error: type[BayeslrError],
     table
         The table, one row a run.
     query
-        A pandas query over its columns, such as ``"split == 'train' and size == '25M'"``.
+        A query over its columns, such as ``"split == 'train' and size == '25M'"``, see :mod:`bayeslr.curves.query`.
     error
         Class of the exception to raise.
     where
@@ -41,21 +37,19 @@ def matching_rows(table: pd.DataFrame, query: str, *, error: type[BayeslrError],
     Raises
     ------
     BayeslrError
-        Of the class ``error``: if the query cannot be evaluated, is no condition, or selects nothing.
+        Of the class ``error``: if the query is not in the language, is no condition, or selects nothing.
     """
-    columns = ", ".join(map(str, table.columns))
+    columns = {str(name): table[name].tolist() for name in table.columns}
+    shown = repr(query if len(str(query)) <= _SHOWN_QUERY else f"{str(query)[:_SHOWN_QUERY]}...")
     try:
-        # Empty scopes: a query speaks of the columns alone, never of the variables of this program.
-        answer = table.eval(query, engine="python", local_dict={}, global_dict={})
-    except _QUERY_ERRORS as problem:
-        reason = " ".join(str(problem).split()) or type(problem).__name__
-        raise error(f"{where}: the query {query!r} is not valid ({reason}); columns: {columns}") from None
-    selected = np.asarray(answer)
-    if selected.dtype != bool or selected.shape != (len(table),):
-        raise error(f"{where}: the query {query!r} is not a condition on the runs; columns: {columns}")
+        rows, named = evaluate(query, columns)
+    except QueryError as problem:
+        raise error(
+            f"{where}: the query {shown} is not valid ({problem}); columns: {', '.join(map(str, table.columns))}"
+        ) from None
+    selected = np.array(rows, dtype=bool)
     if not selected.any():
-        named = [c for c in table.columns if str(c) in query]
-        raise error(f"{where}: the query {query!r} selects none of the {len(table)} runs; {_values(table, named)}")
+        raise error(f"{where}: the query {shown} selects none of the {len(table)} runs; {_values(table, named)}")
     return selected
 
 

@@ -73,14 +73,15 @@ class Split:
 
 
 def by_query(curves: CurveSet, *, train: str, test: str, skip_shared: bool = False) -> Split:
-    """Split by two pandas queries.
+    """Split by two queries.
 
     Parameters
     ----------
     curves
         All curves.
     train, test
-        Queries over :meth:`CurveSet.runs`, such as ``"split == 'train'"``, that select different runs.
+        Queries over :meth:`CurveSet.runs`, such as ``"split == 'train'"``, that select different runs; see
+        :mod:`bayeslr.curves.query`.
     skip_shared
         Whether to leave out what test runs share with training runs. Default: they are scored as a whole after warm-up,
         as figures from elsewhere are.

@@ -33,7 +33,8 @@ def read_curves(
         The manifest. A file that is none is read as the log of one run, as by :func:`read_logs`.
     where
         Query that selects runs, over the columns of the manifest and ``total_steps`` and ``peak_lr`` of its schedules:
-        ``"split == 'train' and size == '25M'"``. Default: all runs. Parents are looked for among all runs.
+        ``"split == 'train' and size == '25M'"``, see :mod:`bayeslr.curves.query`. Default: all runs. Parents are looked
+        for among all runs.
     loss, step, lr
         Names of the columns in the logs. Default: found by name, see :mod:`bayeslr.logs.columns`.
     allow_late_start
