@@ -12,3 +12,5 @@ The names are listed in the stub beside this file and loaded at their first use 
 import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
+__version__ = "0.1.0"

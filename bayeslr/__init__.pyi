@@ -1,7 +1,12 @@
+from . import curves as curves
 from . import datasets as datasets
 from . import errors as errors
 from . import evaluation as evaluation
+from . import forecast as forecast
+from . import inference as inference
 from . import laws as laws
+from . import logs as logs
+from . import model as model
 from . import report as report
 from . import schedules as schedules
 from .curves import CurveSet as CurveSet
@@ -12,6 +17,7 @@ from .forecast import Comparison as Comparison
 from .forecast import Forecast as Forecast
 from .forecast import compare_schedules as compare_schedules
 from .forecast import predict as predict
+from .forecast import stack as stack
 from .inference import Check as Check
 from .inference import Health as Health
 from .inference import Posterior as Posterior
@@ -26,3 +32,5 @@ from .model import Noise as Noise
 from .model import ScalingModel as ScalingModel
 from .report import plots as plots
 from .schedules import Schedule as Schedule
+
+__version__: str

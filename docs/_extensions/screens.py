@@ -1,0 +1,67 @@
+"""The directive ``screen``: runs commands of the library at the build and shows what a terminal of 80 columns shows."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any, ClassVar
+
+from docutils import nodes
+from docutils.parsers.rst import directives
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+
+class Screen(SphinxDirective):
+    """Run each line that begins with ``$``, and show it with what it prints; all screens of a page share a folder.
+
+    Options: ``code``, the exit code that is expected (default 0), and ``hide``, to run without showing.
+    """
+
+    has_content = True
+    option_spec: ClassVar[dict[str, Any]] = {"code": directives.nonnegative_int, "hide": directives.flag}
+
+    def run(self) -> list[nodes.Node]:
+        """Return the screen as a literal block."""
+        folders = self.env.temp_data.setdefault("screen_folder", {})
+        if self.env.docname not in folders:
+            folders[self.env.docname] = tempfile.mkdtemp(prefix="screen-")
+        folder = Path(folders[self.env.docname])
+        environment = os.environ | {"COLUMNS": "80", "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+        shown = []
+        for command in _commands(list(self.content)):
+            done = subprocess.run(
+                command,
+                shell=True,
+                cwd=folder,
+                env=environment,
+                text=True,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                check=False,
+            )
+            if done.returncode != self.options.get("code", 0):
+                raise self.error(f"{command}: exit code {done.returncode}\n{done.stdout}")
+            shown.append(f"$ {command}\n{done.stdout}".rstrip())
+        if "hide" in self.options:
+            return []
+        block = nodes.literal_block("\n\n".join(shown), "\n\n".join(shown), language="console", classes=["screen"])
+        return [block]
+
+
+def _commands(lines: list[str]) -> list[str]:
+    """Return the commands; a line that ends with a backslash goes on."""
+    found: list[str] = []
+    for line in lines:
+        if line.startswith("$ "):
+            found.append(line[2:])
+        elif line.strip():
+            found[-1] += "\n" + line
+    return found
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Register the directive."""
+    app.add_directive("screen", Screen)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
