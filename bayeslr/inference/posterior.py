@@ -4,13 +4,12 @@ import hashlib
 import json
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import h5py  # type: ignore[import-untyped]
 import lazy_loader
 import numpy as np
 import pandas as pd
@@ -19,6 +18,14 @@ from numpy.typing import NDArray
 
 from bayeslr.curves import CurveSet
 from bayeslr.errors import PosteriorError
+from bayeslr.inference.integrity import (
+    read_json,
+    require_contents,
+    require_seal,
+    require_settings,
+    require_structure,
+    seal,
+)
 from bayeslr.inference.store import curves_from_dataset, curves_to_dataset, write_atomically
 from bayeslr.laws import Scale
 from bayeslr.model import ScalingModel, size_labels
@@ -28,7 +35,7 @@ __all__ = ["Posterior", "load_posterior"]
 # loaded at its first use: it brings scipy.stats and scipy.signal, a third of the time to import everything else
 arviz_stats = lazy_loader.load("arviz_stats")
 
-_FORMAT = 1
+_FORMAT = 2
 _PACKAGES = ("bayeslr", "jax", "numpyro", "numpy", "arviz-base")
 
 
@@ -169,9 +176,12 @@ class Posterior:
         groups = {name: node.to_dataset() for name, node in self.tree.children.items()}
         tree = xr.DataTree.from_dict({**groups, "curves": curves_to_dataset(self.curves)}, name="bayeslr")
         tree.attrs.update(attributes)
-        return write_atomically(
-            Path(path), lambda target: tree.to_netcdf(target, engine="h5netcdf"), force=force, error=PosteriorError
-        )
+
+        def write(target: Path) -> None:
+            tree.to_netcdf(target, engine="h5netcdf")
+            seal(target)
+
+        return write_atomically(Path(path), write, force=force, error=PosteriorError)
 
 
 def data_hash(curves: CurveSet) -> str:
@@ -200,36 +210,49 @@ def load_posterior(path: str | Path) -> Posterior:
     Raises
     ------
     PosteriorError
-        If the file does not exist, is not such a file, was written by a newer format, or its curves were altered.
+        If the file does not exist, is not such a file, has another format, or is not as it was written, see
+        :mod:`bayeslr.inference.integrity`.
     """
     path = Path(path)
     if not path.is_file():
         raise PosteriorError(f"{path}: there is no such file; allowed: a posterior written by bayeslr")
+    require_seal(path)
+    require_structure(path)
     try:
-        with h5py.File(path) as file:
-            # opens every object: h5netcdf leaves half-made ones behind, which complain later, when it cannot
-            file.visititems(lambda _name, _item: None)
         with xr.open_datatree(path, engine="h5netcdf") as opened:
             tree = opened.load()
-    except (OSError, ValueError, KeyError, RuntimeError, AttributeError, TypeError) as problem:
+    # what a library makes of hostile contents is of any class
+    except Exception as problem:
         raise PosteriorError(
-            f"{path}: cannot be read as a netCDF file ({str(problem).splitlines()[0]}); allowed: a bayeslr posterior"
+            f"{path}: cannot be read as a netCDF file ({problem}); allowed: a bayeslr posterior"
         ) from None
     if "bayeslr_format" not in tree.attrs:
         raise PosteriorError(f"{path}: a netCDF file, but not a posterior written by bayeslr")
     found = tree.attrs["bayeslr_format"]
-    if not (isinstance(found, int | np.integer) and found <= _FORMAT):
-        raise PosteriorError(f"{path}: format {found}; allowed: up to {_FORMAT} (update bayeslr to read it)")
+    if not isinstance(found, int | np.integer) or found != _FORMAT:
+        raise PosteriorError(
+            f"{path}: format {found}; allowed: {_FORMAT} (fit again, or take the bayeslr that wrote it)"
+        )
     missing = {"posterior", "sample_stats", "observed_data", "constant_data", "curves"} - set(tree.children)
     if missing:
         raise PosteriorError(f"{path}: the file is damaged, it has no group {', '.join(sorted(missing))}")
+    settings = read_json(tree.attrs.get("settings"), f"{path}: settings")
+    require_settings(settings, str(path), scale=[field.name for field in fields(Scale)])
+    described = read_json(tree.attrs.get("model"), f"{path}: model")
     try:
         curves = curves_from_dataset(tree["curves"].to_dataset())
-        model = ScalingModel.from_settings(json.loads(tree.attrs["model"]))
-        settings = json.loads(tree.attrs["settings"])
-    except (ValueError, KeyError, TypeError, AttributeError) as problem:
-        raise PosteriorError(f"{path}: the file is damaged ({' '.join(str(problem).split())})") from None
+        model = ScalingModel.from_settings(described)
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as problem:
+        raise PosteriorError(f"{path}: the file is damaged ({problem})") from None
     if data_hash(curves) != tree.attrs.get("data_sha256"):
         raise PosteriorError(f"{path}: the curves in it do not match their checksum; the file is damaged")
     groups = {name: node.to_dataset() for name, node in tree.children.items() if name != "curves"}
+    law = model.law
+    require_contents(
+        groups,
+        str(path),
+        sizes=size_labels(curves.after_warmup())[0],
+        curves=curves.names,
+        needed=list(dict.fromkeys([p.name for p in law.parameters] + [*law.reported_names, *model.noise.names])),
+    )
     return Posterior(tree=xr.DataTree.from_dict(groups), curves=curves, model=model, settings=settings)

@@ -1,0 +1,250 @@
+"""A posterior file proves itself: no damage is read, and what somebody made on purpose is refused in one line."""
+
+import json
+import os
+import resource
+from dataclasses import replace
+
+import h5py
+import numpy as np
+import pytest
+import xarray as xr
+
+from bayeslr.cli import main
+from bayeslr.errors import PosteriorError
+from bayeslr.inference import load_posterior
+from bayeslr.inference.integrity import require_seal, require_structure, seal
+
+
+@pytest.fixture(scope="module")
+def saved(small_posterior, tmp_path_factory):
+    few = small_posterior.tree.sel(draw=slice(0, 99))
+    return replace(small_posterior, tree=few).save(tmp_path_factory.mktemp("posterior") / "p.nc")
+
+
+def refusal(path):
+    with pytest.raises(PosteriorError) as caught:
+        load_posterior(path)
+    message = str(caught.value)
+    assert message.startswith(str(path))
+    assert len(message) <= 500
+    assert message.isprintable()
+    return message
+
+
+def test_other_programs_read_the_file(saved):
+    with xr.open_datatree(saved) as tree:
+        assert {"posterior", "observed_data"} <= set(tree.children)
+    with h5py.File(saved) as file:
+        assert file["posterior/alpha"].shape == (2, 100, 1)
+
+
+def test_any_damage_is_found(saved, tmp_path):
+    """A byte changed, removed or added anywhere; HDF5 itself reads on after most of them."""
+    whole, rng, path = saved.read_bytes(), np.random.default_rng(0), tmp_path / "damaged.nc"
+    places = [0, 8, len(whole) - 1, len(whole) - 50, *rng.integers(0, len(whole), 300)]
+    for place in places:
+        flipped = bytes([whole[place] ^ (1 << int(rng.integers(8)))])
+        damaged = [
+            whole[:place] + flipped + whole[place + 1 :],
+            whole[:place] + whole[place + 1 :],
+            whole[:place] + b"\0" + whole[place:],
+            whole[:place],
+        ]
+        path.write_bytes(damaged[int(rng.integers(4))])
+        with pytest.raises(PosteriorError, match=r"checksum|netCDF"):
+            require_seal(path)
+    assert "checksum" in refusal(path)
+
+
+def hostile(saved, folder, change):
+    path = folder / "hostile.nc"
+    path.write_bytes(saved.read_bytes())
+    with h5py.File(path, "r+") as file:
+        change(file)
+    seal(path)
+    return path
+
+
+def outside(file):
+    file["posterior/alpha_"] = h5py.ExternalLink("/etc/passwd", "/x")
+
+
+def soft(file):
+    file["posterior/alpha_"] = h5py.SoftLink("/posterior/alpha")
+
+
+def circle(file):
+    file["posterior/again"] = file["/"]
+
+
+def deep(file):
+    group = file
+    for _ in range(300):
+        group = group.create_group("g")
+
+
+def crowd(file):
+    for k in range(6000):
+        file.create_group(f"g{k}")
+
+
+def raw_file(file):
+    file.create_dataset("posterior/x", (4,), "i1", external=[("/etc/hostname", 0, 4)])
+
+
+def virtual(file):
+    layout = h5py.VirtualLayout((3,), "f8")
+    layout[:] = h5py.VirtualSource("/etc/passwd", "x", shape=(3,))
+    file["posterior"].create_virtual_dataset("x", layout)
+
+
+def endless(file):
+    file.create_dataset("posterior/x", (10**13,), "f8")
+
+
+def bomb(file):
+    file.create_dataset("posterior/x", (10**10,), "f8", chunks=(10**7,), compression="gzip")
+
+
+def many(file):
+    for k in range(40):
+        file.create_dataset(f"posterior/x{k}", (10**7,), "f8")
+
+
+def pointers(file):
+    file.create_dataset("posterior/x", (3,), h5py.vlen_dtype(np.float64))
+
+
+def records(file):
+    file.create_dataset("posterior/x", (3,), np.dtype([("a", "f8"), ("b", "i4")]))
+
+
+def packed(file):
+    file.create_dataset("posterior/x", (300,), "f8", chunks=(100,), compression="lzf")
+
+
+def named_type(file):
+    file["posterior/x"] = np.dtype("f8")
+
+
+def references(file):
+    file["posterior"].attrs["x"] = file["posterior"].ref
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *(outside, soft, circle, deep, crowd, raw_file, virtual, endless, bomb, many),
+        *(pointers, records, packed, named_type, references),
+    ],
+)
+def test_a_hostile_structure_is_refused_before_it_is_read(saved, tmp_path, change):
+    path = hostile(saved, tmp_path, change)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(PosteriorError, match="hostile: "):
+        require_structure(path)
+    refusal(path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000
+
+
+def put(name, place, value):
+    def change(file):
+        file[name][place] = value
+
+    return change
+
+
+def forget(*names):
+    def change(file):
+        for name in names:
+            del file[name]
+
+    return change
+
+
+def with_setting(name, value):
+    def change(file):
+        settings = json.loads(file.attrs["settings"])
+        settings[name] = value
+        file.attrs["settings"] = json.dumps(settings)
+
+    return change
+
+
+def without_setting(name):
+    def change(file):
+        settings = json.loads(file.attrs["settings"])
+        del settings[name]
+        file.attrs["settings"] = json.dumps(settings)
+
+    return change
+
+
+def attribute(name, text):
+    def change(file):
+        file.attrs[name] = text
+
+    return change
+
+
+def other_type(file):
+    values = file["posterior/alpha"][:].astype("S")
+    del file["posterior/alpha"]
+    file["posterior/alpha"] = values
+
+
+SCALE = {"area": 1.0, "rate": 1e-3, "loss": 2.0, "memory": 50.0}
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (put("posterior/alpha", (0, 0, 0), np.nan), "posterior/alpha has values that are not finite"),
+        (put("posterior/alpha", (0, 0, 0), np.inf), "posterior/alpha has values that are not finite"),
+        (forget("posterior/alpha"), "draws of alpha are missing"),
+        (forget("posterior/draw", "posterior/chain", "posterior"), "no group posterior"),
+        (forget("sample_stats"), "no group sample_stats"),
+        (other_type, "posterior/alpha"),
+        *((without_setting(name), f"setting {name} is nothing") for name in ("method", "seed", "scale", "num_chains")),
+        (with_setting("scale", SCALE | {"area": -1.0}), "setting scale"),
+        (with_setting("scale", SCALE | {"area": 10**400}), "setting scale"),
+        (with_setting("scale", SCALE | {"other": 1.0}), "setting scale"),
+        (with_setting("method", "magic"), "setting method"),
+        (with_setting("num_samples", 1e9), "setting num_samples"),
+        (with_setting("health", "x" * 10**6), "setting health"),
+        (attribute("settings", "[" * 100_000), "not JSON"),
+        (attribute("settings", "9" * 5000), "not JSON"),
+        (attribute("settings", "[]"), "its settings are a list"),
+        (attribute("model", "[" * 100_000), "not JSON"),
+        (attribute("model", "[1]"), "damaged"),
+        (attribute("model", 3), "not a text"),
+        (put("curves/updates", 0, 10**15), "damaged"),
+        (put("curves/observations", 0, -5), "damaged"),
+        (put("curves/metadata", 0, "[" * 100_000), "damaged"),
+        (put("curves/curve", 0, "somebody else"), "checksum"),
+        (put("posterior/size", 0, "huge"), "sizes of its draws"),
+        (put("observed_data/run", 0, "nobody"), "no curve of the run nobody"),
+    ],
+)
+def test_hostile_contents_are_refused(saved, tmp_path, change, says):
+    assert says in refusal(hostile(saved, tmp_path, change))
+
+
+def test_only_a_file_is_opened(tmp_path):
+    os.mkfifo(tmp_path / "pipe.nc")
+    refusal(tmp_path / "pipe.nc")
+    huge = tmp_path / "huge.nc"
+    with huge.open("wb") as file:
+        file.truncate(2**31)
+    refusal(huge)
+
+
+def test_the_command_line_says_it_too(saved, tmp_path, capsys):
+    path = tmp_path / "p.nc"
+    path.write_bytes(saved.read_bytes()[:-200] + saved.read_bytes()[-199:])
+    assert main(["summary", str(path)]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(f"error: {path}: ")
+    assert err.count("\n") == 1
