@@ -15,9 +15,13 @@ from .evaluation import Backtest as Backtest
 from .evaluation import backtest as backtest
 from .forecast import Comparison as Comparison
 from .forecast import Forecast as Forecast
+from .forecast import Optimum as Optimum
+from .forecast import Reach as Reach
 from .forecast import compare_schedules as compare_schedules
+from .forecast import optimize as optimize
 from .forecast import predict as predict
 from .forecast import stack as stack
+from .forecast import reach as reach
 from .inference import Check as Check
 from .inference import Health as Health
 from .inference import Posterior as Posterior

@@ -22,6 +22,7 @@ from bayeslr.cli.answers import (
     write,
 )
 from bayeslr.cli.backtest import backtest
+from bayeslr.cli.decisions import optimize, reach
 from bayeslr.cli.options import (
     CiProb,
     Debug,
@@ -49,6 +50,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command()(backtest)
+app.command()(optimize)
+app.command()(reach)
 PICTURES = (".png", ".pdf", ".svg")
 
 

@@ -4,7 +4,21 @@ from bayeslr.forecast.compare import Comparison, compare_schedules
 from bayeslr.forecast.curves import CurveTerms
 from bayeslr.forecast.extrapolation import extrapolations
 from bayeslr.forecast.forecast import Forecast
+from bayeslr.forecast.optimise import Optimum, optimize
 from bayeslr.forecast.predict import predict
+from bayeslr.forecast.reach import Reach, reach
 from bayeslr.forecast.stack import stack
 
-__all__ = ["Comparison", "CurveTerms", "Forecast", "compare_schedules", "extrapolations", "predict", "stack"]
+__all__ = [
+    "Comparison",
+    "CurveTerms",
+    "Forecast",
+    "Optimum",
+    "Reach",
+    "compare_schedules",
+    "extrapolations",
+    "optimize",
+    "predict",
+    "reach",
+    "stack",
+]

@@ -7,6 +7,7 @@ recipes name; :func:`parse_schedule` reads them from text; ``from_array``, ``fro
 
 from bayeslr.schedules.builders import constant, cosine, cyclic, inverse_sqrt, linear, multistep, wsd
 from bayeslr.schedules.composition import join
+from bayeslr.schedules.family import ScheduleFamily, parse_family
 from bayeslr.schedules.readers import from_array, from_csv, from_optax
 from bayeslr.schedules.schedule import Schedule
 from bayeslr.schedules.spec import parse_schedule
@@ -14,6 +15,7 @@ from bayeslr.schedules.torch_scheduler import from_torch
 
 __all__ = [
     "Schedule",
+    "ScheduleFamily",
     "constant",
     "cosine",
     "cyclic",
@@ -25,6 +27,7 @@ __all__ = [
     "join",
     "linear",
     "multistep",
+    "parse_family",
     "parse_schedule",
     "wsd",
 ]

@@ -6,6 +6,7 @@ takes ``posterior.tree``.
 """
 
 from bayeslr.report.plots.bands import plot_bands, plot_deviations
+from bayeslr.report.plots.decisions import plot_reach, plot_regret
 from bayeslr.report.plots.final_loss import plot_final_loss
 from bayeslr.report.plots.prediction import plot_prediction
 from bayeslr.report.plots.residuals import plot_residuals
@@ -17,6 +18,8 @@ __all__ = [
     "plot_deviations",
     "plot_final_loss",
     "plot_prediction",
+    "plot_reach",
+    "plot_regret",
     "plot_residuals",
     "plot_schedules",
     "plot_terms",

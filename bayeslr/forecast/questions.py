@@ -1,0 +1,128 @@
+"""What decisions have in common: which question they answer, and what their reader must know.
+
+Two questions sound alike. *Which schedule is better* is about what all runs of a schedule have in common: the luck of a
+single run (seed, order of the data) is left out, since it would fall on either schedule. *How will this run end* has
+that luck in it. The first one has the narrower answer.
+"""
+
+import re
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayeslr.errors import ExtrapolationWarning, PosteriorError
+from bayeslr.forecast.forecast import Forecast
+from bayeslr.forecast.predict import predict
+from bayeslr.inference import Posterior, check
+from bayeslr.schedules import Schedule
+
+__all__ = ["ANSWERS", "Question", "ask_finals", "cautions", "checked_probability", "final_draws", "tell"]
+
+type Question = Literal["schedule", "run"]
+type Draws = NDArray[np.float64]
+
+ANSWERS: Final[Mapping[str, str]] = {
+    "schedule": "This compares schedules: what all runs of a schedule share, without the luck of a single run.",
+    "run": "This is about single runs: each has its own luck (seed, order of the data), which is in the numbers.",
+}
+"""What a reader is told about the question that was answered."""
+
+
+def final_draws(forecast: Forecast, question: Question = "schedule") -> Draws:
+    """Return draws of the final loss without measurement noise.
+
+    Parameters
+    ----------
+    forecast
+        The forecast.
+    question
+        ``"schedule"``: of what the runs of a schedule have in common; ``"run"``: of a single run of each.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``[draws, schedules]``, a row a draw of the posterior.
+
+    Raises
+    ------
+    PosteriorError
+        If the question is neither.
+    """
+    if question not in ANSWERS:
+        raise PosteriorError(f"question: found {question!r}; allowed: 'schedule', 'run'")
+    if question == "run":
+        return np.stack([forecast.latent[name][:, -1] for name in forecast.names], axis=1)
+    return np.stack([np.asarray(forecast.terms[name].expected)[:, -1] for name in forecast.names], axis=1)
+
+
+def ask_finals(
+    posterior: Posterior,
+    plans: Mapping[str, Schedule],
+    *,
+    size: float | str | None,
+    seed: int,
+    num_draws: int | None,
+) -> Forecast:
+    """Predict the last step of many schedules in one call, so that their draws are paired; nothing is warned of yet."""
+    steps = {name: np.array([plan.total_steps]) for name, plan in plans.items()}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExtrapolationWarning)
+        return predict(posterior, plans, size=size, steps=steps, seed=seed, num_draws=num_draws)
+
+
+def cautions(posterior: Posterior, found: Sequence[str], plans: Sequence[str]) -> tuple[str, ...]:
+    """Say what the reader of an answer must know: the health of the fit, and how far the question goes beyond the data.
+
+    Parameters
+    ----------
+    posterior
+        The posterior.
+    found
+        Warnings of a forecast; those about a plan begin with its name.
+    plans
+        Names of the plans. A warning that several of them have is said once.
+
+    Returns
+    -------
+    tuple of str
+        A line a caution.
+    """
+    known = set(posterior.settings.get("health", ()))
+    lines = [message for message in found if message in known]
+    health = check(posterior)
+    lines += [
+        f"health of the fit: {item.status}: {item.name}: {item.evidence}. {item.advice}"
+        for item in health.checks
+        if item.status != "PASS"
+    ]
+    grouped: dict[str, list[tuple[str, str]]] = {}
+    for message in found:
+        if message in known:
+            continue
+        name = next((plan for plan in plans if message.startswith(f"{plan}: ")), "")
+        text = message.removeprefix(f"{name}: ") if name else message
+        # the same finding has other numbers for each plan
+        grouped.setdefault(re.sub(r"[\d.]+(e[+-]?\d+)?", "#", text), []).append((name, text))
+    for members in grouped.values():
+        name, text = members[-1]
+        if len(members) == 1:
+            lines.append(f"{name}: {text}" if name else text)
+        else:
+            lines.append(f"{len(members)} of {len(plans)} choices, the last of them {name}: {text}")
+    return tuple(dict.fromkeys(lines))
+
+
+def tell(lines: Sequence[str]) -> None:
+    """Warn of what an answer says of itself; the caller of the caller is named."""
+    for line in lines:
+        warnings.warn(line, ExtrapolationWarning, stacklevel=3)
+
+
+def checked_probability(name: str, value: Any) -> float:
+    """Return a probability, or refuse what is none."""
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0.0 < value < 1.0:
+        return float(value)
+    raise PosteriorError(f"{name}: found {value!r}; allowed: between 0 and 1, such as 0.9")

@@ -1,0 +1,320 @@
+"""The inverse question: how long a run must be to end at a loss, or to beat another schedule.
+
+A family with one free length is predicted at many lengths by the same draws. The share of draws that end at or below
+the target is, as a function of the length, the distribution function of the length that is needed; what it reaches at
+the longest run asked about is the probability that the target is reached at all.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bayeslr.curves import CurveSet
+from bayeslr.errors import PosteriorError
+from bayeslr.forecast.questions import (
+    ANSWERS,
+    Question,
+    ask_finals,
+    cautions,
+    checked_probability,
+    final_draws,
+    tell,
+)
+from bayeslr.inference import Posterior
+from bayeslr.schedules import Schedule
+from bayeslr.schedules.family import ScheduleFamily, parse_family
+
+__all__ = ["Reach", "reach", "tokens_of_a_step"]
+
+_BASELINE = "baseline"
+_TOKENS = ("batch_tokens", "tokens_per_step", "tokens_per_batch")
+_SEQUENCES = ("batch_size", "batch_sequences", "global_batch_size")
+_LENGTHS = ("sequence_length", "seq_len", "seq_length", "context_length", "block_size")
+
+type Draws = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Reach:
+    """How long a run must be.
+
+    Parameters
+    ----------
+    family
+        The family that was asked about.
+    size
+        Label of the model size.
+    target
+        The loss to reach, or None where it is the baseline's.
+    baseline
+        The schedule to beat, or None.
+    lengths
+        A row a length: ``total_steps``, ``tokens`` (where known), the final loss without measurement noise (``median,
+        lower, upper``) and ``p_reached``, the probability that a run of this length ends at or below the target.
+    tokens_per_step
+        Tokens of an update, or None where unknown.
+    question
+        ``"schedule"`` or ``"run"``.
+    ci_prob
+        Probability of the intervals.
+    warnings
+        What the reader must know.
+    """
+
+    family: ScheduleFamily
+    size: str
+    target: float | None
+    baseline: Schedule | None
+    lengths: pd.DataFrame
+    tokens_per_step: float | None
+    question: Question
+    ci_prob: float
+    warnings: tuple[str, ...] = field(default=())
+
+    @property
+    def p_reached(self) -> float:
+        """Probability that the target is reached by the longest run that was asked about."""
+        return float(self.lengths["p_reached"].iloc[-1])
+
+    def steps(self, probability: float) -> float:
+        """Return the length at which the target is reached with a probability.
+
+        Parameters
+        ----------
+        probability
+            The probability, between 0 and 1.
+
+        Returns
+        -------
+        float
+            Steps; infinite where the longest run does not reach it with that probability, and the shortest length where
+            that one does already.
+        """
+        checked_probability("probability", probability)
+        chances, steps = self.lengths["p_reached"].to_numpy(), self.lengths["total_steps"].to_numpy(dtype=float)
+        if chances[-1] < probability:
+            return float("inf")
+        k = int(np.argmax(chances >= probability))
+        if k == 0:
+            return float(steps[0])
+        share = (probability - chances[k - 1]) / (chances[k] - chances[k - 1])
+        return float(np.exp(np.log(steps[k - 1]) + share * np.log(steps[k] / steps[k - 1])))
+
+    @property
+    def interval(self) -> tuple[float, float, float]:
+        """Lower end, median and upper end of the steps that are needed; infinite beyond the longest run asked about."""
+        tail = (1.0 - self.ci_prob) / 2.0
+        return self.steps(tail), self.steps(0.5), self.steps(1.0 - tail)
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """The answer in words."""
+        shortest, longest = (int(self.lengths["total_steps"].iloc[k]) for k in (0, -1))
+        what = "beats the baseline" if self.target is None else f"ends at {self.target:g} or below"
+        lower, median, upper = self.interval
+        lines = [f"A run of {longest:,} steps, the longest asked about, {what} with probability {self.p_reached:.2f}."]
+        if np.isfinite(median):
+            at_least = "at most " if median <= shortest else ""
+            lines.append(
+                f"Steps needed: {at_least}{self._amount(median)}; {100 * self.ci_prob:g}% interval "
+                f"{self._amount(lower)} to {self._amount(upper, longest)}."
+            )
+        else:
+            lines.append(f"It needs more than {longest:,} steps rather than fewer; ask about longer runs.")
+        sure = self.steps(0.9)
+        if np.isfinite(sure):
+            lines.append(f"To be 90% sure, train for {self._amount(sure)} steps.")
+        return (*lines, ANSWERS[self.question])
+
+    def _amount(self, steps: float, longest: int = 0) -> str:
+        if not np.isfinite(steps):
+            return f"more than {longest:,}"
+        text = f"{float(f'{steps:.3g}'):,.0f}"
+        return text if self.tokens_per_step is None else f"{text} ({_count(steps * self.tokens_per_step)} tokens)"
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """Return a row a length, as in `lengths`."""
+        return self.lengths.copy()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the answer as JSON-ready values; an end beyond the longest run is None."""
+        keys, ends = ("lower", "median", "upper"), [_finite(value) for value in self.interval]
+        steps: dict[str, Any] = dict(zip(keys, ends, strict=True))
+        per = self.tokens_per_step
+        tokens = None if per is None else {k: None if v is None else v * per for k, v in steps.items()}
+        rows = self.lengths.to_dict("records")
+        return {
+            "family": self.family.text,
+            "size": self.size,
+            "question": self.question,
+            "target": self.target,
+            "baseline": None if self.baseline is None else self.baseline.spec,
+            "p_reached": self.p_reached,
+            "steps": steps,
+            "tokens": tokens,
+            "lengths": [{str(key): _finite(value) for key, value in row.items()} for row in rows],
+            "sentences": list(self.sentences),
+            "warnings": list(self.warnings),
+        }
+
+    def __repr__(self) -> str:
+        lower, median, upper = self.interval
+        return (
+            f"Reach(steps={median:.0f} [{lower:.0f}, {upper:.0f}], p_reached={self.p_reached:.2f}, size={self.size!r})"
+        )
+
+
+def reach(
+    posterior: Posterior,
+    family: str | ScheduleFamily,
+    *,
+    loss: float | None = None,
+    baseline: Schedule | None = None,
+    size: float | str | None = None,
+    seed: int,
+    tokens_per_step: float | None = None,
+    question: Question = "schedule",
+    points: int | None = None,
+    num_draws: int | None = 4000,
+    ci_prob: float = 0.9,
+) -> Reach:
+    """Ask how long a run must be to end at a loss, or to beat another schedule.
+
+    Parameters
+    ----------
+    posterior
+        The posterior.
+    family
+        A spec whose ``total_steps`` is a range, ``"wsd(peak_lr=3e-4, total_steps=20000..200000, decay_steps=20%)"``.
+    loss
+        The loss to reach, without measurement noise.
+    baseline
+        Or the schedule to beat: its final loss is drawn together with those of the family.
+    size
+        Model size, as in :func:`bayeslr.predict`.
+    seed
+        Seed of the forecast.
+    tokens_per_step
+        Tokens of an update. Default: from the curves' columns, where they agree on one.
+    question
+        ``"schedule"`` asks about what runs of a schedule have in common, ``"run"`` about single runs.
+    points
+        Lengths to look at. Default 41.
+    num_draws
+        At most this many posterior draws.
+    ci_prob
+        Probability of the intervals.
+
+    Returns
+    -------
+    Reach
+        Steps with their interval, and the probability that the target is reached at all.
+
+    Raises
+    ------
+    ScheduleError
+        If the family is not valid.
+    PosteriorError
+        If not exactly one of `loss` and `baseline` is given, anything but ``total_steps`` is free, or a setting is out
+        of range.
+
+    Warns
+    -----
+    ExtrapolationWarning
+        As in the answer's ``warnings``.
+    """
+    if (loss is None) == (baseline is None):
+        raise PosteriorError("reach: allowed: exactly one of a loss to reach and a baseline to beat")
+    if loss is not None and not (np.isfinite(loss) and loss > 0.0):
+        raise PosteriorError(f"reach: the loss is {loss!r}; allowed: a positive number")
+    tail = (1.0 - checked_probability("ci_prob", ci_prob)) / 2.0
+    chosen = parse_family(family) if isinstance(family, str) else family
+    free = [argument.name for argument in chosen.free]
+    if free != ["total_steps"]:
+        raise PosteriorError(
+            f"reach: free is {', '.join(free)}; allowed: total_steps alone, as total_steps=20000..200000"
+        )
+    per = tokens_of_a_step(posterior.curves) if tokens_per_step is None else _positive(tokens_per_step)
+    members = sorted(chosen.members(points=points), key=lambda member: member.schedule.total_steps)
+    plans: dict[str, Schedule] = {member.name: member.schedule for member in members}
+    asked: Mapping[str, Schedule] = plans if baseline is None else {_BASELINE: baseline, **plans}
+    forecast = ask_finals(posterior, asked, size=size, seed=seed, num_draws=num_draws)
+    final = final_draws(forecast, question)
+    target, final = (float(loss), final) if loss is not None else (final[:, :1], final[:, 1:])
+    chances = np.maximum.accumulate((final <= target).mean(axis=0))
+    lower, median, upper = np.quantile(final, [tail, 0.5, 1.0 - tail], axis=0)
+    steps = np.array([member.schedule.total_steps for member in members])
+    tokens = {} if per is None else {"tokens": steps * per}
+    told = cautions(posterior, forecast.warnings, tuple(asked))
+    tell(told)
+    return Reach(
+        family=chosen,
+        size=forecast.size,
+        target=loss,
+        baseline=baseline,
+        lengths=pd.DataFrame(
+            {"total_steps": steps} | tokens | {"median": median, "lower": lower, "upper": upper, "p_reached": chances}
+        ),
+        tokens_per_step=per,
+        question=question,
+        ci_prob=float(ci_prob),
+        warnings=told,
+    )
+
+
+def tokens_of_a_step(curves: CurveSet) -> float | None:
+    """Return the tokens of an update where the curves' columns say it, and agree.
+
+    Parameters
+    ----------
+    curves
+        Curves whose metadata may have ``batch_tokens`` (or ``tokens_per_step``), or ``batch_size`` in sequences
+        together with ``sequence_length``.
+
+    Returns
+    -------
+    float or None
+        Tokens; None where they are unknown or differ.
+    """
+    found = {_tokens(curve.metadata) for curve in curves}
+    return found.pop() if len(found) == 1 else None
+
+
+def _tokens(metadata: Mapping[str, object]) -> float | None:
+    if (tokens := _first(metadata, _TOKENS)) is not None:
+        return tokens
+    sequences, length = _first(metadata, _SEQUENCES), _first(metadata, _LENGTHS)
+    return None if sequences is None or length is None else sequences * length
+
+
+def _first(metadata: Mapping[str, object], names: tuple[str, ...]) -> float | None:
+    for name in names:
+        try:
+            value = float(str(metadata[name]))
+        except (KeyError, ValueError):
+            continue
+        if np.isfinite(value) and value > 0.0:
+            return value
+    return None
+
+
+def _positive(value: float) -> float:
+    if np.isfinite(value) and value > 0.0:
+        return float(value)
+    raise PosteriorError(f"tokens_per_step: found {value!r}; allowed: a positive number")
+
+
+def _count(value: float) -> str:
+    for factor, suffix in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if value >= factor:
+            return f"{value / factor:.3g}{suffix}"
+    return f"{value:.3g}"
+
+
+def _finite(value: Any) -> Any:
+    value = value.item() if isinstance(value, np.generic) else value
+    return None if isinstance(value, float) and not np.isfinite(value) else value

@@ -1,0 +1,120 @@
+"""Tables of decisions for the terminal; the sentences that go with them are the answers' own."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from rich import box
+from rich.table import Table
+
+from bayeslr.forecast import Optimum, Reach
+
+__all__ = ["frame_table", "optimum_table", "reach_table"]
+
+_ROWS: Final = 12
+"""Rows of a terminal's table at most; files and JSON have all."""
+
+
+def frame_table(frame: pd.DataFrame, columns: Mapping[str, tuple[str, str]], *, title: str | None = None) -> Table:
+    """Show columns of a frame.
+
+    Parameters
+    ----------
+    frame
+        The frame.
+    columns
+        By column the heading, whose words stand below each other, and the format of its numbers, empty for text.
+    title
+        Title of the table.
+
+    Returns
+    -------
+    rich.table.Table
+        A row a row.
+    """
+    table = Table(
+        title=title, title_justify="left", title_style="", box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0)
+    )
+    for heading, spec in columns.values():
+        if spec:
+            table.add_column(heading.replace(" ", "\n"), justify="right", vertical="bottom", no_wrap=True)
+        else:
+            table.add_column(heading, overflow="fold", vertical="bottom")
+    for row in frame.to_dict("records"):
+        table.add_row(*(_cell(row[name], spec) for name, (_, spec) in columns.items()))
+    return table
+
+
+def optimum_table(optimum: Optimum) -> Table:
+    """Show the best choice among its neighbours, and the ends of what was asked about.
+
+    Parameters
+    ----------
+    optimum
+        The answer of :func:`bayeslr.optimize`.
+
+    Returns
+    -------
+    rich.table.Table
+        At most twelve rows.
+    """
+    table = optimum.candidates
+    several = len(optimum.family.free) > 1
+    shown = table.sort_values("mean").head(_ROWS) if several else table.iloc[_spread(table, optimum.best)]
+    columns = {a.name: (a.name, _spec(table[a.name])) for a in optimum.family.free}
+    columns |= {
+        "median": ("final loss", ".4f"),
+        "lower": (f"{100 * optimum.ci_prob:g}% lower", ".4f"),
+        "upper": ("upper", ".4f"),
+        "expected_regret": ("expected regret", ".4f"),
+        "p_within": (f"P(within {optimum.within:g})", ".2f"),
+    }
+    what = f"The best {len(shown)} of {len(table)} choices" if several else "Choices"
+    return frame_table(shown, columns, title=f"{what}, final loss without measurement noise")
+
+
+def reach_table(reach: Reach) -> Table:
+    """Show the final loss, and the probability that the target is reached, at some lengths.
+
+    Parameters
+    ----------
+    reach
+        The answer of :func:`bayeslr.reach`.
+
+    Returns
+    -------
+    rich.table.Table
+        At most twelve rows.
+    """
+    table = reach.lengths
+    columns = {"total_steps": ("steps", ",.0f")}
+    if "tokens" in table:
+        columns["tokens"] = ("tokens", ".3g")
+    columns |= {
+        "median": ("final loss", ".4f"),
+        "lower": (f"{100 * reach.ci_prob:g}% lower", ".4f"),
+        "upper": ("upper", ".4f"),
+        "p_reached": ("P(reached)", ".3f"),
+    }
+    rows = np.unique(np.linspace(0, len(table) - 1, min(_ROWS, len(table))).round().astype(int))
+    return frame_table(table.iloc[rows], columns, title="Final loss without measurement noise, by length")
+
+
+def _spread(table: pd.DataFrame, best: str) -> list[int]:
+    """Return the places of the best choice and of others evenly around it."""
+    place = list(table.index).index(best)
+    even = np.linspace(0, len(table) - 1, min(_ROWS - 1, len(table))).round().astype(int)
+    return sorted({int(k) for k in even} | {place})
+
+
+def _spec(values: "pd.Series[Any]") -> str:
+    if not pd.api.types.is_numeric_dtype(values):
+        return ""
+    return ",.0f" if pd.api.types.is_integer_dtype(values) else ".4g"
+
+
+def _cell(value: Any, spec: str) -> str:
+    if not spec:
+        return str(value)
+    return format(value, spec) if np.isfinite(value) else "-"

@@ -1,0 +1,56 @@
+"""The commands that answer what to do say what the library says."""
+
+import json
+
+import pytest
+
+import bayeslr as bl
+
+FAMILY = "wsd(peak_lr=1e-3, warmup_steps=100, total_steps=2000, decay_steps=100..1900)"
+LENGTHS = "wsd(peak_lr=1e-3, warmup_steps=100, total_steps=800..4000, decay_steps=20%)"
+
+
+def test_optimize_prints_what_the_library_says(run, posterior_file, tmp_path):
+    picture, table = tmp_path / "regret.png", tmp_path / "choices.csv"
+    arguments = ("optimize", posterior_file, "--schedule", FAMILY, "--points", 9, "--seed", 4)
+    code, out, err = run(*arguments, "--format", "json", "--plot", picture, "-o", table)
+    assert code == 0, err
+    found = bl.optimize(bl.load_posterior(posterior_file), FAMILY, seed=4, points=9)
+    assert json.loads(out) == json.loads(json.dumps(found.to_dict()))
+    assert picture.stat().st_size > 10_000
+    assert len(table.read_text().splitlines()) == 10
+    code, out, err = run(*arguments)
+    assert (code, err) == (0, "")
+    assert found.best in out
+    assert all(len(line) <= 80 for line in out.splitlines())
+    assert run(*arguments, "--plot", picture)[0] == 2
+
+
+def test_reach_prints_what_the_library_says(run, posterior_file, tmp_path):
+    picture = tmp_path / "reach.svg"
+    arguments = ("reach", posterior_file, "--schedule", LENGTHS, "--loss", 2.9, "--points", 9)
+    code, out, err = run(*arguments, "--tokens-per-step", 1e6, "--format", "json", "--plot", picture)
+    assert code == 0, err
+    found = bl.reach(bl.load_posterior(posterior_file), LENGTHS, loss=2.9, seed=0, points=9, tokens_per_step=1e6)
+    assert json.loads(out) == json.loads(json.dumps(found.to_dict()))
+    assert picture.read_text().lstrip().startswith("<?xml")
+    code, out, _ = run(*arguments[:4], "--beat", FAMILY.replace("100..1900", "400"), "--points", 9)
+    assert code == 0
+    assert "beats the baseline" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "found"),
+    [
+        (("optimize", "--schedule", "wsd(peak_lr=1e-3, total_steps=9)"), "nothing is left free"),
+        (("optimize", "--schedule", FAMILY, "--risk", "2"), "risk: found 2.0"),
+        (("reach", "--schedule", LENGTHS), "exactly one"),
+        (("reach", "--schedule", FAMILY, "--loss", "2.9"), "total_steps alone"),
+    ],
+)
+def test_wrong_questions_are_one_line(run, posterior_file, arguments, found):
+    code, out, err = run(arguments[0], posterior_file, *arguments[1:])
+    assert (code, out) == (2, "")
+    assert err.startswith("error: ")
+    assert found in err
+    assert err.count("\n") == 1

@@ -1,0 +1,107 @@
+"""Lengths that a target needs, against counts and against the schedule to beat itself."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import norm
+
+from bayeslr.curves import CurveSet
+from bayeslr.errors import PosteriorError
+from bayeslr.forecast import Reach, reach
+from bayeslr.forecast.reach import tokens_of_a_step
+from bayeslr.schedules import wsd
+from bayeslr.schedules.family import parse_family
+
+FAMILY = "wsd(peak_lr=1e-3, warmup_steps=100, total_steps=800..4000, decay_steps=20%)"
+
+
+def made(chances, steps):
+    """An answer with chosen probabilities."""
+    table = pd.DataFrame({"total_steps": steps, "median": 3.0, "lower": 2.9, "upper": 3.1, "p_reached": chances})
+    return Reach(
+        family=parse_family(FAMILY),
+        size="all",
+        target=3.0,
+        baseline=None,
+        lengths=table,
+        tokens_per_step=2e6,
+        question="schedule",
+        ci_prob=0.9,
+    )
+
+
+def test_quantiles_of_a_known_distribution():
+    """Log-normal lengths: quantiles come back from probabilities at a few lengths."""
+    steps = np.geomspace(1e3, 1e5, 41)
+    found = made(norm.cdf(np.log(steps), np.log(9e3), 0.4), steps)
+    for probability in (0.05, 0.5, 0.9):
+        exact = 9e3 * np.exp(0.4 * norm.ppf(probability))
+        assert found.steps(probability) == pytest.approx(exact, rel=0.01)
+    assert found.p_reached == pytest.approx(1.0)
+
+
+def test_what_is_not_reached_is_infinite_and_said():
+    found = made([0.0, 0.1, 0.3], [100, 200, 400])
+    lower, median, upper = found.interval
+    assert 100 < lower < 200
+    assert median == upper == np.inf
+    assert found.p_reached == 0.3
+    assert any("more than 400 steps" in line for line in found.sentences)
+    assert found.to_dict()["steps"]["upper"] is None
+    early = made([0.97, 1.0], [100, 200])
+    assert early.steps(0.5) == 100
+    assert any("at most 100" in line for line in early.sentences)
+
+
+def test_a_schedule_beats_itself_at_its_own_length(small_posterior):
+    """Paired draws: the length that beats a member of the family is that member's, with hardly any doubt."""
+    own = wsd(peak_lr=1e-3, warmup_steps=100, total_steps=2000, decay_steps=400)
+    found = reach(small_posterior, FAMILY, baseline=own, seed=2, points=25)
+    lower, median, upper = found.interval
+    assert median == pytest.approx(2000, rel=0.05)
+    assert upper / lower < 1.15
+    loss = float(found.lengths["median"].iloc[np.argmin(np.abs(found.lengths["total_steps"] - 2000))])
+    alone = reach(small_posterior, FAMILY, loss=loss, seed=2, points=25)
+    assert alone.interval[1] == pytest.approx(2000, rel=0.05)
+    # the level of the loss is less certain than the difference between two schedules
+    assert alone.interval[2] / alone.interval[0] > upper / lower
+
+
+def test_probabilities_rise_with_the_length_and_fall_with_the_target(small_posterior):
+    easy, hard = (reach(small_posterior, FAMILY, loss=x, seed=2, points=9) for x in (2.95, 2.85))
+    for found in (easy, hard):
+        assert (np.diff(found.lengths["p_reached"]) >= 0.0).all()
+    assert (easy.lengths["p_reached"] >= hard.lengths["p_reached"]).all()
+    assert json.loads(json.dumps(easy.to_dict()))["p_reached"] == easy.p_reached
+    assert len(easy.to_dataframe()) == 9
+    assert len(repr(easy)) < 120
+
+
+def test_tokens_come_from_the_columns_of_the_runs(small_curves):
+    def having(*columns):
+        curves = [replace(c, metadata=m) for c, m in zip(small_curves, columns * 3, strict=False)]
+        return tokens_of_a_step(CurveSet(curves=tuple(curves)))
+
+    assert having({"batch_tokens": "524288"}) == 524288
+    assert having({"batch_size": 512, "seq_len": 2048.0}) == 512 * 2048
+    assert having({"batch_size": 512}) is None
+    assert having({"batch_tokens": 1}, {"batch_tokens": 2}) is None
+    assert having({"batch_tokens": "nan"}) is None
+
+
+@pytest.mark.parametrize(
+    ("family", "settings", "found"),
+    [
+        (FAMILY, {}, "exactly one"),
+        (FAMILY, {"loss": 2.9, "baseline": wsd(peak_lr=1.0, total_steps=9, decay_steps=3)}, "exactly one"),
+        (FAMILY, {"loss": -1.0}, "positive"),
+        (FAMILY, {"loss": 2.9, "tokens_per_step": 0.0}, "tokens_per_step"),
+        ("wsd(peak_lr=1e-3, total_steps=900, decay_steps=1..9)", {"loss": 2.9}, "total_steps alone"),
+    ],
+)
+def test_wrong_questions_are_refused(small_posterior, family, settings, found):
+    with pytest.raises(PosteriorError, match=found):
+        reach(small_posterior, family, seed=0, **settings)
