@@ -20,8 +20,8 @@ from .forecast import Reach as Reach
 from .forecast import compare_schedules as compare_schedules
 from .forecast import optimize as optimize
 from .forecast import predict as predict
-from .forecast import stack as stack
 from .forecast import reach as reach
+from .forecast import stack as stack
 from .inference import Check as Check
 from .inference import Health as Health
 from .inference import Posterior as Posterior
