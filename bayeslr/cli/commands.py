@@ -226,7 +226,7 @@ def compare(
     forecast = ask(posterior, schedule, size, None, observed, loss, draws, seed)
     comparison = bl.compare_schedules(forecast, ci_prob=ci_prob)
     if plot is not None:
-        draw(plot, bl.report.plots.plot_schedules(forecast, ci_prob=ci_prob), force)
+        draw(plot, bl.report.plots.plot_bands(forecast, ci_prob=ci_prob), force)
     if format != "table":
         tell(comparison.warnings)
     if format == "json":
@@ -247,6 +247,9 @@ def demo(
     """Fit three schedules, predict a fourth one that was not fitted, and compare with what happened."""
     target = plot or free_name(Path("bayeslr-demo.png"))
     writable(target, "--plot", force, PICTURES)
-    shown = bl.report.demo.run(seed=seed, progress=sys.stderr.isatty())
+    say("fitting three sizes of small language models")
+    from bayeslr.cli.demo import NEXT_STEPS, run
+
+    shown = run(seed=seed, progress=sys.stderr.isatty())
     draw(target, shown.figure, force)
-    print_parts([*shown.text, f"picture: {target}", "", *bl.report.demo.NEXT_STEPS])
+    print_parts([*shown.text, f"picture: {target}", "", *NEXT_STEPS])

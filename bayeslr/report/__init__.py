@@ -1,4 +1,4 @@
-"""What a reader sees: pictures (:mod:`~bayeslr.report.plots`), tables for the terminal, and the demonstration.
+"""What a reader sees: pictures (:mod:`~bayeslr.report.plots`) and tables (:mod:`~bayeslr.report.tables`).
 
 Its modules are loaded at their first use: a command that prints a table does not wait for matplotlib.
 """

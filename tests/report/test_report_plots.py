@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from matplotlib import rcParams
 from matplotlib.collections import LineCollection
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 import bayeslr as bl
@@ -31,12 +32,12 @@ def texts(ax):
 
 
 def test_bands_show_the_quantiles_of_the_draws(forecast, measured):
-    figure = bl.plots.plot_bands(forecast, curves=[measured])
-    (ax,) = figure.axes
+    figure = bl.plots.plot_bands(forecast, curves=measured)
+    ax, _ = figure.axes
     draws = forecast.observed["wsd"]
-    curves = {line.get_label(): line for line in ax.lines}
-    medians = [line.get_ydata() for line in ax.lines if len(line.get_ydata()) == draws.shape[1]]
-    np.testing.assert_allclose(medians[0], np.median(draws, axis=0))
+    lines = [line.get_ydata() for line in ax.lines if len(line.get_ydata()) == draws.shape[1]]
+    for line, share in zip(lines[:3], (0.05, 0.95, 0.5), strict=True):
+        np.testing.assert_allclose(line, np.quantile(draws, share, axis=0))
     outer, inner = ax.collections[:2]
     for band, tail in ((outer, 0.05), (inner, 0.25)):
         vertices = band.get_paths()[0].vertices[:, 1]
@@ -44,15 +45,14 @@ def test_bands_show_the_quantiles_of_the_draws(forecast, measured):
         assert np.isclose(vertices, np.quantile(last, tail)).any()
         assert np.isclose(vertices, np.quantile(last, 1 - tail)).any()
     assert texts(ax) == ["wsd", "cosine"] or texts(ax) == ["cosine", "wsd"]
-    assert curves
     legend = [text.get_text() for text in ax.get_legend().get_texts()]
     assert legend == ["predicted median", "50% band", "90% band of the observed loss", "measured"]
-    assert ax.get_xlabel() == "step"
+    assert figure.axes[1].get_xlabel() == "step"
     assert "nats" in ax.get_ylabel()
 
 
 def test_measured_points_are_drawn_where_they_are(forecast, measured):
-    (ax,) = bl.plots.plot_bands(forecast, curves=[measured]).axes
+    ax, _ = bl.plots.plot_bands(forecast, curves=[measured]).axes
     points = next(line for line in ax.lines if line.get_marker() == "o")
     found = dict(zip(points.get_xdata(), points.get_ydata(), strict=True))
     known = dict(zip(measured.steps, measured.loss, strict=True))
@@ -71,19 +71,97 @@ def test_deviations_are_measured_minus_median(forecast, measured):
         bl.plots.plot_deviations(forecast, [replace(measured, name="other")])
 
 
-def test_a_prediction_has_bands_over_deviations(forecast, measured):
-    above, below = bl.plots.plot_prediction(forecast, [measured]).axes
-    assert above.get_xlim() == below.get_xlim() == (0.0, 2000.0)
-    assert above.get_legend() is not None
-    assert "median" in below.get_ylabel()
+def test_deviations_show_the_errors_of_the_end_and_not_of_the_beginning(forecast, measured):
+    early = measured.loss + np.where(measured.steps < 300, 5.0, 0.01)
+    (ax,) = bl.plots.plot_deviations(forecast, replace(measured, loss=early)).axes
+    reach = ax.get_ylim()[1]
+    assert 0.01 < reach < 0.5
+    assert ax.get_ylim()[0] == -reach
 
 
-def test_rates_lie_over_losses_on_one_axis(forecast):
-    above, below = bl.plots.plot_schedules(forecast).axes
+def test_a_prediction_has_bands_over_rates_over_deviations(forecast, measured):
+    losses, rates, deviations = bl.plots.plot_prediction(forecast, [measured]).axes
+    assert losses.get_xlim() == rates.get_xlim() == (0.0, 2000.0)
+    assert losses.get_legend() is not None
+    assert deviations.get_title(loc="left") == "wsd"
+    assert rates.get_ylabel() == "learning rate"
+
+
+def test_rates_lie_under_losses_on_one_axis(forecast):
+    above, below = bl.plots.plot_bands(forecast).axes
     assert above.get_xlim() == below.get_xlim()
-    for line, schedule in zip(above.lines, forecast.schedules.values(), strict=True):
+    assert above.get_position().y0 > below.get_position().y1
+    for line, schedule in zip(below.lines, forecast.schedules.values(), strict=True):
         np.testing.assert_array_equal(line.get_ydata(), schedule.lr[line.get_xdata().astype(int)])
         assert line.get_ydata().max() == schedule.peak_lr
+
+
+def test_what_schedules_begin_with_in_common_is_drawn_once(small_posterior):
+    plans = {"long": bl.schedules.wsd(decay_steps=500, **COMMON), "short": bl.schedules.wsd(decay_steps=250, **COMMON)}
+    ax, rates = bl.plots.plot_bands(bl.predict(small_posterior, plans, seed=1, num_draws=100)).axes
+    starts = [line.get_xdata()[0] for line in ax.lines if line.get_linewidth() == 1.3]
+    assert starts[0] == 101
+    assert 1480 <= starts[1] <= 1501  # the first of 200 steps before the rates part at 1500
+    assert [line.get_xdata()[0] for line in rates.lines] == [0, 1500]
+
+
+def test_overlapping_bands_make_no_third_colour(forecast):
+    ax, _ = bl.plots.plot_bands(forecast).axes
+    assert all(band.get_facecolor()[0, 3] == 1.0 for band in ax.collections)
+
+
+def test_a_run_that_has_started_is_shown_up_to_now(small_posterior, small_curves):
+    plan = bl.schedules.cosine(**COMMON)
+    started = replace(small_curves["cosine"], name="mine")
+    started = replace(started, steps=started.steps[:8], loss=started.loss[:8], schedule=plan)
+    now = int(started.steps[-1])
+    forecast = bl.predict(small_posterior, {"cosine": plan}, seed=1, num_draws=100)
+    ax, _ = bl.plots.plot_bands(forecast, started=started).axes
+    assert "now" in texts(ax)
+    (points,) = [line for line in ax.lines if line.get_marker() == "o"]
+    assert points.get_xdata()[-1] == now
+    (median,) = [line for line in ax.lines if line.get_linewidth() == 1.3]
+    assert now - 15 <= median.get_xdata()[0] <= now
+    assert "measured so far" in [text.get_text() for text in ax.get_legend().get_texts()]
+
+
+@pytest.mark.parametrize(
+    "plans",
+    [
+        bl.schedules.cosine(**COMMON),
+        "cosine(peak_lr=1e-3, warmup_steps=100, total_steps=2000)",
+        {"cosine": "cosine(peak_lr=1e-3, warmup_steps=100, total_steps=2000)"},
+        [bl.schedules.cosine(**COMMON)],
+    ],
+)
+def test_schedules_are_drawn_from_all_that_describes_them(plans):
+    (ax,) = bl.plots.plot_schedules(plans).axes
+    assert ax.lines[0].get_ydata().max() == 1e-3
+    assert ax.lines[0].get_xdata()[-1] == 1999
+
+
+def test_labels_do_not_overlap(forecast):
+    figure = bl.plots.plot_bands(forecast)
+    figure.draw_without_rendering()
+    first, second = (text.get_window_extent() for text in figure.axes[0].texts)
+    assert not first.overlaps(second)
+
+
+def test_a_notebook_shows_a_picture_by_itself(forecast):
+    data, size = bl.plots.plot_bands(forecast)._repr_png_()
+    assert data.startswith(b"\x89PNG")
+    assert 400 < size["width"] < 800
+
+
+def test_dark_pictures_are_dark_and_only_inside_the_theme(forecast):
+    with bl.plots.theme("dark"):
+        dark = bl.plots.plot_bands(forecast)
+    light = bl.plots.plot_bands(forecast)
+    assert sum(dark.get_facecolor()[:3]) < 0.5
+    assert sum(light.get_facecolor()[:3]) == 3.0
+    assert sum(to_rgb(dark.axes[0].yaxis.label.get_color())) > 2.5
+    with pytest.raises(ValueError, match="'light', 'dark'"), bl.plots.theme("grey"):
+        pass
 
 
 def test_final_losses_are_sorted_and_measured_values_shown(forecast):
@@ -95,6 +173,11 @@ def test_final_losses_are_sorted_and_measured_values_shown(forecast):
     np.testing.assert_allclose(spans[0], np.quantile(forecast.observed[lowest][:, -1], [0.05, 0.95]))
     np.testing.assert_allclose(spans[1], np.quantile(forecast.observed[lowest][:, -1], [0.25, 0.75]))
     assert any(line.get_marker() == "D" and line.get_xdata()[0] == 2.9 for line in ax.lines)
+
+
+def test_the_last_loss_of_a_measured_curve_is_drawn(forecast, measured):
+    (ax,) = bl.plots.plot_final_loss(forecast, curves=measured).axes
+    assert [line.get_xdata()[0] for line in ax.lines if line.get_marker() == "D"] == [measured.loss[-1]]
 
 
 def test_terms_add_up(forecast):

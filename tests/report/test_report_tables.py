@@ -4,9 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bayeslr.datasets import load
-from bayeslr.inference import fit
-from bayeslr.report import demo, tables
+from bayeslr.report import tables
 
 
 def final(names):
@@ -59,30 +57,3 @@ def test_text_is_wrapped_at_words():
     lines = tables.as_text(["word " * 60]).splitlines()
     assert max(map(len, lines)) <= 80
     assert len(lines) > 3
-
-
-@pytest.mark.filterwarnings("ignore::bayeslr.errors.BayeslrWarning")
-def test_the_demo_predicts_what_was_not_fitted(monkeypatch):
-    asked = {}
-
-    def quick(curves, **settings):
-        asked["fitted"] = curves.names
-        return fit(curves, **settings, method="laplace")
-
-    monkeypatch.setattr(demo, "fit", quick)
-    shown = demo.run(seed=0, num_samples=100)
-    out = tables.as_text(shown.text)
-    assert {name.partition("/")[0] for name in asked["fitted"]} == {"25k", "80k", "200k"}
-    curves = load("tiny_lm", where="split == 'test'")
-    for curve in curves:
-        (line,) = [line for line in out.splitlines() if line.startswith(f"{curve.name} ")]
-        step, measured, median, lower, upper, error, inside = line.split()[1:]
-        assert int(step.replace(",", "")) == curve.schedule.total_steps
-        assert float(measured) == pytest.approx(curve.loss[-1], abs=5.1e-4)
-        assert float(error) == pytest.approx(float(median) - float(measured), abs=1.1e-3)
-        assert (inside == "yes") == (float(lower) <= float(measured) <= float(upper))
-    held = sum(line.endswith(" yes") for line in out.splitlines())
-    assert f"{held} of {len(curves)} final losses" in out
-    assert max(map(len, out.splitlines())) <= 80
-    assert max(map(len, tables.as_text(demo.NEXT_STEPS).splitlines())) <= 80
-    assert len(shown.figure.axes) == 2

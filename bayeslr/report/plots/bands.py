@@ -1,10 +1,11 @@
-"""Predicted loss curves with their bands."""
+"""Predicted loss curves with their bands, over the rates that they come from."""
 
 from collections.abc import Iterable
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -12,34 +13,38 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from bayeslr.curves import LossCurve
-from bayeslr.errors import PosteriorError
 from bayeslr.forecast import Forecast
+from bayeslr.report.plots.schedules import draw_rates, shared_steps
 from bayeslr.report.plots.style import (
-    GREY,
-    INK,
-    STYLE,
     colour,
+    current,
     figure_of,
     label_ends,
     loss_axis,
     new_figure,
+    settings,
+    short_names,
     step_axis,
+    tint,
 )
 
-__all__ = ["plot_bands", "plot_deviations"]
+__all__ = ["INNER", "OUTER_TINT", "as_curves", "draw_band", "draw_points", "plot_bands"]
 
-_INNER = 0.5
+INNER = 0.5
+OUTER_TINT, _INNER_TINT = 0.2, 0.45
 _MAX_POINTS = 60
 _LEGEND: Any = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "ncols": 2, "columnspacing": 1.0}
-_MARKER: Any = {"marker": "o", "markersize": 2.6, "markerfacecolor": "white", "markeredgewidth": 0.7}
+_MARKER: Any = {"marker": "o", "markersize": 2.6, "markeredgewidth": 0.7}
 
 
 def plot_bands(
     forecast: Forecast,
     *,
-    curves: Iterable[LossCurve] | None = None,
+    curves: LossCurve | Iterable[LossCurve] | None = None,
+    started: LossCurve | None = None,
     ci_prob: float = 0.9,
     latent: bool = False,
+    rates: bool = True,
     ax: Axes | None = None,
 ) -> Figure:
     """Draw the predicted loss of each schedule: median, 50% band and the band of a given probability.
@@ -50,140 +55,124 @@ def plot_bands(
         The forecast.
     curves
         Measured curves to draw as points over the bands. A curve that is named like a schedule takes its colour.
+    started
+        The beginning of a run that has not ended: it is drawn up to where it is, which is marked "now", and the bands
+        open from there.
     ci_prob
         Probability of the outer band. Default 0.9.
     latent
         Whether to show the curve without measurement noise, instead of the loss as it would be measured.
+    rates
+        Whether a panel below shows the learning rates. Default true; with `ax` there is none.
     ax
         Axes to draw on. Default: a new figure.
 
     Returns
     -------
     matplotlib.figure.Figure
-        The figure. The axis of losses leaves out the steep beginning.
+        The figure. The axis of losses leaves out the steep beginning, and schedules that begin with the same rates are
+        drawn as one until they part.
     """
-    with mpl.rc_context(STYLE):
-        if ax is None:
+    with mpl.rc_context(settings()):
+        below = None
+        if ax is None and rates:
+            ax, below = new_figure(4.3).subplots(2, 1, sharex=True, height_ratios=[3.2, 1.0])
+        elif ax is None:
             ax = new_figure(3.4).subplots()
         outer = forecast.band(ci_prob=ci_prob, latent=latent)
-        inner = forecast.band(ci_prob=_INNER, latent=latent)
+        inner = forecast.band(ci_prob=INNER, latent=latent)
+        now = 0 if started is None else int(started.steps[-1])
         last = max(int(steps[-1]) for steps in forecast.steps.values())
+        apart = shared_steps(forecast.schedules)
         ends = []
-        for index, name in enumerate(forecast.names):
+        for index, (name, label) in enumerate(zip(forecast.names, short_names(forecast.names), strict=True)):
             wide, narrow = outer[outer["schedule"] == name], inner[inner["schedule"] == name]
-            steps, shade = wide["step"].to_numpy(), colour(index)
-            ax.fill_between(steps, wide["lower"], wide["upper"], color=shade, alpha=0.18, linewidth=0)
-            ax.fill_between(steps, narrow["lower"], narrow["upper"], color=shade, alpha=0.32, linewidth=0)
-            ax.plot(steps, wide["median"], color=shade, linewidth=1.2)
-            ends.append((float(steps[-1]), float(wide["median"].iloc[-1]), name, shade))
-        measured = list(curves or ())
+            begin = max(now, apart[name])
+            # one point before the schedules part, so that the lines meet
+            first = max(int(np.searchsorted(wide["step"], begin, side="right")) - 1, 0)
+            draw_band(ax, wide.iloc[first:], narrow.iloc[first:], colour(index))
+            ends.append((float(wide["step"].iloc[-1]), float(wide["median"].iloc[-1]), label, colour(index)))
+        measured = as_curves(curves)
+        seen: set[tuple[int, float]] = set()
         for curve in measured:
             known = curve.name in forecast.names
-            after = curve.steps > curve.schedule.warmup_steps
-            shade = colour(forecast.names.index(curve.name)) if known else INK
-            _points(ax, curve.steps[after], curve.loss[after], shade)
-        step_axis(ax, last)
+            shade = colour(forecast.names.index(curve.name)) if known else current().ink
+            # branches have their trunk in common, which is drawn once
+            new = [(s > curve.schedule.warmup_steps) and (s, x) not in seen for s, x in _pairs(curve)]
+            seen.update(_pairs(curve))
+            draw_points(ax, curve.steps[new], curve.loss[new], shade)
+        step_axis(ax, last, label=below is None)
         loss_axis(ax)
-        ax.set_ylim(*_limits(forecast, latent, ci_prob, last))
+        ax.set_ylim(*_limits(forecast, outer, last, [*measured, *([] if started is None else [started])]))
+        if started is not None:
+            after = started.steps > started.schedule.warmup_steps
+            draw_points(ax, started.steps[after], started.loss[after], current().ink)
+            ax.axvline(now, color=current().muted, linewidth=0.8, linestyle=(0, (3, 2)))
+            ax.annotate("now", (now, 1.0), (3, -9), ("data", "axes fraction"), "offset points", color=current().muted)
         label_ends(ax, ends)
         what = "without measurement noise" if latent else "of the observed loss"
-        ax.legend(handles=band_handles(ci_prob, what, measured=bool(measured)), **_LEGEND)
+        ax.legend(handles=_handles(ci_prob, what, measured=bool(measured), started=started is not None), **_LEGEND)
+        if below is not None:
+            draw_rates(below, forecast.schedules)
+            if now:
+                below.axvline(now, color=current().muted, linewidth=0.8, linestyle=(0, (3, 2)))
+            figure_of(ax).align_ylabels()
         return figure_of(ax)
 
 
-def plot_deviations(
-    forecast: Forecast,
-    curves: Iterable[LossCurve],
-    *,
-    ci_prob: float = 0.9,
-    latent: bool = False,
-    ax: Axes | None = None,
-) -> Figure:
-    """Draw measured minus predicted loss over the bands, where errors of a thousandth can be seen.
-
-    Parameters
-    ----------
-    forecast
-        The forecast.
-    curves
-        Measured curves, each named like the schedule that predicts it; others are left out.
-    ci_prob
-        Probability of the outer band. Default 0.9.
-    latent
-        Whether to show the bands of the curve without measurement noise.
-    ax
-        Axes to draw on. Default: a new figure.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        The figure, a panel a curve unless axes are given; zero is the predicted median.
-
-    Raises
-    ------
-    PosteriorError
-        If no curve is named like a schedule.
-    """
-    known = [curve for curve in curves if curve.name in forecast.names]
-    if not known:
-        raise PosteriorError(
-            f"plot_deviations: found no curve named like a schedule; allowed: {', '.join(forecast.names)}"
-        )
-    outer = forecast.band(ci_prob=ci_prob, latent=latent)
-    inner = forecast.band(ci_prob=_INNER, latent=latent)
-    with mpl.rc_context(STYLE):
-        if ax is not None:
-            panels = [ax] * len(known)
-        else:
-            columns = min(3, len(known))
-            lines = -(-len(known) // columns)
-            grid = new_figure(0.6 + 1.5 * lines).subplots(lines, columns, sharey=True, squeeze=False)
-            panels = list(grid.ravel())
-        for panel, curve in zip(panels, known, strict=False):
-            wide, narrow = (table[table["schedule"] == curve.name] for table in (outer, inner))
-            shade, steps, median = colour(forecast.names.index(curve.name)), wide["step"], wide["median"]
-            panel.axhline(0.0, color=GREY, linewidth=0.7)
-            for band, alpha in ((wide, 0.18), (narrow, 0.32)):
-                low, high = band["lower"] - median.to_numpy(), band["upper"] - median.to_numpy()
-                panel.fill_between(steps, low, high, color=shade, alpha=alpha, linewidth=0)
-            covered = (curve.steps >= steps.iloc[0]) & (curve.steps <= steps.iloc[-1])
-            left = curve.loss[covered] - np.interp(curve.steps[covered], steps, median)
-            _points(panel, curve.steps[covered], left, shade)
-            step_axis(panel, float(steps.iloc[-1]), ticks=6 if ax is not None else 3)
-            if ax is None:
-                panel.set_title(curve.name)
-        for panel in panels[len(known) :]:
-            panel.set_axis_off()
-        figure = figure_of(panels[0])
-        if ax is not None:
-            ax.set_xlim(0.0, max(int(forecast.steps[curve.name][-1]) for curve in known))
-            ax.set_ylabel("measured - median")
-        else:
-            figure.supylabel("measured - median (nats)", fontsize=9.0, color=INK)
-        return figure
+def as_curves(curves: LossCurve | Iterable[LossCurve] | None) -> list[LossCurve]:
+    """Return curves as a list: none, one, or several in any collection."""
+    if curves is None:
+        return []
+    return [curves] if isinstance(curves, LossCurve) else list(curves)
 
 
-def band_handles(ci_prob: float, what: str, *, measured: bool) -> list[Line2D | Patch]:
+def draw_band(
+    ax: Axes, wide: pd.DataFrame, narrow: pd.DataFrame, shade: str, *, around: NDArray[np.float64] | float = 0.0
+) -> None:
+    """Draw two bands and their median, less what they are drawn around."""
+    steps = wide["step"].to_numpy()
+    for band, amount, order in ((wide, OUTER_TINT, 1.0), (narrow, _INNER_TINT, 1.1)):
+        low, high = band["lower"].to_numpy() - around, band["upper"].to_numpy() - around
+        ax.fill_between(steps, low, high, color=tint(shade, amount), linewidth=0, zorder=order)
+    for edge in ("lower", "upper"):
+        # where another band lies over this one, its edges still tell how wide it is
+        ax.plot(steps, wide[edge].to_numpy() - around, color=shade, linewidth=0.5, alpha=0.75, zorder=1.5)
+    ax.plot(steps, wide["median"].to_numpy() - around, color=shade, linewidth=1.3, zorder=2.0)
+
+
+def draw_points(ax: Axes, steps: NDArray[np.int64], loss: NDArray[np.float64], shade: str) -> None:
+    """Draw measurements, thinned so that single points can be seen."""
+    shown = np.unique(np.linspace(0, steps.size - 1, min(_MAX_POINTS, steps.size)).round().astype(int))
+    style = _MARKER | {"markerfacecolor": current().page, "color": shade}
+    ax.plot(steps[shown], loss[shown], linestyle="none", zorder=4, **style)
+
+
+def _pairs(curve: LossCurve) -> list[tuple[int, float]]:
+    return list(zip(curve.steps.tolist(), curve.loss.tolist(), strict=True))
+
+
+def _handles(ci_prob: float, what: str, *, measured: bool, started: bool) -> list[Line2D | Patch]:
     """Return what a legend says of median, bands and points."""
+    muted = current().muted
     handles: list[Line2D | Patch] = [
-        Line2D([], [], color=GREY, linewidth=1.2, label="predicted median"),
-        Patch(color=GREY, alpha=0.5, linewidth=0, label=f"{100 * _INNER:g}% band"),
-        Patch(color=GREY, alpha=0.2, linewidth=0, label=f"{100 * ci_prob:g}% band {what}"),
+        Line2D([], [], color=muted, linewidth=1.3, label="predicted median"),
+        Patch(color=tint(muted, 0.55), linewidth=0, label=f"{100 * INNER:g}% band"),
+        Patch(color=tint(muted, 0.25), linewidth=0, label=f"{100 * ci_prob:g}% band {what}"),
     ]
-    if measured:
-        handles.append(Line2D([], [], linestyle="none", color=INK, **_MARKER, label="measured"))
+    style = _MARKER | {"markerfacecolor": current().page}
+    if measured or started:
+        label = "measured so far" if started and not measured else "measured"
+        handles.append(Line2D([], [], linestyle="none", color=current().ink, label=label, **style))
     return handles
 
 
-def _points(ax: Axes, steps: NDArray[np.int64], loss: NDArray[np.float64], shade: str) -> None:
-    """Draw measurements, thinned so that single points can be seen."""
-    shown = np.unique(np.linspace(0, steps.size - 1, min(_MAX_POINTS, steps.size)).round().astype(int))
-    ax.plot(steps[shown], loss[shown], linestyle="none", color=shade, zorder=4, **_MARKER)
-
-
-def _limits(forecast: Forecast, latent: bool, ci_prob: float, last: int) -> tuple[float, float]:
+def _limits(forecast: Forecast, band: pd.DataFrame, last: int, measured: list[LossCurve]) -> tuple[float, float]:
     """Return limits of the losses that leave out the steep beginning: the first quarter of the longest schedule."""
-    band = forecast.band(ci_prob=ci_prob, latent=latent)
-    late = band[band["step"] >= min(last / 4, band.groupby("schedule")["step"].median().min())]
+    begin = min(last / 4, float(band.groupby("schedule")["step"].median().min()))
+    late = band[band["step"] >= begin]
     low, high = float(late["lower"].min()), float(late["upper"].max())
+    for curve in measured:
+        within = curve.loss[(curve.steps >= begin) & (curve.steps <= last)]
+        low, high = min([low, *within]), max([high, *within])
     return low - 0.04 * (high - low), high + 0.04 * (high - low)

@@ -11,7 +11,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 
 from bayeslr.forecast.optimise import Optimum
 from bayeslr.forecast.reach import Reach
-from bayeslr.report.plots.style import GREY, INK, STYLE, colour, figure_of, format_rate, format_steps, new_figure
+from bayeslr.report.plots.style import colour, current, figure_of, format_rate, format_steps, new_figure, settings
 
 __all__ = ["plot_reach", "plot_regret"]
 
@@ -35,7 +35,7 @@ def plot_regret(optimum: Optimum, *, ax: Axes | None = None) -> Figure:
     table = optimum.candidates
     ranges = [argument for argument in optimum.family.free if argument.low is not None]
     along = max(ranges, key=lambda argument: table[argument.name].nunique(), default=None)
-    with mpl.rc_context(STYLE):
+    with mpl.rc_context(settings()):
         if ax is None:
             ax = new_figure(3.2).subplots()
         if along is None:
@@ -58,8 +58,8 @@ def plot_regret(optimum: Optimum, *, ax: Axes | None = None) -> Figure:
             ax.set_xlabel(along.name)
             if others:
                 ax.legend(title=others[0], ncols=2)
-        ax.axhline(0.0, color=GREY, linewidth=0.7)
-        ax.axhline(optimum.within, color=GREY, linewidth=0.7, linestyle=(0, (4, 3)))
+        ax.axhline(0.0, color=current().muted, linewidth=0.7)
+        ax.axhline(optimum.within, color=current().muted, linewidth=0.7, linestyle=(0, (4, 3)))
         _limits(ax, table, optimum.within)
         ax.set_ylabel("final loss - that of the best choice")
         return figure_of(ax)
@@ -81,7 +81,7 @@ def plot_reach(reach: Reach, *, ax: Axes | None = None) -> Figure:
         The figure.
     """
     table = reach.lengths
-    with mpl.rc_context(STYLE):
+    with mpl.rc_context(settings()):
         below = None
         if ax is None:
             ax, below = new_figure(4.2).subplots(2, 1, sharex=True, height_ratios=[2.0, 1.0])
@@ -89,7 +89,7 @@ def plot_reach(reach: Reach, *, ax: Axes | None = None) -> Figure:
         ax.fill_between(steps, table["lower"], table["upper"], color=colour(0), alpha=0.2, linewidth=0)
         ax.plot(steps, table["median"], color=colour(0), linewidth=1.4)
         if reach.target is not None:
-            ax.axhline(reach.target, color=INK, linewidth=0.9)
+            ax.axhline(reach.target, color=current().ink, linewidth=0.9)
             ax.annotate(
                 f"target {reach.target:g}",
                 xy=(0.0, reach.target),
@@ -98,7 +98,7 @@ def plot_reach(reach: Reach, *, ax: Axes | None = None) -> Figure:
                 textcoords="offset points",
                 va="top",
                 fontsize=8.5,
-                color=INK,
+                color=current().ink,
             )
         ax.set_ylabel("final loss (nats per token)")
         low, _, high = reach.interval
@@ -141,7 +141,7 @@ def _good(ax: Axes, optimum: Optimum, name: str, *, single: bool) -> None:
     if len(good) and single:
         ax.axvspan(float(good.min()), float(good.max()), color=colour(2), alpha=0.15, linewidth=0)
     best = optimum.candidates.loc[[optimum.best]]
-    ax.plot(best[name], best["difference"], "o", color=INK, markersize=4.5, zorder=5)
+    ax.plot(best[name], best["difference"], "o", color=current().ink, markersize=4.5, zorder=5)
 
 
 def _listed(ax: Axes, table: pd.DataFrame, optimum: Optimum) -> None:

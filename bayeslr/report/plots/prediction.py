@@ -7,16 +7,22 @@ from matplotlib.figure import Figure
 
 from bayeslr.curves import LossCurve
 from bayeslr.forecast import Forecast
-from bayeslr.report.plots.bands import plot_bands, plot_deviations
-from bayeslr.report.plots.style import STYLE, new_figure
+from bayeslr.report.plots.bands import plot_bands
+from bayeslr.report.plots.deviations import draw_deviations, named_curves
+from bayeslr.report.plots.schedules import draw_rates
+from bayeslr.report.plots.style import new_figure, settings
 
 __all__ = ["plot_prediction"]
 
 
 def plot_prediction(
-    forecast: Forecast, curves: Iterable[LossCurve], *, ci_prob: float = 0.9, latent: bool = False
+    forecast: Forecast,
+    curves: LossCurve | Iterable[LossCurve],
+    *,
+    ci_prob: float = 0.9,
+    latent: bool = False,
 ) -> Figure:
-    """Draw predicted bands with measured curves, and below them measured minus predicted loss.
+    """Draw predicted bands with measured curves, the rates, and measured minus predicted loss of each curve.
 
     Parameters
     ----------
@@ -32,19 +38,24 @@ def plot_prediction(
     Returns
     -------
     matplotlib.figure.Figure
-        Two panels.
+        Losses over rates, and a small panel a curve.
 
     Raises
     ------
     PosteriorError
         If no curve is named like a schedule.
     """
-    measured = list(curves)
-    with mpl.rc_context(STYLE):
-        figure = new_figure(4.6)
-        above, below = figure.subplots(2, 1, sharex=True, height_ratios=[2.2, 1.0])
-        plot_bands(forecast, curves=measured, ci_prob=ci_prob, latent=latent, ax=above)
-        plot_deviations(forecast, measured, ci_prob=ci_prob, latent=latent, ax=below)
-        above.set_xlabel("")
-        figure.align_ylabels()
+    known = named_curves(forecast, curves, "plot_prediction")
+    with mpl.rc_context(settings()):
+        lines = 0.35 + 1.3 * -(-len(known) // 3)
+        figure = new_figure(4.3 + lines)
+        above, below = figure.subfigures(2, 1, height_ratios=[4.3, lines], squeeze=False).ravel()
+        for part in (above, below):
+            part.set_facecolor(figure.get_facecolor())
+        losses, rates = above.subplots(2, 1, sharex=True, height_ratios=[3.2, 1.0])
+        plot_bands(forecast, curves=known, ci_prob=ci_prob, latent=latent, ax=losses)
+        losses.set_xlabel("")
+        draw_rates(rates, forecast.schedules)
+        above.align_ylabels()
+        draw_deviations(below, forecast, known, ci_prob=ci_prob, latent=latent)
         return figure

@@ -7,7 +7,7 @@ from matplotlib.patches import Patch
 
 from bayeslr.inference import Posterior
 from bayeslr.model import MIXED, size_labels
-from bayeslr.report.plots.style import GREY, INK, STYLE, colour, new_figure, step_axis
+from bayeslr.report.plots.style import colour, current, new_figure, settings, short_names, step_axis, tint
 
 __all__ = ["plot_residuals"]
 
@@ -29,8 +29,9 @@ def plot_residuals(posterior: Posterior, *, num_draws: int = 200) -> Figure:
     Returns
     -------
     matplotlib.figure.Figure
-        At most 12 panels, those with the largest residuals. The fitted loss is the median of the law alone; the grey
-        band is the measurement noise, so what lies outside of it is what the discrepancy of the model stands for.
+        At most 12 panels, those with the largest residuals. The fitted loss is the median of the law alone: the error
+        model is not subtracted. The grey band is the measurement noise, so what lies outside of it is what the error
+        model stands for.
     """
     law, scale = posterior.model.law, posterior.scale
     scales = [f"discrepancy_{name}" for name in MIXED] if posterior.model.discrepancy.enabled else []
@@ -49,20 +50,24 @@ def plot_residuals(posterior: Posterior, *, num_draws: int = 200) -> Figure:
     shown = sorted(residuals, key=lambda name: -float(np.abs(residuals[name][1]).max()))[:_MAX_RUNS]
     columns = min(_COLUMNS, len(shown))
     lines = -(-len(shown) // columns)
-    with mpl.rc_context(STYLE):
+    with mpl.rc_context(settings()):
         figure = new_figure(0.6 + 1.5 * lines)
         panels = figure.subplots(lines, columns, sharey=True, squeeze=False).ravel()
-        for index, (ax, name) in enumerate(zip(panels, shown, strict=False)):
+        for index, (ax, name, label) in enumerate(zip(panels, shown, short_names(shown), strict=False)):
             steps, left, noise = residuals[name]
-            ax.fill_between(steps, -_NORMAL_90 * noise, _NORMAL_90 * noise, color=GREY, alpha=0.22, linewidth=0)
-            ax.axhline(0.0, color=GREY, linewidth=0.7)
+            reach = _NORMAL_90 * noise
+            ax.fill_between(steps, -reach, reach, color=tint(current().muted, 0.25), linewidth=0)
+            ax.axhline(0.0, color=current().muted, linewidth=0.7)
             ax.plot(steps, left, color=colour(0), linewidth=0.6, alpha=0.6)
             ax.plot(steps, left, linestyle="none", marker=".", markersize=2.2, color=colour(0))
             step_axis(ax, float(steps[-1]), label=index >= len(shown) - columns, ticks=3)
-            ax.set_title(name)
+            ax.set_title(label)
         for ax in panels[len(shown) :]:
             ax.set_axis_off()
-        figure.supylabel("measured - law (nats)", fontsize=9.0, color=INK)
-        band = Patch(color=GREY, alpha=0.22, linewidth=0, label="90% of the measurement noise")
-        figure.legend(handles=[band], loc="outside upper right")
+        figure.supylabel("measured - law (nats)", fontsize=9.0, color=current().ink)
+        band = Patch(color=tint(current().muted, 0.25), linewidth=0, label="90% of the measurement noise")
+        figure.legend(handles=[band], loc="outside lower right")
+        figure.suptitle(
+            "What the law alone leaves over (the error model is not subtracted)", x=0.01, ha="left", size=9.0
+        )
         return figure

@@ -1,56 +1,91 @@
-"""Learning rates over the losses that they lead to."""
+"""Learning rates of schedules."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
-from bayeslr.curves import LossCurve
 from bayeslr.forecast import Forecast
-from bayeslr.report.plots.bands import plot_bands
-from bayeslr.report.plots.style import STYLE, colour, new_figure, rate_axis, step_axis
+from bayeslr.report.plots.style import colour, figure_of, new_figure, rate_axis, settings, step_axis
+from bayeslr.schedules import Schedule, parse_schedule
 
-__all__ = ["plot_schedules"]
+__all__ = ["draw_rates", "plot_schedules", "shared_steps"]
+
+type Plans = Forecast | Schedule | str | Mapping[str, Schedule | str] | Iterable[Schedule | str]
 
 
-def plot_schedules(
-    forecast: Forecast,
-    *,
-    curves: Iterable[LossCurve] | None = None,
-    ci_prob: float = 0.9,
-    latent: bool = False,
-) -> Figure:
-    """Draw the rates of each schedule above its predicted loss, on one axis of steps.
+def plot_schedules(plans: Plans, *, ax: Axes | None = None) -> Figure:
+    """Draw the learning rate of each schedule.
 
     Parameters
     ----------
-    forecast
-        The forecast.
-    curves
-        Measured curves to draw as points over the bands.
-    ci_prob
-        Probability of the outer band. Default 0.9.
-    latent
-        Whether to show the curve without measurement noise, instead of the loss as it would be measured.
+    plans
+        A forecast, a schedule, a spec such as ``"cosine(peak_lr=1e-3, total_steps=4000)"``, or several schedules and
+        specs by name or in a list.
+    ax
+        Axes to draw on. Default: a new figure.
 
     Returns
     -------
     matplotlib.figure.Figure
-        Two panels.
+        The figure; several schedules are named above it.
     """
-    with mpl.rc_context(STYLE):
-        figure = new_figure(4.4)
-        above, below = figure.subplots(2, 1, sharex=True, height_ratios=[1.0, 2.4])
-        for index, name in enumerate(forecast.names):
-            rates = forecast.schedules[name].lr
-            updates = np.arange(rates.size)
-            # every corner of a schedule is kept; between corners a thousand points draw any curve
-            turns = np.flatnonzero(np.abs(np.diff(rates, 2)) > 1e-3 * rates.max()) + 1
-            shown = np.unique(np.concatenate([np.linspace(0, rates.size - 1, 1000).astype(int), turns, turns + 1]))
-            above.plot(updates[shown], rates[shown], color=colour(index), linewidth=1.4)
-        plot_bands(forecast, curves=curves, ci_prob=ci_prob, latent=latent, ax=below)
-        rate_axis(above, max(schedule.peak_lr for schedule in forecast.schedules.values()))
-        step_axis(above, max(schedule.total_steps for schedule in forecast.schedules.values()), label=False)
-        figure.align_ylabels()
-        return figure
+    schedules = _by_name(plans)
+    with mpl.rc_context(settings()):
+        if ax is None:
+            ax = new_figure(2.2).subplots()
+        draw_rates(ax, schedules)
+        if len(schedules) > 1:
+            handles = [Line2D([], [], color=colour(k), linewidth=1.3, label=name) for k, name in enumerate(schedules)]
+            ax.legend(handles=handles, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=4, columnspacing=1.2)
+        return figure_of(ax)
+
+
+def draw_rates(ax: Axes, schedules: Mapping[str, Schedule]) -> None:
+    """Draw rates on axes, in the order of the colours; what schedules begin with in common is drawn once."""
+    apart = shared_steps(schedules)
+    for index, (name, schedule) in enumerate(schedules.items()):
+        rates = schedule.lr
+        # every corner of a schedule is kept; between corners a thousand points draw any curve
+        turns = np.flatnonzero(np.abs(np.diff(rates, 2)) > 1e-3 * rates.max()) + 1
+        shown = np.unique(np.concatenate([np.linspace(0, rates.size - 1, 1000).astype(int), turns, turns + 1]))
+        shown = shown[shown >= min(apart[name] - 1, rates.size - 2)]
+        ax.plot(shown, rates[shown], color=colour(index), linewidth=1.3)
+    rate_axis(ax, max(schedule.peak_lr for schedule in schedules.values()))
+    step_axis(ax, max(schedule.total_steps for schedule in schedules.values()))
+
+
+def shared_steps(schedules: Mapping[str, Schedule]) -> dict[str, int]:
+    """Return for each schedule the number of first updates whose rates it shares with one before it."""
+    found: dict[str, int] = {}
+    before: list[Schedule] = []
+    for name, schedule in schedules.items():
+        common = max((_common(schedule, other) for other in before), default=0)
+        # a schedule that is all in another one would vanish
+        found[name] = common if common < schedule.total_steps else 0
+        before.append(schedule)
+    return found
+
+
+def _common(one: Schedule, other: Schedule) -> int:
+    length = min(one.total_steps, other.total_steps)
+    differs = np.abs(one.lr[:length] - other.lr[:length]) > 1e-9 * one.peak_lr
+    return int(differs.argmax()) if differs.any() else length
+
+
+def _by_name(plans: Plans) -> dict[str, Schedule]:
+    if isinstance(plans, Forecast):
+        return dict(plans.schedules)
+    if isinstance(plans, Schedule | str):
+        plans = [plans]
+    if isinstance(plans, Mapping):
+        return {str(name): parse_schedule(plan) if isinstance(plan, str) else plan for name, plan in plans.items()}
+    built = [parse_schedule(plan) if isinstance(plan, str) else plan for plan in plans]
+    names = [plan.spec.partition("(")[0] or "schedule" for plan in built]
+    return {
+        name if names.count(name) == 1 else f"{name} {names[: k + 1].count(name)}": plan
+        for k, (name, plan) in enumerate(zip(names, built, strict=True))
+    }

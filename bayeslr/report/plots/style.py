@@ -1,19 +1,27 @@
-"""What all pictures share: colours that colour-blind readers can tell apart, axes, and labels at the ends of lines."""
+"""What all pictures share: a theme for light or dark pages, axes, and labels at the ends of lines.
 
-from collections.abc import Sequence
-from typing import Any, Final
+The colours are those of Okabe and Ito (2008), which colour-blind readers can tell apart; dark pages have lighter ones.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any, Final, Literal
 
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 __all__ = [
-    "GREY",
-    "INK",
-    "STYLE",
     "WIDTH",
+    "Picture",
+    "Theme",
     "colour",
+    "current",
     "figure_of",
     "format_rate",
     "format_steps",
@@ -21,50 +29,156 @@ __all__ = [
     "loss_axis",
     "new_figure",
     "rate_axis",
+    "settings",
+    "short_names",
     "step_axis",
+    "theme",
+    "tint",
 ]
 
 WIDTH: Final = 5.6
 """Inches; text is 9 points, so that a picture can be set at the width of a column."""
-INK: Final = "#222222"
-GREY: Final = "#767676"
-# Okabe and Ito 2008, without yellow, which is too light for a line
-_COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+_FILE_DPI: Final = 200
+_SCREEN_DPI: Final = 110
 
-STYLE: Any = {
-    "font.size": 9.0,
-    "axes.titlesize": 9.0,
-    "axes.titlelocation": "left",
-    "axes.labelcolor": INK,
-    "axes.edgecolor": GREY,
-    "axes.linewidth": 0.6,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#E4E4E4",
-    "grid.linewidth": 0.6,
-    "xtick.color": GREY,
-    "ytick.color": GREY,
-    "xtick.labelcolor": INK,
-    "ytick.labelcolor": INK,
-    "legend.frameon": False,
-    "legend.fontsize": 8.0,
-    "lines.solid_capstyle": "round",
-    "svg.fonttype": "none",
-    "pdf.fonttype": 42,
+
+@dataclass(frozen=True, kw_only=True)
+class Theme:
+    """Colours of a picture.
+
+    Parameters
+    ----------
+    ink
+        Colour of text and of what was measured.
+    muted
+        Colour of axes, ticks and legends.
+    lines
+        Colour of the grid.
+    page
+        Colour of the background.
+    colours
+        Colours of schedules, in order; after the last one they repeat.
+    """
+
+    ink: str
+    muted: str
+    lines: str
+    page: str
+    colours: tuple[str, ...]
+
+
+_THEMES: Final = {
+    "light": Theme(
+        ink="#222222",
+        muted="#6b6b6b",
+        lines="#e6e6e6",
+        page="#ffffff",
+        # without the yellow, which is too light for a line
+        colours=("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#5b5b5b"),
+    ),
+    "dark": Theme(
+        ink="#e8e8e8",
+        muted="#a0a0a0",
+        lines="#33363b",
+        page="#16181c",
+        colours=("#56b4e9", "#f0803c", "#2fc79a", "#e59cc5", "#f2c14e", "#9db4ff", "#bdbdbd"),
+    ),
 }
-"""Settings of matplotlib that hold while a picture is made, and not after it."""
+_THEME: ContextVar[Theme] = ContextVar("theme", default=_THEMES["light"])
+
+
+@contextmanager
+def theme(name: Literal["light", "dark"]) -> Iterator[None]:
+    """Draw for light or for dark pages while the context lasts.
+
+    Parameters
+    ----------
+    name
+        ``"light"`` (what pictures are without this) or ``"dark"``.
+    """
+    if name not in _THEMES:
+        raise ValueError(f"theme: found {name!r}; allowed: {', '.join(map(repr, _THEMES))}")
+    token = _THEME.set(_THEMES[name])
+    try:
+        yield
+    finally:
+        _THEME.reset(token)
+
+
+def current() -> Theme:
+    """Return the theme that pictures are drawn in."""
+    return _THEME.get()
+
+
+def settings() -> dict[Any, Any]:
+    """Return settings of matplotlib that hold while a picture is made, and not after it."""
+    shown = current()
+    return {
+        "font.size": 9.0,
+        "text.color": shown.ink,
+        "figure.facecolor": shown.page,
+        "savefig.facecolor": "auto",
+        "axes.facecolor": shown.page,
+        "axes.titlesize": 9.0,
+        "axes.titlelocation": "left",
+        "axes.titlecolor": shown.ink,
+        "axes.labelcolor": shown.ink,
+        "axes.edgecolor": shown.muted,
+        "axes.linewidth": 0.6,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.grid": True,
+        "axes.axisbelow": True,
+        "grid.color": shown.lines,
+        "grid.linewidth": 0.6,
+        "xtick.color": shown.muted,
+        "ytick.color": shown.muted,
+        "xtick.labelcolor": shown.ink,
+        "ytick.labelcolor": shown.ink,
+        "legend.frameon": False,
+        "legend.fontsize": 8.0,
+        "legend.labelcolor": shown.ink,
+        "lines.solid_capstyle": "round",
+        "svg.fonttype": "none",
+        "pdf.fonttype": 42,
+    }
+
+
+class Picture(Figure):
+    """A figure that notebooks show by itself: no ``%matplotlib``, and no state of pyplot."""
+
+    def __repr__(self) -> str:
+        width, height = self.get_size_inches()
+        return f"<picture of {width:.3g} x {height:.3g} inches; write it with .savefig('name.png')>"
+
+    def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
+        target = BytesIO()
+        self.savefig(target, format="png")
+        # twice the points of the screen, so that lines are sharp on displays that have them
+        return target.getvalue(), {"width": round(_SCREEN_DPI * float(self.get_size_inches()[0]))}
+
+    def savefig(self, fname: Any, **options: Any) -> None:
+        """Write the picture, by default with 200 dots an inch."""
+        super().savefig(fname, **({"dpi": _FILE_DPI} | options))
 
 
 def colour(index: int) -> str:
-    """Return the colour of the schedule at an index; after seven they repeat."""
-    return _COLOURS[index % len(_COLOURS)]
+    """Return the colour of the schedule at an index."""
+    return current().colours[index % len(current().colours)]
 
 
-def new_figure(height: float, width: float = WIDTH) -> Figure:
+def tint(shade: str, amount: float) -> str:
+    """Return a colour laid thinly over the page, but opaque: where two bands overlap there is no third colour."""
+    red, green, blue = (
+        amount * over + (1.0 - amount) * under
+        for over, under in zip(to_rgb(shade), to_rgb(current().page), strict=True)
+    )
+    return str(to_hex((red, green, blue)))
+
+
+def new_figure(height: float, width: float = WIDTH) -> Picture:
     """Return an empty figure, sizes in inches."""
-    return Figure(figsize=(width, height), dpi=200, layout="constrained")
+    return Picture(figsize=(width, height), dpi=100, layout="constrained", facecolor=current().page)
 
 
 def figure_of(ax: Axes) -> Figure:
@@ -103,7 +217,7 @@ def step_axis(ax: Axes, last: float, *, label: bool = True, ticks: int = 6) -> N
 def rate_axis(ax: Axes, peak: float) -> None:
     """Set up the axis of learning rates, from 0 to above the peak."""
     ax.set_ylim(0.0, 1.08 * peak)
-    ax.yaxis.set_major_locator(MaxNLocator(3))
+    ax.yaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 4, 5, 10]))
     ax.yaxis.set_major_formatter(FuncFormatter(format_rate))
     ax.set_ylabel("learning rate")
 
@@ -112,6 +226,12 @@ def loss_axis(ax: Axes) -> None:
     """Set up the axis of losses."""
     ax.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
     ax.set_ylabel("loss (nats per token)")
+
+
+def short_names(names: Sequence[str]) -> list[str]:
+    """Return names without the folder that all of them share."""
+    folders = {name.rpartition("/")[0] for name in names}
+    return [name.rpartition("/")[2] for name in names] if len(folders) == 1 else list(names)
 
 
 def label_ends(ax: Axes, ends: Sequence[tuple[float, float, str, str]]) -> None:
@@ -126,22 +246,46 @@ def label_ends(ax: Axes, ends: Sequence[tuple[float, float, str, str]]) -> None:
     """
     low, high = ax.get_ylim()
     height = figure_of(ax).get_figheight() * 72.0 * ax.get_position().height
-    gap = 10.5 * (high - low) / height
+    gap = 11.5 * (high - low) / height
     last = ax.get_xlim()[1]
-    placed: list[tuple[float, float]] = []
-    for step, loss, name, shade in sorted(ends, key=lambda end: end[1]):
-        near = [y for x, y in placed if abs(x - step) < 0.2 * last]
-        y = max([loss, *(other + gap for other in near)])
-        placed.append((step, y))
-        ax.annotate(
-            name,
-            xy=(step, loss),
-            xytext=(step + 0.015 * last, y),
-            color=shade,
-            va="center",
-            fontweight="bold",
-            fontsize=8.5,
-            annotation_clip=False,
-            path_effects=[withStroke(linewidth=2.5, foreground="white")],
-            zorder=6,
-        )
+    ordered = sorted(ends, key=lambda end: end[1])
+    groups: list[list[int]] = []
+    for k, (step, *_) in enumerate(ordered):
+        near = next((group for group in groups if abs(ordered[group[0]][0] - step) < 0.2 * last), None)
+        if near is None:
+            groups.append([k])
+        else:
+            near.append(k)
+    for group in groups:
+        places = _apart([ordered[k][1] for k in group], gap, low, high)
+        moved = any(abs(place - ordered[k][1]) > 0.2 * gap for k, place in zip(group, places, strict=True))
+        for k, place in zip(group, places, strict=True):
+            step, loss, name, shade = ordered[k]
+            ax.annotate(
+                name,
+                xy=(step, loss),
+                xytext=(step + (0.045 if moved else 0.015) * last, place),
+                color=shade,
+                va="center",
+                fontweight="bold",
+                fontsize=8.5,
+                annotation_clip=False,
+                path_effects=[withStroke(linewidth=2.5, foreground=current().page)],
+                arrowprops={"arrowstyle": "-", "color": shade, "linewidth": 0.6, "shrinkA": 1.0, "shrinkB": 0.0}
+                if moved
+                else None,
+                zorder=6,
+            )
+
+
+def _apart(wanted: Sequence[float], gap: float, low: float, high: float) -> list[float]:
+    """Return places near those wanted, in the same order, a gap apart and within the limits where there is room."""
+    blocks: list[list[float]] = []  # of each block: centre, number of labels
+    for value in wanted:
+        blocks.append([value, 1.0])
+        while len(blocks) > 1 and blocks[-1][0] - blocks[-2][0] < 0.5 * gap * (blocks[-1][1] + blocks[-2][1]):
+            (upper, some), (lower, others) = blocks.pop(), blocks.pop()
+            blocks.append([(upper * some + lower * others) / (some + others), some + others])
+    places = [centre + gap * (k - 0.5 * (count - 1)) for centre, count in blocks for k in range(int(count))]
+    lift = max(0.0, low + 0.5 * gap - places[0]) or min(0.0, high - places[-1])
+    return [place + lift for place in places]

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from bayeslr.errors import PosteriorError
 from bayeslr.forecast import Forecast
-from bayeslr.report.plots.style import GREY, INK, STYLE, colour, figure_of, loss_axis, new_figure, step_axis
+from bayeslr.report.plots.style import colour, current, figure_of, loss_axis, new_figure, settings, step_axis
 
 __all__ = ["plot_terms"]
 
@@ -42,25 +42,25 @@ def plot_terms(forecast: Forecast, *, name: str | None = None, ax: Axes | None =
     forward = np.median(np.asarray(terms.base + terms.forward), axis=0)
     law = np.median(np.asarray(terms.base + terms.forward - terms.annealing), axis=0)
     loss = np.median(forecast.latent[name], axis=0)
-    with mpl.rc_context(STYLE):
+    with mpl.rc_context(settings()):
         if ax is None:
             ax = new_figure(3.4).subplots()
         high = float(forward[np.searchsorted(steps, steps[-1] / 10)])
-        low = float(base.min())
+        low = float(min(base.min(), loss.min()))
         low, high = low - 0.12 * (high - low), high + 0.04 * (high - low)
-        ax.fill_between(steps, low, base, color=GREY, alpha=0.15, linewidth=0)
+        ax.fill_between(steps, low, base, color=current().muted, alpha=0.15, linewidth=0)
         ax.fill_between(steps, base, np.minimum(law, forward), color=colour(0), alpha=0.18, linewidth=0)
         ax.fill_between(steps, law, forward, color=colour(1), alpha=0.25, linewidth=0)
         ax.plot(steps, forward, color=colour(0), linewidth=1.0, linestyle="--")
-        ax.plot(steps, base, color=GREY, linewidth=1.0)
-        ax.plot(steps, loss, color=INK, linewidth=1.4)
+        ax.plot(steps, base, color=current().muted, linewidth=1.0)
+        ax.plot(steps, loss, color=current().ink, linewidth=1.4)
         step_axis(ax, float(steps[-1]))
         loss_axis(ax)
         ax.set_ylim(low, high)
         ends = [
-            (base[-1], f"$L_0$  {base[-1]:.3f}", GREY),
+            (base[-1], f"$L_0$  {base[-1]:.3f}", current().muted),
             (forward[-1], f"$L_0$ + forward  {forward[-1]:.3f}", colour(0)),
-            (loss[-1], f"loss  {loss[-1]:.3f}", INK),
+            (loss[-1], f"loss  {loss[-1]:.3f}", current().ink),
         ]
         gap = 0.055 * (high - low)
         place = -np.inf

@@ -6,9 +6,9 @@ all schedules of the largest size.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
-from matplotlib.figure import Figure
 from rich.table import Table
 
 from bayeslr.curves import CurveSet, LossCurve
@@ -43,7 +43,7 @@ class Demonstration:
     """
 
     text: list[Table | str]
-    figure: Figure
+    figure: Any
 
 
 def run(*, seed: int, progress: bool = False, num_samples: int = 1000) -> Demonstration:
@@ -122,7 +122,7 @@ def _inside(forecast: Forecast, curves: CurveSet) -> tuple[int, int]:
     return held, count
 
 
-def _picture(posterior: Posterior, curves: CurveSet, *, seed: int) -> Figure:
+def _picture(posterior: Posterior, curves: CurveSet, *, seed: int) -> Any:
     """Draw the largest size, which was not fitted at all, under three schedules."""
     shown: list[LossCurve] = [curve for curve in curves if curve.name.rpartition("/")[2] in _SHOWN]
     return plot_prediction(_predict(posterior, CurveSet(curves=tuple(shown)), seed=seed), shown)
