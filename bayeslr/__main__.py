@@ -1,8 +1,6 @@
 """``python -m bayeslr``: the command line."""
 
-import sys
-
-from bayeslr.cli import main
+from bayeslr.cli import program
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program()

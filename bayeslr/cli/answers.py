@@ -9,11 +9,14 @@ from typing import Any
 import typer
 
 import bayeslr as bl
+from bayeslr.errors import BayeslrError
+from bayeslr.files import require_place, write_atomically
 
 __all__ = [
     "draw",
     "free_name",
     "health_values",
+    "keep",
     "print_csv",
     "print_json",
     "print_parts",
@@ -30,23 +33,28 @@ def writable(path: Path | None, option: str, force: bool, suffixes: Sequence[str
     """Refuse, before any work is done, a file that could not be written at the end."""
     if path is None:
         return
-    problem = None
     if suffixes and path.suffix.lower() not in suffixes:
         problem = f"{path}: ends with {path.suffix!r}; allowed: {', '.join(suffixes)}"
-    elif path.is_dir():
-        problem = f"{path}: a folder; allowed: the name of a file"
-    elif not path.parent.is_dir():
-        problem = f"{path}: the folder {path.parent} does not exist; allowed: a file in an existing folder"
-    elif path.exists() and not force:
-        problem = f"{path}: the file exists; allowed: another name, or --force to replace it"
-    if problem:
         raise typer.BadParameter(problem, param_hint=option)
+    try:
+        require_place(path, force=force)
+    except BayeslrError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from None
+
+
+def keep(posterior: "bl.Posterior", path: Path, force: bool) -> None:
+    """Save a posterior, under another name if its own was taken while it was made."""
+    try:
+        posterior.save(path, force=force)
+    except BayeslrError as error:
+        if force or not path.exists():
+            raise
+        other = posterior.save(free_name(path))
+        raise BayeslrError(f"{error}; this fit was saved as {other}") from None
 
 
 def write(path: Path, writer: Callable[[Path], Any], force: bool) -> None:
     """Write a file whole, or not at all."""
-    from bayeslr.inference import write_atomically
-
     write_atomically(path, writer, force=force)
 
 

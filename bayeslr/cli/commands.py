@@ -11,6 +11,7 @@ from bayeslr.cli.answers import (
     draw,
     free_name,
     health_values,
+    keep,
     print_csv,
     print_json,
     print_parts,
@@ -118,7 +119,7 @@ def fit(
         progress=sys.stderr.isatty(),
     )
     health, table = bl.check(posterior), posterior.summary()
-    posterior.save(output, force=force)
+    keep(posterior, output, force)
     if format == "json":
         head = {"posterior": str(output), "method": posterior.method}
         print_json(head | {"health": health_values(health), "parameters": rows(table)})

@@ -1,16 +1,19 @@
 """The boundary: arguments in, an exit code out, and every problem of the input as one line on stderr."""
 
+import os
 import sys
 import warnings
 from collections.abc import Sequence
-from typing import Any, TextIO
+from pathlib import Path
+from typing import Any, NoReturn, TextIO
 
 import typer
 
 from bayeslr.cli.commands import app
-from bayeslr.errors import BayeslrError, BayeslrWarning
+from bayeslr.cli.interrupt import INTERRUPTED, obeyed_interrupts
+from bayeslr.errors import BayeslrError, BayeslrWarning, one_line
 
-__all__ = ["main"]
+__all__ = ["main", "program"]
 
 # typer brings its own click or takes the installed one, by its version; what an argument can be wrong by is this class
 _UsageError: Any = typer.BadParameter.__bases__[0]
@@ -31,19 +34,55 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     debug = "--debug" in given
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), obeyed_interrupts():
         if not debug:
             warnings.simplefilter("ignore")
         warnings.simplefilter("always", BayeslrWarning)
         warnings.showwarning = _show_warning
         try:
             code = app(given, prog_name="bayeslr", standalone_mode=False)
+        except (KeyboardInterrupt, typer.Abort):
+            code = INTERRUPTED
         except (BayeslrError, OSError, _UsageError) as error:
             if debug:
                 raise
-            typer.echo(f"error: {_one_line(error)}{_found(error, given)}", err=True)
+            typer.echo(f"error: {one_line(_text(error) + _found(error, given))}", err=True)
             return 2
+        # the boundary: what an input makes of the libraries below is of any class, and a line that names it says more
+        # to who gave it than where it happened
+        except Exception as error:
+            if debug:
+                raise
+            typer.echo(f"error: {one_line(_unexpected(error, given))}", err=True)
+            return 2
+    if code == INTERRUPTED:
+        typer.echo("error: interrupted", err=True)
     return code if isinstance(code, int) else 0
+
+
+def program() -> NoReturn:
+    """Run the command of this process, and end it; an interrupted one does not wait for what its threads still do."""
+    code = main()
+    if code == INTERRUPTED:
+        sys.stdout.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
+def _unexpected(error: Exception, given: Sequence[str]) -> str:
+    """Say what happened to which input, where no check foresaw it."""
+    files = [text for text in given[1:] if not text.startswith("-") and _is_file(text)]
+    about = ", ".join(files) or " ".join(given)
+    kind = "not enough memory" if isinstance(error, MemoryError) else type(error).__name__
+    reason = " ".join(str(error).split())[:200]
+    return f"{about}: {kind}{f' ({reason})' if reason else ''}, which no check of the input foresaw; see --debug"
+
+
+def _is_file(text: str) -> bool:
+    try:
+        return Path(text).exists()
+    except (OSError, ValueError):
+        return False
 
 
 def _show_warning(
@@ -54,14 +93,14 @@ def _show_warning(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    typer.echo(f"warning: {_one_line(message)}", err=True)
+    typer.echo(f"warning: {one_line(_text(message))}", err=True)
 
 
-def _one_line(problem: object) -> str:
+def _text(problem: object) -> str:
     if isinstance(problem, OSError) and problem.filename is not None:
         return f"{problem.filename}: {problem.strerror}"
     text = problem.format_message() if isinstance(problem, _UsageError) else str(problem)
-    return " ".join(str(text).split())
+    return str(text)
 
 
 def _found(error: BaseException, given: Sequence[str]) -> str:
@@ -72,5 +111,5 @@ def _found(error: BaseException, given: Sequence[str]) -> str:
             if option != name:
                 continue
             value = value if equals else "".join(given[place + 1 : place + 2])
-            return "" if not value or value in _one_line(error) else f"; found {value!r}"
+            return "" if not value or value in _text(error) else f"; found {value!r}"
     return ""

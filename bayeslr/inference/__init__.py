@@ -1,10 +1,10 @@
 """Inference: mode, whitening, NUTS, the posterior with its file, and its health."""
 
+from bayeslr.files import write_atomically
 from bayeslr.inference.devices import ChainMethod, prepare_devices
 from bayeslr.inference.fit import fit
 from bayeslr.inference.health import STEADY_SHARE, Check, Health, check, steady_share
 from bayeslr.inference.posterior import Posterior, load_posterior
-from bayeslr.inference.store import write_atomically
 
 __all__ = [
     "STEADY_SHARE",

@@ -47,7 +47,9 @@ def prepare_devices() -> None:
             # no more than cores: XLA starts a thread for each, and they would pass kernels to each other
             jax.config.update("jax_num_cpu_devices", min(_CPU_DEVICES, os.cpu_count() or 1))
     if jax.config.jax_compilation_cache_dir is None:
-        home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+        home = Path(os.environ.get("XDG_CACHE_HOME", ""))
+        # as the specification of these folders says: empty is unset, and a relative one is not valid
+        home = home if home.is_absolute() else Path.home() / ".cache"
         jax.config.update("jax_compilation_cache_dir", str(home / "bayeslr" / "compiled"))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
 

@@ -24,7 +24,7 @@ import xarray as xr
 
 from bayeslr.errors import PosteriorError
 
-__all__ = ["read_json", "require_contents", "require_seal", "require_settings", "require_structure", "seal"]
+__all__ = ["read_json", "require_contents", "require_seal", "require_settings", "require_structure", "sealed"]
 
 MAX_FILE_BYTES: Final = 2**30
 MAX_ARRAY_BYTES: Final = 2**30
@@ -42,17 +42,20 @@ _FILTERS: Final = frozenset({1, 2, 3})
 _SCALES: Final = frozenset({"DIMENSION_LIST", "REFERENCE_LIST"})
 
 
-def seal(path: Path) -> None:
-    """Append the hash of a file's bytes to it.
+def sealed(content: bytes) -> bytes:
+    """Return a file's bytes with their hash at the end.
 
     Parameters
     ----------
-    path
-        A complete file without a seal.
+    content
+        All bytes of a file without a seal.
+
+    Returns
+    -------
+    bytes
+        Those bytes and the seal.
     """
-    digest = _digest(path, path.stat().st_size)
-    with path.open("ab") as file:
-        file.write(f"\nbayeslr posterior, sha256 {digest}\n".encode())
+    return content + f"\nbayeslr posterior, sha256 {hashlib.sha256(content).hexdigest()}\n".encode()
 
 
 def require_seal(path: Path) -> None:

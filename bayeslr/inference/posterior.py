@@ -18,15 +18,16 @@ from numpy.typing import NDArray
 
 from bayeslr.curves import CurveSet
 from bayeslr.errors import PosteriorError
+from bayeslr.files import write_atomically
 from bayeslr.inference.integrity import (
     read_json,
     require_contents,
     require_seal,
     require_settings,
     require_structure,
-    seal,
+    sealed,
 )
-from bayeslr.inference.store import curves_from_dataset, curves_to_dataset, write_atomically
+from bayeslr.inference.store import curves_from_dataset, curves_to_dataset
 from bayeslr.laws import Scale
 from bayeslr.model import ScalingModel, size_labels
 
@@ -164,7 +165,9 @@ class Posterior:
         Raises
         ------
         PosteriorError
-            If the file exists and `force` is false, or its folder does not exist.
+            If the file exists and `force` is false, or its folder does not exist or cannot be written to.
+        OSError
+            If the disk is full.
         """
         attributes = {
             "bayeslr_format": _FORMAT,
@@ -176,12 +179,11 @@ class Posterior:
         groups = {name: node.to_dataset() for name, node in self.tree.children.items()}
         tree = xr.DataTree.from_dict({**groups, "curves": curves_to_dataset(self.curves)}, name="bayeslr")
         tree.attrs.update(attributes)
-
-        def write(target: Path) -> None:
-            tree.to_netcdf(target, engine="h5netcdf")
-            seal(target)
-
-        return write_atomically(Path(path), write, force=force, error=PosteriorError)
+        # HDF5 works in memory: where it meets a full disk, it ends the process when it is closed
+        content = bytes(tree.to_netcdf(engine="h5netcdf"))
+        return write_atomically(
+            Path(path), lambda target: target.write_bytes(sealed(content)), force=force, error=PosteriorError
+        )
 
 
 def data_hash(curves: CurveSet) -> str:

@@ -1,20 +1,14 @@
 """How curves are kept in a posterior file: ragged arrays laid end to end, with the lengths of their parts."""
 
 import json
-import os
-import tempfile
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from bayeslr.curves import CurveSet, LossCurve
-from bayeslr.errors import BayeslrError
 from bayeslr.schedules import Schedule
 
-__all__ = ["curves_from_dataset", "curves_to_dataset", "write_atomically"]
+__all__ = ["curves_from_dataset", "curves_to_dataset"]
 
 
 def curves_to_dataset(curves: CurveSet) -> xr.Dataset:
@@ -74,50 +68,3 @@ def curves_from_dataset(data: xr.Dataset) -> CurveSet:
         )
         curves.append(curve)
     return CurveSet(curves=tuple(curves))
-
-
-def write_atomically(
-    path: Path, write: Callable[[Path], Any], *, force: bool, error: type[BayeslrError] = BayeslrError
-) -> Path:
-    """Write a file under a temporary name beside it, then rename: never half a file, never an overwritten one.
-
-    Parameters
-    ----------
-    path
-        The file.
-    write
-        Writes to the path that it is given.
-    force
-        Whether an existing file may be replaced.
-    error
-        Class of the error.
-
-    Returns
-    -------
-    pathlib.Path
-        The file.
-
-    Raises
-    ------
-    BayeslrError
-        Of the class `error`: if the file exists and `force` is false, the path is a folder, or its folder does not
-        exist.
-    """
-    if path.is_dir():
-        raise error(f"{path}: found a folder; allowed: the name of a file")
-    if path.exists() and not force:
-        raise error(f"{path}: the file exists; allowed: another name, or force (--force) to replace it")
-    if not path.parent.is_dir():
-        raise error(f"{path}: the folder {path.parent} does not exist")
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    try:
-        write(Path(name))
-        # mkstemp makes files private; a result is as readable as any other file of the user
-        mask = os.umask(0)
-        os.umask(mask)
-        Path(name).chmod(0o666 & ~mask)
-        Path(name).replace(path)
-    finally:
-        Path(name).unlink(missing_ok=True)
-    return path

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -10,7 +11,7 @@ import xarray as xr
 
 from bayeslr.errors import PosteriorError
 from bayeslr.inference import load_posterior, write_atomically
-from bayeslr.inference.integrity import seal
+from bayeslr.inference.integrity import sealed
 
 LINE = r"^[^\n]+$"
 
@@ -87,7 +88,7 @@ def test_an_existing_file_is_kept_unless_forced(small_posterior, saved, tmp_path
 
 
 def test_a_missing_folder_is_one_line(small_posterior, tmp_path):
-    with pytest.raises(PosteriorError, match=r"^[^\n]*: the folder [^\n]* does not exist$"):
+    with pytest.raises(PosteriorError, match=r"^[^\n]*: the folder [^\n]* does not exist; [^\n]*$"):
         small_posterior.save(tmp_path / "nowhere" / "p.nc")
 
 
@@ -116,12 +117,14 @@ def test_nothing_is_left_when_writing_fails(tmp_path, existing):
 
 
 def test_a_failing_save_leaves_nothing(small_posterior, tmp_path, monkeypatch):
-    def broken(self, target, **_):
-        target.write_bytes(b"half")
-        raise OSError("disk full")
+    write = Path.write_bytes
 
-    monkeypatch.setattr(xr.DataTree, "to_netcdf", broken)
-    with pytest.raises(OSError, match="disk full"):
+    def broken(self, content):
+        write(self, content[:1000])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", broken)
+    with pytest.raises(OSError, match=r"No space left on device: '[^']*/p\.nc'"):
         small_posterior.save(tmp_path / "p.nc")
     assert names(tmp_path) == []
 
@@ -138,7 +141,7 @@ def doctored(saved, folder, change):
     with h5py.File(path, "r+") as file:
         change(file)
     # as somebody who means it would; without a seal no change is looked at
-    seal(path)
+    path.write_bytes(sealed(path.read_bytes()))
     return path
 
 

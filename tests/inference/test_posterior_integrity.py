@@ -13,7 +13,7 @@ import xarray as xr
 from bayeslr.cli import main
 from bayeslr.errors import PosteriorError
 from bayeslr.inference import load_posterior
-from bayeslr.inference.integrity import require_seal, require_structure, seal
+from bayeslr.inference.integrity import require_seal, require_structure, sealed
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def hostile(saved, folder, change):
     path.write_bytes(saved.read_bytes())
     with h5py.File(path, "r+") as file:
         change(file)
-    seal(path)
+    path.write_bytes(sealed(path.read_bytes()))
     return path
 
 
