@@ -13,10 +13,12 @@ from .curves import CurveSet as CurveSet
 from .curves import LossCurve as LossCurve
 from .evaluation import Backtest as Backtest
 from .evaluation import backtest as backtest
+from .forecast import Alternatives as Alternatives
 from .forecast import Comparison as Comparison
 from .forecast import Forecast as Forecast
 from .forecast import Optimum as Optimum
 from .forecast import Reach as Reach
+from .forecast import compare as compare
 from .forecast import compare_schedules as compare_schedules
 from .forecast import optimize as optimize
 from .forecast import predict as predict

@@ -23,6 +23,7 @@ from bayeslr.cli.answers import (
     write,
 )
 from bayeslr.cli.backtest import backtest
+from bayeslr.cli.compare import compare
 from bayeslr.cli.decisions import optimize, reach
 from bayeslr.cli.options import (
     CiProb,
@@ -51,6 +52,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command()(backtest)
+app.command()(compare)
 app.command()(optimize)
 app.command()(reach)
 PICTURES = (".png", ".pdf", ".svg")
@@ -202,40 +204,6 @@ def predict(
     else:
         table = bl.report.tables.final_loss_table(final, ci_prob=ci_prob, latent=latent)
         print_result([table], forecast.warnings, output, plot)
-
-
-@app.command()
-def compare(
-    posterior: PosteriorFile,
-    schedule: Plans,
-    size: Size = None,
-    ci_prob: CiProb = 0.9,
-    observed: Observed = None,
-    loss: LossColumn = None,
-    draws: Draws = 4000,
-    seed: Seed = 0,
-    plot: Plot = None,
-    format: Format = "table",  # noqa: A002
-    force: Force = False,
-    debug: Debug = False,
-) -> None:
-    """Compare schedules: the probability that each ends lowest, differences with intervals, expected regret."""
-    probability(ci_prob)
-    writable(plot, "--plot", force, PICTURES)
-    if len(schedule) < 2:
-        raise typer.BadParameter("found one schedule; allowed: at least two to compare", param_hint="--schedule")
-    forecast = ask(posterior, schedule, size, None, observed, loss, draws, seed)
-    comparison = bl.compare_schedules(forecast, ci_prob=ci_prob)
-    if plot is not None:
-        draw(plot, bl.report.plots.plot_bands(forecast, ci_prob=ci_prob), force)
-    if format != "table":
-        tell(comparison.warnings)
-    if format == "json":
-        print_json(comparison.to_dict())
-    elif format == "csv":
-        print_csv(comparison.final_loss.join([comparison.p_best, comparison.expected_regret]), index_label="schedule")
-    else:
-        print_result(bl.report.tables.comparison_tables(comparison, ci_prob=ci_prob), comparison.warnings, None, plot)
 
 
 @app.command()

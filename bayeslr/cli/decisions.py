@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 import bayeslr as bl
-from bayeslr.cli.answers import draw, print_csv, print_json, print_result, tell, writable, write
+from bayeslr.cli.answers import draw, print_csv, print_json, print_parts, tell, writable, write
 from bayeslr.cli.options import CiProb, Debug, Draws, Force, Format, Plot, PosteriorFile, Seed, Size
 from bayeslr.cli.questions import probability
 from bayeslr.errors import ExtrapolationWarning
@@ -191,4 +191,7 @@ def answer(
     elif to.form == "csv":
         print_csv(table)
     else:
-        print_result([*shown(), *found.sentences], found.warnings, to.output, to.plot)
+        parts = [part for table in shown() for part in (table, "")] + [*found.sentences, ""]
+        parts += [f"warning: {text}" for text in found.warnings]
+        parts += [f"{what}: {path}" for what, path in (("table", to.output), ("picture", to.plot)) if path is not None]
+        print_parts(parts if parts[-1] else parts[:-1])

@@ -12,7 +12,7 @@ import bayeslr as bl
 from bayeslr.cli.answers import say
 from bayeslr.errors import BayeslrError, ExtrapolationWarning
 
-__all__ = ["ask", "named_value", "probability", "read_curves"]
+__all__ = ["ask", "named_spec", "named_value", "probability", "read_curves"]
 
 
 def read_curves(
@@ -72,7 +72,7 @@ def ask(
     """Ask a posterior about the schedules of a command."""
     plans: dict[str, bl.Schedule] = {}
     for text in schedules:
-        name, spec = _named_spec(text)
+        name, spec = named_spec(text, "--schedule")
         if name in plans:
             raise typer.BadParameter(f"two schedules are called {name!r}; allowed: NAME=SPEC", param_hint="--schedule")
         plans[name] = bl.schedules.parse_schedule(spec)
@@ -102,11 +102,11 @@ def ask(
         )
 
 
-def _named_spec(text: str) -> tuple[str, str]:
+def named_spec(text: str, option: str) -> tuple[str, str]:
     """Split NAME=SPEC; a spec without a name is called after its builder or file."""
     name, equals, _ = text.partition("=")
     if equals and "(" not in name and "@" not in name:
-        return named_value("--schedule", text)
+        return named_value(option, text)
     builder = text.strip().partition("(")[0]
     return (Path(text.strip()[1:]).stem if text.strip().startswith("@") else builder), text
 

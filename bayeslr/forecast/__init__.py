@@ -1,5 +1,6 @@
 """Questions to a posterior about schedules: predictive bands, final losses, comparisons."""
 
+from bayeslr.forecast.alternatives import Alternatives, compare
 from bayeslr.forecast.compare import Comparison, compare_schedules
 from bayeslr.forecast.curves import CurveTerms
 from bayeslr.forecast.extrapolation import extrapolations
@@ -10,11 +11,13 @@ from bayeslr.forecast.reach import Reach, reach
 from bayeslr.forecast.stack import stack
 
 __all__ = [
+    "Alternatives",
     "Comparison",
     "CurveTerms",
     "Forecast",
     "Optimum",
     "Reach",
+    "compare",
     "compare_schedules",
     "extrapolations",
     "optimize",

@@ -19,7 +19,16 @@ from bayeslr.forecast.predict import predict
 from bayeslr.inference import Posterior, check
 from bayeslr.schedules import Schedule
 
-__all__ = ["ANSWERS", "Question", "ask_finals", "cautions", "checked_probability", "final_draws", "tell"]
+__all__ = [
+    "ANSWERS",
+    "Question",
+    "ask_finals",
+    "cautions",
+    "checked_probability",
+    "expected_curves",
+    "final_draws",
+    "tell",
+]
 
 type Question = Literal["schedule", "run"]
 type Draws = NDArray[np.float64]
@@ -55,7 +64,12 @@ def final_draws(forecast: Forecast, question: Question = "schedule") -> Draws:
         raise PosteriorError(f"question: found {question!r}; allowed: 'schedule', 'run'")
     if question == "run":
         return np.stack([forecast.latent[name][:, -1] for name in forecast.names], axis=1)
-    return np.stack([np.asarray(forecast.terms[name].expected)[:, -1] for name in forecast.names], axis=1)
+    return np.stack([curve[:, -1] for curve in expected_curves(forecast).values()], axis=1)
+
+
+def expected_curves(forecast: Forecast) -> dict[str, Draws]:
+    """Return draws of the curve that the runs of each schedule have in common, ``[draws, n]``."""
+    return {name: np.asarray(forecast.terms[name].expected) for name in forecast.names}
 
 
 def ask_finals(

@@ -11,11 +11,13 @@ from bayeslr.schedules.family import ScheduleFamily, parse_family
 from bayeslr.schedules.readers import from_array, from_csv, from_optax
 from bayeslr.schedules.schedule import Schedule
 from bayeslr.schedules.spec import parse_schedule
+from bayeslr.schedules.tails import Tail, parse_tail
 from bayeslr.schedules.torch_scheduler import from_torch
 
 __all__ = [
     "Schedule",
     "ScheduleFamily",
+    "Tail",
     "constant",
     "cosine",
     "cyclic",
@@ -29,5 +31,6 @@ __all__ = [
     "multistep",
     "parse_family",
     "parse_schedule",
+    "parse_tail",
     "wsd",
 ]

@@ -54,3 +54,41 @@ def test_wrong_questions_are_one_line(run, posterior_file, arguments, found):
     assert err.startswith("error: ")
     assert found in err
     assert err.count("\n") == 1
+
+
+def test_compare_takes_a_running_and_a_finished_run(run, posterior_file, partial_run, small_curves, tmp_path):
+    arguments = ("compare", posterior_file, "--run", "constant", "--then", "now=linear(decay_steps=400)")
+    arguments += ("--finished", "drops", "--baseline", "drops", "--by", 0.001)
+    code, out, err = run(*arguments, "--format", "json")
+    assert code == 0, err
+    read = json.loads(out)
+    found = bl.compare(
+        bl.load_posterior(posterior_file),
+        observed="constant",
+        then={"now": "linear(decay_steps=400)"},
+        finished=[small_curves["drops"]],
+        baseline="drops",
+        by=0.001,
+        seed=0,
+    )
+    assert read == json.loads(json.dumps(found.to_dict()))
+    code, out, err = run(*arguments)
+    assert (code, err) == (0, "")
+    assert "Ends below drops by at least 0.001: now with probability" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "found"),
+    [
+        (("--then", "linear(decay_steps=5)"), "found one alternative"),
+        (("--then", "a=linear(decay_steps=5)", "--then", "a=constant(steps=5)"), "two are called 'a'"),
+        (("--finished", "nobody", "--finished", "drops"), "found 'nobody'"),
+        (("--run", "constant", "--then", "linear(steps=5)", "--finished", "drops"), "argument 'steps'"),
+        (("--run", "constant", "--observed", "x.csv", "--finished", "drops", "--finished", "cosine"), "--observed too"),
+    ],
+)
+def test_wrong_alternatives_are_one_line(run, posterior_file, arguments, found):
+    code, out, err = run("compare", posterior_file, *arguments)
+    assert (code, out) == (2, "")
+    assert found in err
+    assert err.count("\n") == 1

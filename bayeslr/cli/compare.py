@@ -1,0 +1,141 @@
+"""The command ``compare``: plans, what a running run may do next, and runs that are over."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import bayeslr as bl
+from bayeslr.cli.answers import say, writable
+from bayeslr.cli.decisions import PICTURES, Asked, Destination, answer, load, untold
+from bayeslr.cli.options import (
+    CiProb,
+    Debug,
+    Draws,
+    Force,
+    Format,
+    LossColumn,
+    Observed,
+    Plot,
+    PosteriorFile,
+    Seed,
+    Size,
+)
+from bayeslr.cli.questions import named_spec, named_value, probability
+
+__all__ = ["compare"]
+
+Plans = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--schedule",
+        metavar="[NAME=]SPEC",
+        help="A schedule, or @file.csv with columns step, lr. Repeat for several. One that continues the observed run "
+        "is predicted as its continuation.",
+    ),
+]
+Then = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--then",
+        metavar="[NAME=]TAIL",
+        help="What the observed run may do from its last step on: linear(decay_steps=4000), or "
+        "'constant(steps=20000) + linear(decay_steps=4000)'. Repeat for several.",
+    ),
+]
+
+
+def compare(
+    posterior: PosteriorFile,
+    schedule: Plans = None,
+    then: Then = None,
+    observed: Observed = None,
+    run: Annotated[
+        str | None, typer.Option("--run", metavar="NAME", help="A fitted run that is under way, instead of a log.")
+    ] = None,
+    finished: Annotated[
+        list[str] | None,
+        typer.Option("--finished", metavar="NAME|NAME=LOG", help="A finished run: a fitted one, or a log with rates."),
+    ] = None,
+    baseline: Annotated[str | None, typer.Option("--baseline", metavar="NAME", help="The alternative to beat.")] = None,
+    by: Annotated[float, typer.Option("--by", metavar="LOSS", help="By at least so much.")] = 0.0,
+    question: Asked = "run",
+    size: Size = None,
+    ci_prob: CiProb = 0.9,
+    loss: LossColumn = None,
+    draws: Draws = 4000,
+    seed: Seed = 0,
+    plot: Plot = None,
+    format: Format = "table",  # noqa: A002
+    force: Force = False,
+    debug: Debug = False,
+) -> None:
+    """Compare schedules, what a running run may do next, and finished runs: probabilities, differences, regret."""
+    probability(ci_prob)
+    writable(plot, "--plot", force, PICTURES)
+    plans = {name: bl.schedules.parse_schedule(spec) for name, spec in _named(schedule, "--schedule")}
+    tails = dict(_named(then, "--then"))
+    if len(plans) + len(tails) + len(finished or ()) < 2:
+        raise typer.BadParameter(
+            "found one alternative; allowed: at least two to compare, of --schedule, --then and --finished",
+            param_hint="--schedule",
+        )
+    if observed is not None and run is not None:
+        raise typer.BadParameter("found --observed too; allowed: one of them", param_hint="--run")
+    fitted = load(posterior)
+    under_way: bl.LossCurve | str | None = run
+    if observed is not None:
+        under_way = _read("observed run", observed, next(iter(plans.values()), None), loss)
+        say(f"fitting again with the {len(under_way)} observations of {observed}")
+    over = [_finished(text, fitted, loss) for text in finished or ()]
+    with untold():
+        found = bl.compare(
+            fitted,
+            plans,
+            observed=under_way,
+            then=tails,
+            finished=over,
+            baseline=baseline,
+            by=by,
+            size=size,
+            seed=seed,
+            question=question,
+            num_draws=draws,
+            ci_prob=ci_prob,
+            progress=sys.stderr.isatty(),
+        )
+    answer(
+        found,
+        found.to_dataframe().rename_axis("schedule").reset_index(),
+        lambda: bl.report.tables.comparison_tables(found.comparison, ci_prob=ci_prob),
+        lambda: bl.report.plots.plot_bands(found.forecast, ci_prob=ci_prob),
+        Destination(output=None, plot=plot, form=format, force=force),
+    )
+
+
+def _named(texts: Sequence[str] | None, option: str) -> list[tuple[str, str]]:
+    """Split NAME=SPEC of several options, each name once."""
+    found = [named_spec(text, option) for text in texts or ()]
+    names = [name for name, _ in found]
+    for name in names:
+        if names.count(name) > 1:
+            raise typer.BadParameter(f"two are called {name!r}; allowed: NAME=SPEC", param_hint=option)
+    return found
+
+
+def _read(name: str, log: Path, plan: "bl.Schedule | None", loss: str | None) -> "bl.LossCurve":
+    return next(iter(bl.read_logs({name: log}, schedule=plan, loss=loss)))
+
+
+def _finished(text: str, fitted: "bl.Posterior", loss: str | None) -> "bl.LossCurve":
+    if text in fitted.curves.names:
+        return fitted.curves[text]
+    if "=" not in text:
+        known = ", ".join(fitted.curves.names[:6])
+        raise typer.BadParameter(
+            f"found {text!r}; allowed: a fitted run ({known}), or NAME=LOG", param_hint="--finished"
+        )
+    name, path = named_value("--finished", text)
+    return _read(name, Path(path), None, loss)

@@ -1,0 +1,312 @@
+"""Everything that can be compared: plans, what a running run may do next, and runs that are over.
+
+All are put into one forecast whose draws are paired, a finished run with the losses that were measured: what is
+uncertain of it is the noise of the measurement alone.
+"""
+
+import warnings
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bayeslr.curves import LossCurve
+from bayeslr.errors import ExtrapolationWarning, PosteriorError
+from bayeslr.forecast.compare import Comparison, compare_schedules
+from bayeslr.forecast.continuation import fit_with, fitted_run
+from bayeslr.forecast.forecast import Forecast
+from bayeslr.forecast.predict import predict
+from bayeslr.forecast.questions import (
+    ANSWERS,
+    Question,
+    cautions,
+    checked_probability,
+    expected_curves,
+    tell,
+)
+from bayeslr.forecast.sizes import find_target
+from bayeslr.inference import Posterior
+from bayeslr.schedules import Schedule, join
+from bayeslr.schedules.builders import constant
+from bayeslr.schedules.tails import parse_tail
+
+__all__ = ["Alternatives", "compare"]
+
+_LONGEST = "(longest)"
+_SAME_RATE = 1e-3
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Alternatives:
+    """Plans, running and finished runs side by side.
+
+    Parameters
+    ----------
+    comparison
+        Final losses, probabilities, differences and crossings.
+    kinds
+        Of each alternative by name: ``"plan"``, ``"running"`` (continues the run that was observed) or ``"finished"``.
+    forecast
+        The draws of all of them.
+    baseline, by
+        The alternative to beat, or None, and by how much.
+    p_beats
+        Probability that an alternative ends lower than the baseline by at least that much; empty without a baseline.
+    question
+        ``"run"`` or ``"schedule"``.
+    ci_prob
+        Probability of the intervals.
+    warnings
+        What the reader must know.
+    """
+
+    comparison: Comparison
+    kinds: Mapping[str, str]
+    forecast: Forecast
+    baseline: str | None
+    by: float
+    p_beats: "pd.Series[float]"
+    question: Question
+    ci_prob: float
+    warnings: tuple[str, ...] = field(default=())
+
+    @property
+    def best(self) -> str:
+        """The alternative of the least expected regret."""
+        return str(self.comparison.expected_regret.idxmin())
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """The answer in words."""
+        final = self.comparison.final_loss.loc[[self.best]]
+        chance, share = float(self.comparison.p_best[self.best]), f"{100 * self.ci_prob:g}%"
+        lines = [
+            f"{self.best} is expected to end lowest, at {final['median'].iloc[0]:.4f} ({share} interval "
+            f"{final['lower'].iloc[0]:.4f} to {final['upper'].iloc[0]:.4f}); it is the best with probability "
+            f"{chance:.2f}."
+        ]
+        if self.baseline is not None:
+            margin = f" by at least {self.by:g}" if self.by > 0.0 else ""
+            chances = [f"{name} with probability {p:.2f}" for name, p in self.p_beats.items()]
+            lines.append(f"Ends below {self.baseline}{margin}: {', '.join(chances)}.")
+        lengths = self.comparison.final_loss["step"]
+        if lengths.min() < lengths.max():
+            lines.append("The runs have different lengths: what the longer ones cost more is not in these numbers.")
+        return (*lines, ANSWERS[self.question])
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """Return a row an alternative: its kind, final loss, ``p_best``, ``expected_regret`` and ``p_beats``."""
+        found = self.comparison
+        table = found.final_loss.join([found.p_best, found.expected_regret])
+        table.insert(0, "kind", [self.kinds[str(name)] for name in table.index])
+        return table if self.baseline is None else table.join(self.p_beats.rename("p_beats"))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the values of the comparison, with kinds, question, baseline, sentences and all warnings."""
+        values = self.comparison.to_dict()
+        beats = {str(name): float(p) for name, p in self.p_beats.items()}
+        baseline = None if self.baseline is None else {"name": self.baseline, "by": self.by, "p_beats": beats}
+        told = {"sentences": list(self.sentences), "warnings": list(self.warnings)}
+        return values | {"kinds": dict(self.kinds), "question": self.question, "baseline": baseline} | told
+
+    def __repr__(self) -> str:
+        return f"Alternatives({', '.join(f'{name}: {kind}' for name, kind in self.kinds.items())}; best={self.best!r})"
+
+
+def compare(
+    posterior: Posterior,
+    plans: Mapping[str, Schedule] | None = None,
+    *,
+    observed: LossCurve | str | None = None,
+    then: Mapping[str, str] | None = None,
+    finished: Iterable[LossCurve] = (),
+    baseline: str | None = None,
+    by: float = 0.0,
+    size: float | str | None = None,
+    seed: int,
+    question: Question = "run",
+    num_draws: int | None = 4000,
+    ci_prob: float = 0.9,
+    progress: bool = False,
+) -> Alternatives:
+    """Compare plans, what a running run may do next, and finished runs.
+
+    Parameters
+    ----------
+    posterior
+        The posterior.
+    plans
+        Schedules by name. Those that continue the observed run are predicted as its continuation, others as new runs.
+    observed
+        A run that is under way: its curve so far, with which the model is fitted again, or the name of a fitted run.
+    then
+        What it may do from its last observation on, by name: ``{"cool down": "linear(decay_steps=4000)", "keep going":
+        "constant(steps=20000) + linear(decay_steps=4000)"}`` (:func:`bayeslr.schedules.parse_tail`).
+    finished
+        Runs that are over, of the same size.
+    baseline, by
+        An alternative to beat, and by how much.
+    size
+        Model size, as in :func:`bayeslr.predict`.
+    seed
+        Seed of the forecast.
+    question
+        ``"run"`` compares single runs; ``"schedule"`` what runs of a schedule have in common, for plans alone.
+    num_draws
+        At most this many posterior draws.
+    ci_prob
+        Probability of the intervals.
+    progress
+        Whether a fit with the observed run shows a progress bar.
+
+    Returns
+    -------
+    Alternatives
+        All of them side by side.
+
+    Raises
+    ------
+    PosteriorError
+        If there are fewer than two alternatives, two have one name, or a setting does not go with the others.
+    ScheduleError
+        If a tail is not valid.
+
+    Warns
+    -----
+    ExtrapolationWarning
+        As in the answer's ``warnings``.
+    """
+    checked_probability("ci_prob", ci_prob)
+    over = {curve.name: curve for curve in finished}
+    if question == "schedule" and (over or observed is not None):
+        raise PosteriorError("compare: a run that was observed is a single run; allowed: question='run'")
+    if then and observed is None:
+        raise PosteriorError("compare: a tail needs the run that it continues; allowed: with observed")
+    posterior, running = _running(posterior, observed, size, progress)
+    named = dict(plans or {})
+    tails = {} if running is None else {name: _continued(running, text) for name, text in (then or {}).items()}
+    names = [*named, *tails, *over]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None or len(names) < 2:
+        found = f"two called {twice!r}" if twice is not None else f"{len(names)}"
+        raise PosteriorError(f"compare: found {found}; allowed: at least two alternatives, each with a name of its own")
+    if baseline is not None and baseline not in names:
+        raise PosteriorError(f"compare: the baseline is {baseline!r}; allowed: one of {', '.join(names)}")
+    ahead = tails | {name: plan for name, plan in named.items() if running is not None and _continues(running, plan)}
+    new = {name: plan for name, plan in named.items() if name not in ahead}
+    forecast = _together(posterior, running, ahead, new, over, size=size, seed=seed, num_draws=num_draws)
+    forecast = _in_order(forecast, names)
+    kinds = dict.fromkeys(ahead, "running") | dict.fromkeys(new, "plan") | dict.fromkeys(over, "finished")
+    asked = forecast if question == "run" else replace(forecast, latent=expected_curves(forecast))
+    told = cautions(posterior, forecast.warnings, tuple(names))
+    tell(told)
+    return Alternatives(
+        comparison=compare_schedules(replace(asked, warnings=told), ci_prob=ci_prob),
+        kinds={name: kinds[name] for name in names},
+        forecast=replace(forecast, warnings=told),
+        baseline=baseline,
+        by=float(by),
+        p_beats=_beats(asked, baseline, by),
+        question=question,
+        ci_prob=float(ci_prob),
+        warnings=told,
+    )
+
+
+def _running(
+    posterior: Posterior, observed: LossCurve | str | None, size: float | str | None, progress: bool
+) -> tuple[Posterior, LossCurve | None]:
+    """Return the run that is under way, and a posterior that knows it."""
+    if observed is None:
+        return posterior, None
+    if isinstance(observed, str):
+        return posterior, fitted_run(posterior, observed)[0]
+    return fit_with(posterior, observed.after_warmup(), find_target(posterior, size), progress=progress)
+
+
+def _continued(running: LossCurve, text: str) -> Schedule:
+    return parse_tail(text).after(running.schedule, int(running.steps[-1]))
+
+
+def _continues(running: LossCurve, plan: Schedule) -> bool:
+    seen = int(running.steps[-1])
+    rates, own = plan.lr[:seen], running.schedule.lr[:seen]
+    return plan.total_steps > seen and np.allclose(rates, own, rtol=_SAME_RATE, atol=_SAME_RATE * plan.peak_lr)
+
+
+def _together(
+    posterior: Posterior,
+    running: LossCurve | None,
+    ahead: Mapping[str, Schedule],
+    new: Mapping[str, Schedule],
+    over: Mapping[str, LossCurve],
+    *,
+    size: float | str | None,
+    seed: int,
+    num_draws: int | None,
+) -> Forecast:
+    """Predict continuations and new runs from the same draws."""
+    fresh = {**new, **{name: curve.schedule for name, curve in over.items()}}
+    places: dict[str, Any] = {name: curve.after_warmup().steps for name, curve in over.items()}
+    parts: list[Forecast] = []
+    longest = _longest(running, [*ahead.values(), *fresh.values()]) if running is not None and ahead and fresh else {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExtrapolationWarning)
+        if ahead and running is not None:
+            own = None if len(posterior.sizes) == 1 else size
+            parts.append(
+                predict(posterior, {**ahead, **longest}, run=running.name, size=own, seed=seed, num_draws=num_draws)
+            )
+        if fresh:
+            asked = {**fresh, **longest}
+            parts.append(predict(posterior, asked, size=size, steps=places, seed=seed, num_draws=num_draws))
+    whole = parts[0] if len(parts) == 1 else _merged(parts)
+    latent = dict(whole.latent)
+    for name, curve in over.items():
+        # noise as it is drawn for the schedule of the run, taken from what was measured
+        latent[name] = curve.after_warmup().loss - (whole.observed[name] - whole.latent[name])
+    measured = {name: np.broadcast_to(c.after_warmup().loss, latent[name].shape) for name, c in over.items()}
+    return replace(whole, latent=latent, observed={**whole.observed, **measured})
+
+
+def _longest(running: LossCurve | None, plans: list[Schedule]) -> dict[str, Schedule]:
+    """Return a plan that both forecasts have: how far they reach ahead decides what is drawn, and must be the same."""
+    if running is None:
+        return {}
+    seen, area = running.schedule.prefix(int(running.steps[-1])), max(float(plan.lr.sum()) for plan in plans)
+    missing = max(area - float(seen.lr.sum()), 0.0)
+    rest = constant(peak_lr=seen.peak_lr, total_steps=int(missing / seen.peak_lr) + 2)
+    return {_LONGEST: join(seen, rest)}
+
+
+def _merged(parts: list[Forecast]) -> Forecast:
+    """Put forecasts from the same draws into one, without what was added to make them so."""
+
+    def joined(field_name: str) -> dict[str, Any]:
+        return {name: v for part in parts for name, v in getattr(part, field_name).items() if name != _LONGEST}
+
+    told = [line for part in parts for line in part.warnings if not line.startswith(_LONGEST)]
+    mappings: dict[str, Any] = {
+        name: joined(name) for name, value in vars(parts[0]).items() if isinstance(value, Mapping)
+    }
+    return replace(parts[0], **mappings, warnings=tuple(dict.fromkeys(told)))
+
+
+def _in_order(forecast: Forecast, names: list[str]) -> Forecast:
+    whole: dict[str, Any] = {key: value for key, value in vars(forecast).items() if isinstance(value, Mapping)}
+    ordered: dict[str, Any] = {key: {name: value[name] for name in names} for key, value in whole.items()}
+    return replace(forecast, **ordered)
+
+
+def _beats(forecast: Forecast, baseline: str | None, by: float) -> "pd.Series[float]":
+    if baseline is None:
+        return pd.Series(dtype=float)
+    reference = forecast.latent[baseline][:, -1]
+    chances = {
+        name: float((forecast.latent[name][:, -1] < reference - by).mean())
+        for name in forecast.names
+        if name != baseline
+    }
+    return pd.Series(chances, dtype=float)

@@ -1,0 +1,101 @@
+"""Plans, running runs and finished ones in one comparison."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from bayeslr.errors import ExtrapolationWarning, PosteriorError
+from bayeslr.forecast import compare, compare_schedules, predict
+from bayeslr.schedules import constant, cosine, wsd
+
+COMMON = {"peak_lr": 1e-3, "warmup_steps": 100, "total_steps": 2000}
+PLANS = {"wsd": wsd(decay_steps=500, **COMMON), "cosine": cosine(**COMMON)}
+
+
+@pytest.fixture(scope="module")
+def half(small_posterior):
+    """A posterior that has seen the constant run, and that run up to step 1200 under another name."""
+    run = small_posterior.curves["constant"]
+    return replace(run, name="half").take(run.steps <= 1200)
+
+
+def test_plans_alone_are_the_comparison_of_their_forecast(small_posterior):
+    found = compare(small_posterior, PLANS, seed=5, num_draws=1000, baseline="cosine", by=0.01)
+    forecast = predict(small_posterior, PLANS, seed=5, num_draws=1000)
+    expected = compare_schedules(forecast)
+    assert found.comparison.to_dict() == expected.to_dict()
+    gap = forecast.latent["cosine"][:, -1] - forecast.latent["wsd"][:, -1]
+    assert found.p_beats["wsd"] == (gap > 0.01).mean()
+    assert set(found.kinds.values()) == {"plan"}
+    assert json.loads(json.dumps(found.to_dict()))["baseline"]["by"] == 0.01
+    assert len(repr(found)) < 120
+
+
+def test_schedules_are_compared_more_surely_than_single_runs(small_posterior):
+    single, common = (compare(small_posterior, PLANS, seed=5, question=q) for q in ("run", "schedule"))
+    widths = [(f.comparison.differences["upper"] - f.comparison.differences["lower"]).iloc[0] for f in (single, common)]
+    assert widths[1] < widths[0]
+    assert "without the luck" in common.sentences[-1]
+
+
+def test_a_finished_run_is_known_up_to_its_noise(small_posterior, small_curves):
+    over = small_curves["drops"]
+    found = compare(small_posterior, PLANS, finished=[over], seed=5)
+    row = found.comparison.final_loss.loc["drops"]
+    noise = float(small_posterior.sample(["noise"])["noise"].mean())
+    assert row["median"] == pytest.approx(over.loss[-1], abs=3e-4)
+    assert row["sd"] == pytest.approx(noise, rel=0.1)
+    assert row["sd"] < 0.2 * found.comparison.final_loss.loc["wsd", "sd"]
+    np.testing.assert_array_equal(found.forecast.observed["drops"][0], over.after_warmup().loss)
+    assert found.to_dataframe().loc["drops", "kind"] == "finished"
+
+
+def test_cool_down_now_or_keep_going_from_a_fitted_run(small_posterior):
+    """Continuations and new runs come from the same draws, however far each of them reaches."""
+    then = {"now": "linear(decay_steps=500)", "later": "constant(steps=6000) + linear(decay_steps=500)"}
+    with pytest.warns(ExtrapolationWarning):
+        found = compare(small_posterior, {"new": PLANS["wsd"]}, observed="constant", then=then, seed=5)
+    assert found.kinds == {"new": "plan", "now": "running", "later": "running"}
+    assert not any("longest)" in line for line in found.warnings)
+    assert any("different lengths" in line for line in found.sentences)
+    final = found.comparison.final_loss
+    assert final.loc["now", "step"] == int(small_posterior.curves["constant"].steps[-1]) + 500
+    assert final.loc["later", "median"] < final.loc["now", "median"]
+    ends = {name: found.forecast.latent[name][:, -1] for name in found.kinds}
+    # what a size's runs share is drawn once
+    assert np.corrcoef(ends["new"], ends["now"])[0, 1] > 0.3
+    alone = predict(small_posterior, found.forecast.schedules["now"], run="constant", seed=5, num_draws=4000)
+    assert final.loc["now", "median"] == pytest.approx(float(np.median(alone.latent["schedule"][:, -1])), abs=1e-3)
+
+
+def test_a_run_that_was_not_fitted_is_fitted_with_the_rest(small_posterior, half):
+    quick = replace(small_posterior, settings={**small_posterior.settings, "method": "laplace"})
+    with pytest.warns(ExtrapolationWarning, match="Laplace"):
+        found = compare(
+            quick,
+            {"nominal": constant(**COMMON), "new": PLANS["cosine"]},
+            observed=half,
+            then={"now": "linear(decay_steps=500)"},
+            seed=5,
+        )
+    assert found.kinds == {"nominal": "running", "new": "plan", "now": "running"}
+    assert found.forecast.names == ("nominal", "new", "now")
+    assert found.comparison.final_loss.loc["now", "step"] == int(half.steps[-1]) + 500
+
+
+@pytest.mark.parametrize(
+    ("settings", "found"),
+    [
+        ({"plans": {"one": PLANS["wsd"]}}, "found 1"),
+        ({"plans": PLANS, "then": {"a": "linear(decay_steps=5)"}}, "needs the run"),
+        ({"plans": PLANS, "observed": "nobody"}, "nobody"),
+        ({"plans": PLANS, "observed": "constant", "then": {"wsd": "linear(decay_steps=5)"}}, "two called 'wsd'"),
+        ({"plans": PLANS, "baseline": "best"}, "the baseline is 'best'"),
+        ({"plans": PLANS, "observed": "constant", "question": "schedule"}, "single run"),
+    ],
+)
+def test_wrong_questions_are_refused(small_posterior, settings, found):
+    with pytest.raises(PosteriorError, match=found):
+        compare(small_posterior, seed=0, **settings)
