@@ -50,13 +50,9 @@ def read_curves(
 
 
 def _is_manifest(path: Path) -> bool:
-    from bayeslr.logs.manifest import looks_like_manifest
-    from bayeslr.logs.text import read_text
+    from bayeslr.logs.reading import manifest_in
 
-    if path.is_dir() or "tfevents" in path.name or path.suffix == ".wandb":
-        return False
-    text = read_text(path)
-    return not text.lstrip().startswith(("{", "[")) and looks_like_manifest(text, path)
+    return manifest_in(path) is not None
 
 
 def ask(

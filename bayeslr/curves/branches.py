@@ -4,7 +4,9 @@ Cool-downs are trained from a checkpoint of another run, and their logs hold onl
 when its first observation comes more than 5% of its schedule and more than two logging intervals after the end of its
 warm-up. (Logs that begin just after the warm-up, or inside it, do not.) Then:
 
-1. A parent that is named is taken.
+1. A parent that is named is taken. A run that counts its own steps from the branch point on needs the ``branch_step``,
+   which is added to them; without it, a run whose first loss does not belong to the step at which it says to begin, but
+   to a later one of its parent, is refused.
 2. Otherwise a parent is looked for among the runs of the same size and number of parameters that have earlier
    observations and the same rates up to that step (within .1% of the peak). At a branch point the weights are the same,
    so the losses of parent and branch agree there to .02% (evaluated twice, the branches of Haegele et al. agree to
@@ -14,6 +16,9 @@ warm-up. (Logs that begin just after the warm-up, or inside it, do not.) Then:
    be a branch all the same. Of the runs whose loss is within 5% the one that agrees in most metadata is taken, then the
    one that is nearest in loss, and a note says so; two that are equally good but differ are an error, and so is none.
    (A run that starts less late is left as it is: its log is sparse.)
+
+Where both schedules are given and the run's falls below its parent's, that is where it branched off, however late its
+log begins. A run whose rates were logged from the beginning is whole, however late its losses begin.
 
 A joined run has its parent's observations up to its own first step and its parent's rates before it. Where both
 measured the loss at that very step, and no rate has differed by then, it is the same state measured twice, and the
@@ -25,6 +30,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from bayeslr.curves.branch_points import checked_branch_point, shifted
 from bayeslr.curves.curve import LossCurve
 from bayeslr.curves.sharing import common_updates
 from bayeslr.errors import CurveError
@@ -59,11 +65,17 @@ class RawRun:
     rates_from
         First update whose rate is known. Default 0: the schedule was given. Where the rates come from the log, its
         first logged step; the rates before it are a guess.
+    branch_step
+        Step of the parent from which the run counts its own steps; None where it counts from the beginning.
+    complete
+        True if the log itself shows the rates from the beginning, so that the run is no branch.
     """
 
     curve: LossCurve
     parent: str | None = None
     rates_from: int = 0
+    branch_step: int | None = None
+    complete: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -119,7 +131,8 @@ def join_branches(
     names
         The runs to return, in this order. Default: all.
     allow_late_start
-        Accept a run that starts late and has no parent as it is; its schedule must then be trusted. Default False.
+        Accept a run that starts late and has no parent. A given schedule is trusted; where the rates come from the log,
+        those before are assumed to be a warm-up, and a note says so. Default False.
 
     Returns
     -------
@@ -143,9 +156,15 @@ def join_branches(
             run = by_name[name]
             parent, note = _parent(run, by_name, allow_late_start)
             if parent is None:
-                done[name] = Joined(curve=run.curve)
+                curve, note = _without_history(run) if allow_late_start else (run.curve, "")
+                done[name] = Joined(curve=curve, note=note)
             else:
                 history = resolve(parent, (*children, name)).curve
+                if run.branch_step is not None:
+                    moved = shifted(run.curve, run.branch_step, history, rates_from=run.rates_from)
+                    run = replace(run, curve=moved, rates_from=run.branch_step if run.rates_from else 0)
+                if run.parent is not None:
+                    note = checked_branch_point(run.curve, history)
                 done[name] = Joined(curve=_join(run, history), parent=parent, note=note)
         return done[name]
 
@@ -158,9 +177,11 @@ def _parent(run: RawRun, by_name: Mapping[str, RawRun], allow_late_start: bool) 
     if run.parent is not None:
         if run.parent not in by_name:
             known = ", ".join(list(by_name)[:10])
-            raise CurveError(f"run {curve.name!r}: its parent {run.parent!r} is not among the runs ({known})")
+            raise CurveError(f"run {curve.name!r}: its parent {run.parent[:80]!r} is not among the runs ({known})")
         return run.parent, ""
-    if not starts_late(curve, intervals=2):
+    if run.branch_step is not None:
+        raise CurveError(f"run {curve.name!r}: branch_step is {run.branch_step}, but no parent is named; allowed: both")
+    if run.complete or not starts_late(curve, intervals=2):
         return None, ""
 
     possible = [
@@ -260,6 +281,23 @@ def _same_past(one: LossCurve, other: LossCurve, step: int) -> bool:
     )
 
 
+def _without_history(run: RawRun) -> tuple[LossCurve, str]:
+    """Return a run that starts late, with a warm-up of the missing length where nothing says what its rates were."""
+    curve = run.curve
+    if not run.rates_from or run.complete or not starts_late(curve, intervals=2):
+        return curve, ""
+    first = run.rates_from
+    lr = curve.schedule.lr.copy()
+    if first >= lr.size:
+        return curve, ""
+    lr[:first] = lr[first] * np.arange(first) / first
+    return replace(curve, schedule=Schedule(lr=lr, warmup_steps=first)), (
+        f"run {curve.name!r} starts at step {curve.steps[0]} and its history is missing: a warm-up of {first} "
+        "steps is assumed before its first logged rate, and alpha and L0 depend on that; name its `parent` or give its "
+        "`schedule`"
+    )
+
+
 def _join(run: RawRun, parent: LossCurve) -> LossCurve:
     """Put a parent's observations and rates in front of a run's own."""
     curve = run.curve
@@ -302,6 +340,10 @@ def _joined_rates(run: RawRun, parent: LossCurve) -> Schedule:
         parted = np.abs(mine.lr[start:branch] - theirs.lr[start:branch]) > _SAME_NAMED_RATE * mine.peak_lr
         if parted.any():
             at = start + int(np.argmax(parted))
+            if mine.lr[at] < theirs.lr[at] and at > start:
+                # only the end of a cool-down was logged: its schedule says where it began
+                warmup = theirs.warmup_steps if theirs.warmup_steps < at else -1
+                return Schedule(lr=np.concatenate([theirs.lr[:at], mine.lr[at:]]), warmup_steps=warmup)
             raise CurveError(
                 f"run {run.curve.name!r}: its rate of update {at} is {mine.lr[at]:.6g}, but {theirs.lr[at]:.6g} in its "
                 f"parent {parent.name!r}; allowed: the same rates up to its first step {first}"

@@ -1,9 +1,9 @@
 """Training logs: every format becomes one tidy table, and every table a curve.
 
-:func:`read_curves` reads the runs of a manifest, :func:`read_logs` logs without one. One module knows one format:
-:mod:`~bayeslr.logs.delimited` (CSV), :mod:`~bayeslr.logs.jsonlog` (JSONL, Hugging Face's ``trainer_state.json``),
-:mod:`~bayeslr.logs.tensorboard_events`, :mod:`~bayeslr.logs.wandb_file`; :mod:`~bayeslr.logs.columns` says how columns
-are found and :mod:`~bayeslr.logs.values` what becomes of repetitions, restarts and disorder.
+:func:`read_curves` reads the runs of a manifest, :func:`read_logs` logs without one. :mod:`bayeslr.logs.formats` has
+one module a format and the one place that tells formats apart; :mod:`~bayeslr.logs.columns` says how columns are found,
+:mod:`~bayeslr.logs.counters` which of them counts updates, :mod:`~bayeslr.logs.history` what becomes of repetitions,
+restarts and disorder, and :mod:`~bayeslr.logs.plausible` what cannot be a loss.
 """
 
 from bayeslr.logs.reading import read_curves, read_logs

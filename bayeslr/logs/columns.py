@@ -1,33 +1,85 @@
 """Which columns of a log hold the step, the loss and the rate.
 
-Names are compared in lower case with ``/ . : -`` and spaces as ``_`` (``Val/Loss`` and ``valLoss`` are ``val_loss``);
-of the ``run - metric`` names in W&B's exports the metric counts. Where several names fit:
+Names are compared in lower case with ``/ . : - ( )`` and spaces as ``_`` (``Val/Loss`` and ``valLoss`` are
+``val_loss``); of the ``run - metric`` names in W&B's exports the metric counts. Where several names fit:
 
-- *step*: ``step``, then names of global steps, iterations and updates, and ``_step`` last, because a trainer that logs
-  to W&B often has a global step beside W&B's own counter. A column counts only if it is filled wherever the loss is.
+- *step*: ``step``, then names of global steps, iterations, updates and batches, and ``_step`` last, because a trainer
+  that logs to W&B often has a global step beside W&B's own counter.
 - *loss*: a validation loss (``val_loss, valid_loss, eval_loss, ...``), then one with more words in its name
-  (``eval/c4_en-validation/CrossEntropyLoss``), then ``loss``, then a training loss, then any other.
-- *rate*: ``lr, learning_rate``, then names with a group or an optimiser (``optim/learning_rate_group0, lr-AdamW``).
+  (``eval/c4_en-validation/CrossEntropyLoss``), then a test loss, then ``loss``, then a training loss, then any other.
+  What is the best so far, a least or a greatest one, an auxiliary loss or a perplexity is none.
+- *rate*: ``lr, learning_rate``, then ``current_lr`` and the like, then names with a group or an optimiser
+  (``optim/learning_rate_group0, lr-DecoupledAdamW/group0``).
 """
 
 import re
 from collections.abc import Sequence
 
 from bayeslr.errors import LogError
+from bayeslr.logs.limits import listed, shown
 
-__all__ = ["loss_columns", "named_column", "rate_columns", "run_columns", "step_columns", "time_columns"]
+__all__ = [
+    "epoch_columns",
+    "is_relative",
+    "loss_columns",
+    "loss_kind",
+    "named_column",
+    "perplexity_columns",
+    "plain_name",
+    "rate_columns",
+    "run_columns",
+    "split_of",
+    "step_columns",
+    "time_columns",
+]
 
 _STEPS = (
-    *("step", "steps", "global_step", "trainer_global_step", "train_global_step", "iter", "iteration", "iterations"),
-    *("update", "updates", "num_updates", "train_step", "training_step", "train_steps", "_step"),
+    *("step", "steps", "global_step", "global_steps", "trainer_global_step", "train_global_step", "iter", "iteration"),
+    *("iterations", "iters", "it", "update", "updates", "num_updates", "train_step", "training_step", "train_steps"),
+    *("training_steps", "current_steps", "current_step", "optimizer_step", "optimizer_steps", "opt_step", "optim_step"),
+    *("num_steps", "n_steps", "step_num", "global_iter", "global_iteration", "n_iter", "train_iter", "train_iteration"),
+    *("train_num_updates", "time_batch", "batch", "batches", "batch_idx", "_step"),
 )
-_TIMES = ("_timestamp", "timestamp", "wall_time")
-_VALIDATION = frozenset({"val", "valid", "validation", "eval", "evaluation", "test", "dev", "heldout"})
-_TRAINING = frozenset({"train", "training", "batch"})
-_PLAIN_LOSSES = frozenset({"loss", "lm_loss", "ce_loss", "nll_loss", "cross_entropy", "cross_entropy_loss"})
-_NOT_THE_LOSS = frozenset({"aux", "auxiliary", "z", "router", "balance", "std", "var", "min", "max", "scale", "scaled"})
-_NOT_THE_RATE = frozenset({"peak", "max", "min", "init", "initial", "base", "final", "target", "end", "start"})
-_RATE = re.compile(r"(?:\w+_)?(?:lr|learning_rate)(?:_(?:group_?\d+|pg\d+|\d+|adam\w*|sgd|lion|muon)(?:_pg\d+)?)?")
+_COUNTERS = frozenset({"step", "steps", "iter", "iteration", "iterations", "num_updates", "updates", "global_step"})
+_RUNS = ("run", "run_name", "run_id", "run_uuid", "name", "experiment", "experiment_name", "exp", "exp_name")
+_TIMES = ("_timestamp", "timestamp", "wall_time", "time", "created_at", "datetime")
+_VALIDATION = frozenset({"val", "valid", "validation", "eval", "evaluation", "dev", "heldout"})
+_TEST = frozenset({"test", "testing"})
+_TRAINING = frozenset({"train", "training", "trn"})
+_SPLITS = _VALIDATION | _TEST | _TRAINING
+_NO_MEANING = frozenset(
+    {
+        "avg",
+        "mean",
+        "average",
+        "global",
+        "reduced",
+        "metrics",
+        "metric",
+        "total",
+        "lm",
+        "ce",
+        "language",
+        "per",
+        "token",
+    }
+    | {"batch", "inner", "dataloader", "idx", "0", "samples", "w", "main", "scalar", "scalars", "log", "logs", "epoch"}
+    | {"step", "rank0", "gathered"}
+)
+_PLAIN_LOSSES = frozenset({"loss", "nll_loss", "nll", "xent", "cross_entropy", "cross_entropy_loss", "xent_loss", "ce"})
+_NOT_THE_LOSS = frozenset(
+    {"aux", "auxiliary", "z", "router", "balance", "balancing", "std", "var", "min", "max", "scale", "scaled", "scaler"}
+    | {"best", "lowest", "minimum", "maximum", "vs", "ppl", "perplexity", "diff", "delta", "norm", "weight", "target"}
+    | {"count", "improvement", "spike", "kl", "stderr", "error", "threshold"}
+)
+_NOT_THE_RATE = frozenset(
+    {"peak", "max", "min", "init", "initial", "base", "final", "target", "end", "start", "scale", "vs", "momentum"}
+    | {"wd", "ratio", "mult", "multiplier", "log", "norm", "best", "default", "configured"}
+)
+_AFTER_RATE = re.compile(
+    r"group|group\d+|pg\d+|\d+|adam\w*|adamw|w|decoupled|sgd|lion|muon|lamb|adafactor|sophia|shampoo|soap|fused|"
+    r"distributed|optimizer|current|value|step|param|params|low|bit|8bit|paged|schedule|free"
+)
 
 
 def step_columns(columns: Sequence[str]) -> list[str]:
@@ -43,7 +95,11 @@ def step_columns(columns: Sequence[str]) -> list[str]:
     list of str
         Some of them.
     """
-    return _by_rank(columns, _STEPS)
+    others = [
+        c for c in columns if is_relative(c) and set(_words(c)) - _VALIDATION - _TEST <= {"num", *_COUNTERS, "global"}
+    ]
+    others = [c for c in others if set(_words(c)) & (_COUNTERS | {"updates"})]
+    return [*_by_rank(columns, _STEPS), *others]
 
 
 def time_columns(columns: Sequence[str]) -> list[str]:
@@ -75,7 +131,9 @@ def run_columns(columns: Sequence[str]) -> list[str]:
     list of str
         Some of them.
     """
-    return _by_rank(columns, ("run", "run_name", "run_id"))
+    return _by_rank(
+        columns, ("run", "run_name", "run_id", "run_uuid", "name", "experiment", "experiment_name", "exp", "exp_name")
+    )
 
 
 def loss_columns(columns: Sequence[str]) -> list[list[str]]:
@@ -93,23 +151,114 @@ def loss_columns(columns: Sequence[str]) -> list[list[str]]:
     """
     groups: dict[int, list[str]] = {}
     for column in columns:
-        words = _plain(column).split("_")
-        about_split = (_VALIDATION | _TRAINING) & set(words)
-        rest = [word for word in words if word not in about_split]
-        if not (rest[-1:] == ["loss"] or rest[-2:] == ["cross", "entropy"]) or _NOT_THE_LOSS & set(rest):
-            continue
-        named = "_".join(rest) not in _PLAIN_LOSSES
-        if _VALIDATION & about_split:
-            rank = 1 if named else 0
-        elif named:
-            rank = 4
-        else:
-            rank = 3 if about_split else 2
-        groups.setdefault(rank, []).append(column)
+        rank, kind = _loss_rank(column)
+        if kind:
+            groups.setdefault(rank, []).append(column)
     # TensorBoard's own exports have one metric a file and call it so.
-    if not groups and {_plain(column) for column in columns} == {"wall_time", "step", "value"}:
-        return [[column for column in columns if _plain(column) == "value"]]
+    if not groups and {plain_name(column) for column in columns} == {"wall_time", "step", "value"}:
+        return [[column for column in columns if plain_name(column) == "value"]]
     return [groups[rank] for rank in sorted(groups)]
+
+
+def loss_kind(column: str) -> str:
+    """Return what a column of losses was measured on.
+
+    Parameters
+    ----------
+    column
+        Its name.
+
+    Returns
+    -------
+    str
+        ``validation``, ``test`` or ``training``; ``plain`` where the name does not say it; empty if it is no loss.
+    """
+    return _loss_rank(column)[1]
+
+
+def _loss_rank(column: str) -> tuple[int, str]:
+    """Return how well a column fits as the loss, 0 best, and its kind; an empty kind if it does not."""
+    words = plain_name(column).split("_")
+    about_split = _SPLITS & set(words)
+    rest = [word for word in words if word not in about_split]
+    said = [word for word in rest if word not in _NO_MEANING]
+    named = "_".join(said) not in _PLAIN_LOSSES | {"loss_loss", "loss_cross_entropy", "loss_ce", ""}
+    ends = rest[-1:] == ["loss"] or rest[-2:] == ["cross", "entropy"] or not named
+    if not ends or not ({"loss", "nll", "xent", "entropy", "ce"} & set(rest)) or _NOT_THE_LOSS & set(rest):
+        return 0, ""
+    if rest == ["ce"] and not about_split:
+        return 0, ""
+    if _VALIDATION & about_split:
+        return (1 if named else 0), "validation"
+    if _TEST & about_split:
+        return (3 if named else 2), "test"
+    if named:
+        return 8, "training" if about_split else "plain"
+    if about_split:
+        # the mean over an epoch comes once an epoch
+        return (6 if "epoch" in rest else 5), "training"
+    return 4, "plain"
+
+
+def split_of(text: str) -> str:
+    """Return what a value of a column such as ``split`` or ``mode`` stands for.
+
+    Parameters
+    ----------
+    text
+        The value.
+
+    Returns
+    -------
+    str
+        ``validation``, ``test`` or ``training``; empty for any other word.
+    """
+    words = plain_name(text).split("_")
+    found = {
+        name
+        for name, known in (("validation", _VALIDATION), ("test", _TEST), ("training", _TRAINING))
+        if known & set(words)
+    }
+    return found.pop() if len(found) == 1 and len(words) <= 3 else ""
+
+
+def perplexity_columns(columns: Sequence[str]) -> dict[str, str]:
+    """Return the columns of perplexities, and of bits a byte.
+
+    Parameters
+    ----------
+    columns
+        Names of all columns.
+
+    Returns
+    -------
+    dict
+        ``perplexity`` or ``bits per byte`` by the name of the column.
+    """
+    found = {}
+    for column in columns:
+        words = set(plain_name(column).split("_"))
+        if words & {"ppl", "perplexity"} and not words & {"best", "min", "max"}:
+            found[column] = "perplexity"
+        elif words & {"bpb", "bpc"} or {"bits", "byte"} <= words:
+            found[column] = "bits per byte"
+    return found
+
+
+def is_relative(column: str) -> bool:
+    """Return whether a counter belongs to one split only, such as ``valid_num_updates``.
+
+    Parameters
+    ----------
+    column
+        Name of the column.
+
+    Returns
+    -------
+    bool
+        True if its name has a word of a split other than training.
+    """
+    return bool((_VALIDATION | _TEST) & set(plain_name(column).split("_")))
 
 
 def rate_columns(columns: Sequence[str]) -> list[str]:
@@ -126,8 +275,36 @@ def rate_columns(columns: Sequence[str]) -> list[str]:
         Some of them.
     """
     exact = _by_rank(columns, ("lr", "learning_rate"))
-    others = [c for c in columns if _RATE.fullmatch(_plain(c)) and not _NOT_THE_RATE & set(_plain(c).split("_"))]
-    return list(dict.fromkeys([*exact, *others]))
+    current = [c for c in columns if _is_rate(c) and {"current", "cur", "last", "actual"} & set(_words(c))]
+    return list(dict.fromkeys([*exact, *current, *(c for c in columns if _is_rate(c))]))
+
+
+def _is_rate(column: str) -> bool:
+    """Return whether a name is one of a rate: any words, ``lr``, then words about the optimiser or its groups."""
+    words = _words(column)
+    if _NOT_THE_RATE & set(words):
+        return False
+    for i in range(len(words) - 1, -1, -1):
+        if words[i] == "lr" or words[i : i + 2] == ["learning", "rate"]:
+            after = words[i + (1 if words[i] == "lr" else 2) :]
+            return all(_AFTER_RATE.fullmatch(word) for word in after)
+    return False
+
+
+def epoch_columns(columns: Sequence[str]) -> list[str]:
+    """Return the columns that count epochs, best first.
+
+    Parameters
+    ----------
+    columns
+        Names of all columns.
+
+    Returns
+    -------
+    list of str
+        Some of them.
+    """
+    return _by_rank(columns, ("epoch", "epochs", "train_epoch", "trainer_epoch", "current_epoch", "time_epoch"))
 
 
 def named_column(columns: Sequence[str], name: str, *, what: str, path: str) -> str:
@@ -158,17 +335,34 @@ def named_column(columns: Sequence[str], name: str, *, what: str, path: str) -> 
     if len(found) == 1:
         return found[0]
     trouble = "occurs more than once" if found else "does not exist"
-    raise LogError(f"{path}: the column {name!r}, named by `{what}`, {trouble}; columns: {', '.join(columns)}")
+    raise LogError(f"{path}: the column {shown(name)}, named by `{what}`, {trouble}; columns: {listed(columns, 12)}")
 
 
 def _by_rank(columns: Sequence[str], names: Sequence[str]) -> list[str]:
     """Return the columns with one of some names, in the order of the names."""
-    return [column for name in names for column in columns if _plain(column) == name]
+    plain = [plain_name(column) for column in columns]
+    return [column for name in names for column, text in zip(columns, plain, strict=True) if text == name]
 
 
-def _plain(column: str) -> str:
-    """Return a name for comparison: lower case, words separated by one underscore."""
+def _words(column: str) -> list[str]:
+    """Return the words of a name."""
+    return plain_name(column).strip("_").split("_")
+
+
+def plain_name(column: str) -> str:
+    """Return a name for comparison.
+
+    Parameters
+    ----------
+    column
+        The name.
+
+    Returns
+    -------
+    str
+        In lower case, words separated by one underscore.
+    """
     metric = column.rsplit(" - ", 1)[-1].strip()
     metric = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", metric).lower()
-    words = re.sub(r"[/.:\-\s_]+", "_", metric)
-    return words if metric.startswith("_") else words.strip("_")
+    words = re.sub(r"[/.:\-\s_()\[\]|@]+", "_", metric)
+    return words.rstrip("_") if metric.startswith("_") else words.strip("_")

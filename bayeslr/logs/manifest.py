@@ -8,7 +8,8 @@ column
 ``params``              non-embedding parameters (``25000000``, ``2.5e7``, ``25M``); empty: what ``size`` says if it
                         reads as a number with a suffix, such as ``190M``
 ``size``                label of the model size
-``schedule``            spec of the schedule; empty: the rates logged in the file, interpolated between logged steps
+``schedule``            spec of the schedule; empty: the rates logged in the file, interpolated between logged steps. It
+                        may leave out ``total_steps`` and ``warmup_steps``: those of the log
 ``parent``              run whose history precedes this one's first step; empty: found automatically where it is needed
 any other               kept as metadata, as numbers or truth values where the whole column reads as such
 ======================  ===============================================================================================
@@ -22,14 +23,18 @@ import pandas as pd
 
 from bayeslr.curves.counts import params_in_label, parse_count
 from bayeslr.errors import ManifestError, ScheduleError
-from bayeslr.logs.delimited import table_rows
+from bayeslr.logs.formats.delimited import table_rows
+from bayeslr.logs.formats.files import LogFile
+from bayeslr.logs.limits import MAX_UPDATES, listed, shown
+from bayeslr.logs.partial_spec import lacks_length
 from bayeslr.logs.sources import Source
 from bayeslr.schedules import Schedule, parse_schedule
 
-__all__ = ["Manifest", "looks_like_manifest", "parse_manifest"]
+__all__ = ["Manifest", "parse_manifest"]
 
 _REQUIRED = ("run", "file")
-_KNOWN = (*_REQUIRED, "params", "size", "schedule", "parent")
+_KNOWN = (*_REQUIRED, "params", "size", "schedule", "parent", "branch_step")
+_ROWS = 20_000
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -63,7 +68,7 @@ class Manifest:
 
     @staticmethod
     def _row(source: Source) -> dict[str, object]:
-        given = source.schedule
+        given = source.schedule if isinstance(source.schedule, Schedule) else None
         derived: dict[str, object] = {
             "total_steps": None if given is None else given.total_steps,
             "peak_lr": None if given is None else given.peak_lr,
@@ -72,33 +77,11 @@ class Manifest:
         return {**row, **derived, **source.metadata}
 
 
-def looks_like_manifest(text: str, path: Path) -> bool:
-    """Return whether a text is meant as a manifest, complete or not.
-
-    Parameters
-    ----------
-    text
-        The text of a file.
-    path
-        The file, for messages.
-
-    Returns
-    -------
-    bool
-        True if its header names a manifest's columns and no step.
-    """
-    columns, _ = table_rows(text.lstrip().split("\n", 1)[0], path)
-    names = {column.lower() for column in columns}
-    return bool(names & {"run", "file", "schedule"}) and not names & {"step", "_step", "loss"}
-
-
-def parse_manifest(text: str, path: Path) -> Manifest:
+def parse_manifest(path: Path) -> Manifest:
     """Read a manifest, but not the logs that it names.
 
     Parameters
     ----------
-    text
-        Its text.
     path
         Where it is: files and ``@file.csv`` are relative to its folder.
 
@@ -112,12 +95,12 @@ def parse_manifest(text: str, path: Path) -> Manifest:
     ManifestError
         If a column or a value is missing, repeated or not valid.
     """
-    columns, rows = table_rows(text, path, error=ManifestError)
+    columns, rows = table_rows(LogFile(path=path), error=ManifestError, most=_ROWS)
     names = [column.lower() if column.lower() in _KNOWN else column for column in columns]
     for name in _REQUIRED:
         if name not in names:
             raise ManifestError(
-                f"{path}: the column {name!r} is missing; required: run, file; found: {', '.join(names)}"
+                f"{path}: the column {name!r} is missing; required: run, file; found: {listed(names, 12)}"
             )
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
@@ -129,6 +112,7 @@ def parse_manifest(text: str, path: Path) -> Manifest:
     metadata = {name: _typed([row[name] for row in cells]) for name in names if name not in _KNOWN}
 
     seen: dict[str, int] = {}
+    updates = 0
     sources = []
     for i, (line, row) in enumerate(zip(lines, cells, strict=True)):
         where = f"{path}, line {line}"
@@ -137,15 +121,18 @@ def parse_manifest(text: str, path: Path) -> Manifest:
                 raise ManifestError(f"{where}: {name} is empty; allowed: a text in each row")
         if row["run"] in seen:
             raise ManifestError(
-                f"{where}: the run {row['run']!r} is on line {seen[row['run']]} already; allowed: one row a run"
+                f"{where}: the run {shown(row['run'])} is on line {seen[row['run']]} already; allowed: one row a run"
             )
         seen[row["run"]] = line
         sources.append(_source(row, {name: values[i] for name, values in metadata.items()}, path.parent, where))
+        updates += 0 if not isinstance(sources[-1].schedule, Schedule) else sources[-1].schedule.total_steps
+        if updates > MAX_UPDATES:
+            raise ManifestError(f"{where}: more than {MAX_UPDATES} updates up to here; allowed: fewer in all schedules")
     for line, source in zip(lines, sources, strict=True):
         if source.parent is not None and source.parent not in seen:
             raise ManifestError(
-                f"{path}, line {line}: the parent {source.parent!r} of run {source.run!r} is not in the manifest; "
-                "allowed: the name of another run"
+                f"{path}, line {line}: the parent {shown(source.parent)} of run {shown(source.run)} is not in the "
+                "manifest; allowed: the name of another run"
             )
     return Manifest(path=path, sources=tuple(sources), lines=lines)
 
@@ -156,7 +143,7 @@ def _source(row: Mapping[str, str], metadata: Mapping[str, object], folder: Path
     params = parse_count(row["params"]) if row.get("params") else params_in_label(size)
     if row.get("params") and params is None:
         raise ManifestError(
-            f"{where}: params is {row['params']!r}; allowed: a positive number such as 25000000, 2.5e7 or 25M"
+            f"{where}: params is {shown(row['params'])}; allowed: a positive number such as 25000000, 2.5e7 or 25M"
         )
     return Source(
         run=row["run"],
@@ -165,14 +152,29 @@ def _source(row: Mapping[str, str], metadata: Mapping[str, object], folder: Path
         params=params,
         size=size,
         parent=row.get("parent") or None,
+        branch_step=_branch_step(row.get("branch_step", ""), where),
         metadata=metadata,
     )
 
 
-def _schedule(spec: str, folder: Path, where: str) -> Schedule | None:
-    """Build the schedule of a row."""
+def _branch_step(text: str, where: str) -> int | None:
+    """Return the step of the parent at which a run was branched off."""
+    if not text:
+        return None
+    number = parse_count(text)
+    if number is None or number != int(number) or number > MAX_UPDATES:
+        raise ManifestError(f"{where}: branch_step is {shown(text)}; allowed: a whole number of 1 or more")
+    return int(number)
+
+
+def _schedule(spec: str, folder: Path, where: str) -> Schedule | str | None:
+    """Build the schedule of a row; one that leaves out its length waits for the log."""
     if not spec:
         return None
+    if "?" in spec:
+        raise ManifestError(f"{where}: schedule is {shown(spec)}, to be filled in; allowed: a spec with numbers")
+    if lacks_length(spec):
+        return spec
     try:
         return parse_schedule(spec, base_dir=folder)
     except ScheduleError as problem:

@@ -1,11 +1,96 @@
-"""A log as its file has it, before anything is understood."""
+"""A log as its file has it, before anything is understood: columns, and the cells of some of them.
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+A format is one function that opens a file and returns a :class:`RawLog`: the names of the columns and a way to go
+through the rows. Rows come in chunks, so that a log of ten million rows does not have to be in memory as text.
+"""
 
-import pandas as pd
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
-__all__ = ["RawLog"]
+import numpy as np
+from numpy.typing import NDArray
+
+from bayeslr.errors import LogError
+from bayeslr.logs.limits import MAX_COLUMNS, MAX_ROWS, listed, shown
+
+__all__ = ["CHUNK", "Cells", "Chunk", "Column", "RawLog"]
+
+CHUNK = 20_000
+"""Rows that a format hands over at a time."""
+_TEXTS = 2_000
+"""Different texts of a column that are told apart; a column with more says nothing about runs or splits."""
+_NOT_LOGGED = frozenset({"", "null", "none", "na", "n/a", "-"})
+_NAN = frozenset({"nan", "+nan", "-nan"})
+
+type Chunk = tuple[Sequence[int] | NDArray[np.int64], Mapping[str, "Sequence[object] | Column"]]
+"""Numbers by which messages name the rows, and the cells of each column that was asked for, all or those filled."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Column:
+    """The numbers of a column, where something was logged.
+
+    Parameters
+    ----------
+    rows
+        Positions of the rows that have a number (or NaN), shape ``[m]``, increasing.
+    values
+        The numbers, shape ``[m]``.
+    wrong
+        Position of the first cell that is no number, and the cell; None if there is none.
+    """
+
+    rows: NDArray[np.int32]
+    values: NDArray[np.float64]
+    wrong: tuple[int, object] | None = None
+
+    def taken(self, keep: NDArray[np.bool_]) -> "Column":
+        """Return the column at some of the rows; positions stay.
+
+        Parameters
+        ----------
+        keep
+            True for each row of the log to keep.
+
+        Returns
+        -------
+        Column
+            Without the others.
+        """
+        mask = keep[self.rows]
+        wrong = self.wrong if self.wrong is not None and keep[self.wrong[0]] else None
+        return Column(rows=self.rows[mask], values=self.values[mask], wrong=wrong)
+
+    @property
+    def filled(self) -> bool:
+        """True if there is a number other than NaN, or something that is no number."""
+        return self.wrong is not None or bool(np.isfinite(self.values).any())
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Cells:
+    """The cells of some columns.
+
+    Parameters
+    ----------
+    numbers
+        Number by which a message names each row, shape ``[n]``.
+    columns
+        The numeric columns.
+    texts
+        For each column of texts the code of each row, shape ``[n]``, -1 where there is none.
+    labels
+        For each column of texts what the codes stand for.
+    notes
+        What was damaged.
+    """
+
+    numbers: NDArray[np.int64]
+    columns: Mapping[str, Column]
+    texts: Mapping[str, NDArray[np.int16]]
+    labels: Mapping[str, tuple[str, ...]]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -18,14 +103,230 @@ class RawLog:
         The file or folder, as the user named it.
     columns
         Names of all columns, in the order of the file.
-    rows
-        Returns the values of the columns asked for, in the order in which they were written. The index holds the number
-        by which a message names a row; None and empty text stand for a value that was not logged.
+    chunks
+        Goes through the rows, in the order in which they were written, with the cells of the columns asked for; None
+        and empty text stand for a value that was not logged.
     unit
-        What the index counts, for messages. Default ``"line"``.
+        What the numbers of the rows count, for messages. Default ``"line"``.
+    notes
+        What was found damaged; complete once the rows have been read.
+    total_steps
+        Number of updates that the log says the run was planned for; None where it does not.
     """
 
     path: str
     columns: tuple[str, ...]
-    rows: Callable[[Sequence[str]], pd.DataFrame]
+    chunks: Callable[[Sequence[str]], Iterator[Chunk]]
     unit: str = "line"
+    notes: list[str] = field(default_factory=list)
+    total_steps: int | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.columns) > MAX_COLUMNS:
+            raise LogError(f"{self.path}: {len(self.columns)} columns; allowed: at most {MAX_COLUMNS}")
+
+    def read(self, numeric: Sequence[str], texts: Sequence[str] = ()) -> Cells:
+        """Read some columns.
+
+        Parameters
+        ----------
+        numeric
+            Columns of numbers.
+        texts
+            Columns of texts with few different values.
+
+        Returns
+        -------
+        Cells
+            The cells.
+
+        Raises
+        ------
+        LogError
+            If there are too many rows.
+        """
+        wanted = list(dict.fromkeys([*numeric, *texts]))
+        numbers: list[NDArray[np.int64]] = []
+        found = {name: _Numbers() for name in numeric}
+        words = {name: _Words() for name in texts}
+        count = 0
+        for row_numbers, cells in self.chunks(wanted):
+            numbers.append(np.asarray(row_numbers, dtype=np.int64))
+            for name, column in found.items():
+                column.add(cells[name], count)
+            for name, text in words.items():
+                given = cells[name]
+                text.add([] if isinstance(given, Column) else given)
+            count += len(row_numbers)
+            if count > MAX_ROWS:
+                raise LogError(f"{self.path}: more than {MAX_ROWS} rows; allowed: fewer")
+        return Cells(
+            numbers=np.concatenate(numbers) if numbers else np.empty(0, dtype=np.int64),
+            columns={name: column.done() for name, column in found.items()},
+            texts={name: text.codes_of_rows() for name, text in words.items()},
+            labels={name: tuple(text.codes) for name, text in words.items()},
+            notes=tuple(self.notes),
+        )
+
+    def where(self, cells: Cells, row: int) -> str:
+        """Return the name of a row in a message.
+
+        Parameters
+        ----------
+        cells
+            The cells that were read.
+        row
+            Position of the row.
+
+        Returns
+        -------
+        str
+            Path, unit and number.
+        """
+        return f"{self.path}, {self.unit} {cells.numbers[row]}"
+
+    def require_numbers(self, cells: Cells, name: str) -> Column:
+        """Return a column all of whose cells are numbers.
+
+        Parameters
+        ----------
+        cells
+            The cells that were read.
+        name
+            The column.
+
+        Returns
+        -------
+        Column
+            The column.
+
+        Raises
+        ------
+        LogError
+            If a cell is something else.
+        """
+        column = cells.columns[name]
+        if column.wrong is not None:
+            row, value = column.wrong
+            badly = " (the text is not UTF-8)" if isinstance(value, str) and "\ufffd" in value else ""
+            raise LogError(
+                f"{self.where(cells, row)}: {shown_name(name)} is {shown(value)}{badly}; allowed: a number, or nothing"
+            )
+        return column
+
+
+def shown_name(name: str) -> str:
+    """Return the name of a column for a message.
+
+    Parameters
+    ----------
+    name
+        The name.
+
+    Returns
+    -------
+    str
+        The name, cut if it is long.
+    """
+    return listed([name], width=60)
+
+
+class _Numbers:
+    """Collects the numbers of a column, chunk by chunk."""
+
+    def __init__(self) -> None:
+        self.rows: list[NDArray[np.int32]] = []
+        self.values: list[NDArray[np.float64]] = []
+        self.wrong: tuple[int, object] | None = None
+
+    def add(self, cells: Sequence[object] | Column, start: int) -> None:
+        """Add the cells of rows ``start, start + 1, ...``."""
+        if isinstance(cells, Column):
+            self.rows.append((cells.rows + start).astype(np.int32))
+            self.values.append(cells.values)
+            return
+        values = _all_numbers(cells)
+        if values is not None:
+            self.rows.append(np.arange(start, start + len(cells), dtype=np.int32))
+            self.values.append(values)
+            return
+        rows, some = [], []
+        for i, cell in enumerate(cells):
+            if cell is None or cell == "":
+                continue
+            number = _number(cell)
+            if number is not None:
+                rows.append(start + i)
+                some.append(number)
+            elif self.wrong is None and not (isinstance(cell, str) and cell.strip().lower() in _NOT_LOGGED):
+                self.wrong = (start + i, cell)
+        self.rows.append(np.array(rows, dtype=np.int32))
+        self.values.append(np.array(some, dtype=np.float64))
+
+    def done(self) -> Column:
+        """Return the column."""
+        rows = np.concatenate(self.rows) if self.rows else np.empty(0, dtype=np.int32)
+        self.rows.clear()
+        values = np.concatenate(self.values) if self.values else np.empty(0)
+        return Column(rows=rows, values=values, wrong=self.wrong)
+
+
+def _all_numbers(cells: Sequence[object]) -> NDArray[np.float64] | None:
+    """Convert cells that are numbers throughout, which most are; None if one is not."""
+    if not set(map(type, cells)) <= {str, int, float}:
+        return None
+    try:
+        return np.fromiter(map(float, cells), dtype=np.float64, count=len(cells))  # type: ignore[arg-type]
+    except (ValueError, OverflowError):
+        return None
+
+
+def _number(cell: object) -> float | None:
+    """Convert a cell; None if it is no number. A list of equal numbers is that number (``get_last_lr()``)."""
+    if isinstance(cell, bool):
+        return None
+    if isinstance(cell, int | float | str):
+        try:
+            return float(cell)
+        except OverflowError:
+            return math.inf
+        except ValueError:
+            if isinstance(cell, str) and cell.strip().startswith("[") and cell.strip().endswith("]"):
+                return _only([part.strip() for part in cell.strip()[1:-1].split(",")])
+            return None
+    return _only(cell) if isinstance(cell, list) else None
+
+
+def _only(values: Sequence[object]) -> float | None:
+    """Return the number of a list whose elements are all the same; None for any other."""
+    if not values or len(values) > 1_000 or any(isinstance(value, list) for value in values):
+        return None
+    numbers = [_number(value) for value in values]
+    return numbers[0] if numbers[0] is not None and numbers.count(numbers[0]) == len(numbers) else None
+
+
+class _Words:
+    """Collects the texts of a column as codes, chunk by chunk."""
+
+    def __init__(self) -> None:
+        self.codes: dict[str, int] = {}
+        self.rows: list[NDArray[np.int16]] = []
+
+    def add(self, cells: Sequence[object]) -> None:
+        """Add the cells of the next rows."""
+        codes = self.codes
+        found = []
+        for cell in cells:
+            text = cell.strip()[:200] if isinstance(cell, str) else "" if cell is None else repr(cell)[:200]
+            if not text:
+                found.append(-1)
+                continue
+            code = codes.get(text)
+            if code is None:
+                code = -1 if len(codes) >= _TEXTS else codes.setdefault(text, len(codes))
+            found.append(code)
+        self.rows.append(np.array(found, dtype=np.int16))
+
+    def codes_of_rows(self) -> NDArray[np.int16]:
+        """Return the code of each row."""
+        return np.concatenate(self.rows) if self.rows else np.empty(0, dtype=np.int16)

@@ -8,12 +8,16 @@ from bayeslr.curves import CurveSet
 from bayeslr.curves.counts import params_in_label, parse_count
 from bayeslr.curves.selection import matching_rows
 from bayeslr.errors import LogError, ManifestError
-from bayeslr.logs.manifest import Manifest, looks_like_manifest, parse_manifest
-from bayeslr.logs.sources import ColumnNames, Source, curves_from_sources
-from bayeslr.logs.text import read_text
+from bayeslr.logs.formats import looks_like_manifest
+from bayeslr.logs.limits import listed, shown
+from bayeslr.logs.manifest import Manifest, parse_manifest
+from bayeslr.logs.partial_spec import lacks_length
+from bayeslr.logs.run_files import Paths, logs_of
+from bayeslr.logs.sources import ColumnNames, Reading, Source, curves_from_sources
+from bayeslr.logs.units import Unit
 from bayeslr.schedules import Schedule, parse_schedule
 
-__all__ = ["read_curves", "read_logs"]
+__all__ = ["manifest_in", "read", "read_curves", "read_logs"]
 
 
 def read_curves(
@@ -23,6 +27,8 @@ def read_curves(
     loss: str | None = None,
     step: str | None = None,
     lr: str | None = None,
+    loss_unit: str | None = None,
+    bytes_per_token: float | None = None,
     allow_late_start: bool = False,
 ) -> CurveSet:
     """Read the runs of a manifest (see :mod:`bayeslr.logs.manifest`), or a single log.
@@ -30,13 +36,17 @@ def read_curves(
     Parameters
     ----------
     path
-        The manifest. A file that is none is read as the log of one run, as by :func:`read_logs`.
+        The manifest, or a folder with one. Anything else is read as logs, as by :func:`read_logs`.
     where
         Query that selects runs, over the columns of the manifest and ``total_steps`` and ``peak_lr`` of its schedules:
         ``"split == 'train' and size == '25M'"``, see :mod:`bayeslr.curves.query`. Default: all runs. Parents are looked
         for among all runs.
     loss, step, lr
         Names of the columns in the logs. Default: found by name, see :mod:`bayeslr.logs.columns`.
+    loss_unit
+        Unit of the loss: ``nats`` per token (default), ``bits``, ``perplexity`` or ``bits per byte``.
+    bytes_per_token
+        Mean length of a token, for ``bits per byte``.
     allow_late_start
         Accept runs that start long after their warm-up and have no parent, with what their own logs have. Default
         False: their history is missing.
@@ -62,15 +72,50 @@ def read_curves(
     ScheduleMismatchWarning
         If logged rates disagree with the given schedule outside the warm-up.
     """
-    manifest_path = Path(path)
-    text = _manifest_text(manifest_path)
-    if text is None:
+    return read(
+        path,
+        where=where,
+        columns=_names(loss, step, lr, loss_unit, bytes_per_token),
+        allow_late_start=allow_late_start,
+    ).curves
+
+
+def read(
+    path: str | PathLike[str], *, where: str | None = None, columns: ColumnNames, allow_late_start: bool = False
+) -> Reading:
+    """Read the runs of a manifest, or of logs, with what was read of each.
+
+    Parameters
+    ----------
+    path
+        As for :func:`read_curves`.
+    where, allow_late_start
+        As for :func:`read_curves`.
+    columns
+        Names of the columns and unit of the loss.
+
+    Returns
+    -------
+    Reading
+        The runs.
+
+    Raises
+    ------
+    ManifestError
+        If the manifest or the query is not valid.
+    LogError
+        If a log cannot be read.
+    CurveError
+        If a run is a branch and its parent is not found.
+    """
+    manifest_path = manifest_in(Path(path))
+    if manifest_path is None:
         if where is not None:
             raise ManifestError(
-                f"{path}: `where` is {where!r}, but this is no manifest; allowed: a CSV with run and file"
+                f"{path}: `where` is {shown(where)}, but this is no manifest; allowed: a CSV with run and file"
             )
-        return read_logs(manifest_path, loss=loss, step=step, lr=lr, allow_late_start=allow_late_start)
-    manifest = parse_manifest(text, manifest_path)
+        return read_sources(Path(path), columns=columns, allow_late_start=allow_late_start)
+    manifest = parse_manifest(manifest_path)
     chosen = list(range(len(manifest.sources)))
     if where is not None:
         rows = matching_rows(manifest.table(), where, error=ManifestError, where=str(path))
@@ -79,31 +124,36 @@ def read_curves(
     return curves_from_sources(
         manifest.sources,
         runs=[manifest.sources[i].run for i in chosen],
-        columns=ColumnNames(step=step, loss=loss, lr=lr),
+        columns=columns,
         allow_late_start=allow_late_start,
     )
 
 
 def read_logs(
-    paths: str | PathLike[str] | Sequence[str | PathLike[str]] | Mapping[str, str | PathLike[str]],
+    paths: Paths,
     *,
     schedule: Schedule | str | Mapping[str, Schedule | str] | None = None,
     params: float | str | Mapping[str, float | str] | None = None,
     size: str | Mapping[str, str] | None = None,
     parent: Mapping[str, str] | None = None,
+    branch_step: Mapping[str, int] | None = None,
     loss: str | None = None,
     step: str | None = None,
     lr: str | None = None,
+    loss_unit: str | None = None,
+    bytes_per_token: float | None = None,
     allow_late_start: bool = False,
 ) -> CurveSet:
-    """Read logs of any format that :func:`bayeslr.logs.detect.open_log` knows, one a run.
+    """Read logs of any format that :func:`bayeslr.logs.formats.open_log` knows.
 
     Parameters
     ----------
     paths
-        A log, several, or several by the names of their runs. Without names a run is called like its file or folder.
+        A log, several, or several by the names of their runs. Without names a run is called like its file or folder. A
+        folder of logs, and a log of several runs, are as many runs, called by the names that they have there.
     schedule
-        The schedule, or its spec, of all runs or by name. Default: the rates logged in each file.
+        The schedule, or its spec, of all runs or by name; a spec may leave out ``total_steps`` and ``warmup_steps``,
+        which are then those of the log. Default: the rates logged in each file.
     params
         Number of non-embedding parameters (``2.5e7`` or ``"25M"``) of all runs or by name. Default: what ``size`` says
         if it reads as a number with a suffix; else unknown.
@@ -111,8 +161,14 @@ def read_logs(
         Label of the model size of all runs or by name. Default: none.
     parent
         Names of the runs that others were branched off, by name. Default: found where it is needed.
+    branch_step
+        Steps of the parents at which runs were branched off that count their own steps from 0, by name.
     loss, step, lr
         Names of the columns. Default: found by name, see :mod:`bayeslr.logs.columns`.
+    loss_unit
+        Unit of the loss: ``nats`` per token (default), ``bits``, ``perplexity`` or ``bits per byte``.
+    bytes_per_token
+        Mean length of a token, for ``bits per byte``.
     allow_late_start
         Accept runs that start long after their warm-up and have no parent. Default False.
 
@@ -137,45 +193,122 @@ def read_logs(
     ScheduleMismatchWarning
         If logged rates disagree with the given schedule outside the warm-up.
     """
-    named = _named(paths)
-    for option, values in (("schedule", schedule), ("params", params), ("size", size), ("parent", parent)):
+    return read_sources(
+        paths,
+        schedule=schedule,
+        params=params,
+        size=size,
+        parent=parent,
+        branch_step=branch_step,
+        columns=_names(loss, step, lr, loss_unit, bytes_per_token),
+        allow_late_start=allow_late_start,
+    ).curves
+
+
+def read_sources(
+    paths: Paths,
+    *,
+    schedule: Schedule | str | Mapping[str, Schedule | str] | None = None,
+    params: float | str | Mapping[str, float | str] | None = None,
+    size: str | Mapping[str, str] | None = None,
+    parent: Mapping[str, str] | None = None,
+    branch_step: Mapping[str, int] | None = None,
+    columns: ColumnNames,
+    allow_late_start: bool = False,
+) -> Reading:
+    """Read logs, with what was read of each.
+
+    Parameters
+    ----------
+    paths, schedule, params, size, parent, branch_step, allow_late_start
+        As for :func:`read_logs`.
+    columns
+        Names of the columns and unit of the loss.
+
+    Returns
+    -------
+    Reading
+        The runs.
+
+    Raises
+    ------
+    LogError
+        If a log cannot be read, or a run has no schedule.
+    CurveError
+        If a run is a branch and its parent is not found.
+    """
+    logs = logs_of(paths, loss=columns.loss)
+    named = {source.run: source for source in logs}
+    options = (
+        ("schedule", schedule),
+        ("params", params),
+        ("size", size),
+        ("parent", parent),
+        ("branch_step", branch_step),
+    )
+    for option, values in options:
         unknown = [name for name in values if name not in named] if isinstance(values, Mapping) else []
         if unknown:
-            raise LogError(f"{option}: there is no run {unknown[0]!r}; runs: {', '.join(list(named)[:10])}")
+            raise LogError(f"{option}: there is no run {shown(unknown[0])}; runs: {listed(named, 10)}")
     sources = []
-    for run, path in named.items():
+    for run, log in named.items():
         label = size.get(run) if isinstance(size, Mapping) else size
         if label is not None and not isinstance(label, str):
             raise LogError(f"size of run {run!r}: {label!r}; allowed: a label such as '25M'")
         given = schedule.get(run) if isinstance(schedule, Mapping) else schedule
         if given is not None and not isinstance(given, Schedule | str):
             raise LogError(f"schedule of run {run!r}: a {type(given).__name__}; allowed: a Schedule or its spec")
+        at = None if branch_step is None else branch_step.get(run)
+        if at is not None and (isinstance(at, bool) or not isinstance(at, int) or at < 1):
+            raise LogError(f"branch_step of run {run!r}: {at!r}; allowed: a whole number of 1 or more")
         sources.append(
             Source(
                 run=run,
-                path=path,
-                schedule=parse_schedule(given) if isinstance(given, str) else given,
+                path=log.path,
+                label=log.label,
+                opened=log.opened,
+                schedule=parse_schedule(given) if isinstance(given, str) and not lacks_length(given) else given,
                 params=_params(params.get(run) if isinstance(params, Mapping) else params, label, run),
                 size=label,
                 parent=None if parent is None else parent.get(run),
+                branch_step=at,
             )
         )
-    return curves_from_sources(
-        sources,
-        runs=list(named),
-        columns=ColumnNames(step=step, loss=loss, lr=lr),
-        allow_late_start=allow_late_start,
-    )
+    return curves_from_sources(sources, runs=list(named), columns=columns, allow_late_start=allow_late_start)
 
 
-def _manifest_text(path: Path) -> str | None:
-    """Return the text of a manifest; None if the path is something else."""
-    if path.is_dir() or "tfevents" in path.name or path.suffix == ".wandb":
-        return None
-    text = read_text(path)
-    if text.lstrip().startswith(("{", "[")) or not looks_like_manifest(text, path):
-        return None
-    return text
+def manifest_in(path: Path) -> Path | None:
+    """Return the manifest that a path is, or that lies in a folder.
+
+    Parameters
+    ----------
+    path
+        A file or folder.
+
+    Returns
+    -------
+    Path or None
+        The manifest; None if there is none.
+
+    Raises
+    ------
+    LogError
+        If the path does not exist or cannot be read.
+    """
+    if path.is_dir():
+        own = path / "runs.csv"
+        return own if own.is_file() and looks_like_manifest(own) else None
+    return path if looks_like_manifest(path) else None
+
+
+def _names(
+    loss: str | None, step: str | None, lr: str | None, loss_unit: str | None, bytes_per_token: float | None
+) -> ColumnNames:
+    """Return the columns that were named, and the unit."""
+    unit = None
+    if loss_unit is not None or bytes_per_token is not None:
+        unit = Unit(name=loss_unit or "bits per byte", bytes_per_token=bytes_per_token)
+    return ColumnNames(step=step, loss=loss, lr=lr, unit=unit)
 
 
 def _require_files(manifest: Manifest, chosen: Sequence[int]) -> None:
@@ -187,34 +320,6 @@ def _require_files(manifest: Manifest, chosen: Sequence[int]) -> None:
                 f"{manifest.path}, line {manifest.lines[i]}: the file of run {source.run!r}, {source.path}, does not "
                 "exist; allowed: a path relative to the manifest"
             )
-
-
-def _named(
-    paths: str | PathLike[str] | Sequence[str | PathLike[str]] | Mapping[str, str | PathLike[str]],
-) -> dict[str, Path]:
-    """Return the logs by the names of their runs."""
-    if isinstance(paths, Mapping):
-        named = {name: Path(path) for name, path in paths.items()}
-    else:
-        logs = [Path(path) for path in ([paths] if isinstance(paths, str | PathLike) else paths)]
-        names = [_stem(log) for log in logs]
-        if len(set(names)) < len(names):
-            names = [f"{log.parent.name}/{name}" for log, name in zip(logs, names, strict=True)]
-        twice = next((name for name in names if names.count(name) > 1), None)
-        if twice is not None:
-            raise LogError(
-                f"{names.count(twice)} logs would be called {twice!r}; allowed: a mapping from names to paths"
-            )
-        named = dict(zip(names, logs, strict=True))
-    if not named:
-        raise LogError("there are no logs; allowed: at least one path")
-    return named
-
-
-def _stem(path: Path) -> str:
-    """Return the name of a file without its suffixes, or of a folder."""
-    path = path.resolve() if path.name in ("", "..") else path
-    return path.name if path.is_dir() else Path(path.name.removesuffix(".gz")).stem
 
 
 def _params(given: float | str | None, size: str | None, run: str) -> float | None:

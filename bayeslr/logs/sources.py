@@ -1,20 +1,29 @@
 """What is known of a run besides its log, and the run that both make together."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from bayeslr.curves import CurveSet, LossCurve
-from bayeslr.curves.branches import RawRun, join_branches, starts_late
+from bayeslr.curves.branches import Joined, RawRun, join_branches, starts_late
 from bayeslr.curves.rates import interpolate_rates
 from bayeslr.errors import DataWarning, LogError, ScheduleMismatchWarning
-from bayeslr.logs.detect import open_log
+from bayeslr.logs.compared import mixed_kinds, other_units
+from bayeslr.logs.formats import open_log
+from bayeslr.logs.limits import MAX_UPDATES, listed
 from bayeslr.logs.nominal import rate_mismatch
+from bayeslr.logs.partial_spec import completed
+from bayeslr.logs.rates import odd_falls
+from bayeslr.logs.rawlog import RawLog
+from bayeslr.logs.summary import RunRead
 from bayeslr.logs.tidy import TidyLog, tidy
+from bayeslr.logs.units import Unit
 from bayeslr.schedules import Schedule
 
-__all__ = ["ColumnNames", "Source", "curves_from_sources"]
+__all__ = ["ColumnNames", "Reading", "Source", "curves_from_sources"]
 
 _PACKAGE = str(Path(__file__).parents[1])
 
@@ -27,11 +36,14 @@ class ColumnNames:
     ----------
     step, loss, lr
         The columns.
+    unit
+        Unit of the loss; None: nats per token.
     """
 
     step: str | None = None
     loss: str | None = None
     lr: str | None = None
+    unit: Unit | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -45,18 +57,43 @@ class Source:
     path
         Its log.
     schedule
-        Its schedule; None: the rates of the log.
+        Its schedule, or a spec without its length; None: the rates of the log.
     params, size, parent, metadata
         As in :class:`bayeslr.curves.LossCurve` and :class:`bayeslr.curves.branches.RawRun`.
+    branch_step
+        As in :class:`bayeslr.curves.branches.RawRun`.
+    label
+        Name of the run in a log of several. Default: ``run``.
+    opened
+        The log, if it has been opened.
     """
 
     run: str
     path: Path
-    schedule: Schedule | None = None
+    schedule: Schedule | str | None = None
     params: float | None = None
     size: str | None = None
     parent: str | None = None
+    branch_step: int | None = None
     metadata: Mapping[str, object] = field(default_factory=dict)
+    label: str | None = None
+    opened: RawLog | None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Reading:
+    """Runs, and what was read of each.
+
+    Parameters
+    ----------
+    curves
+        The runs.
+    read
+        What was read of each, in the same order.
+    """
+
+    curves: CurveSet
+    read: tuple[RunRead, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,9 +104,23 @@ class _Note:
     text: str
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Run:
+    """A run as it was read."""
+
+    raw: RawRun
+    log: TidyLog
+    notes: list[_Note]
+
+
 def curves_from_sources(
-    sources: Sequence[Source], *, runs: Sequence[str], columns: ColumnNames, allow_late_start: bool
-) -> CurveSet:
+    sources: Sequence[Source],
+    *,
+    runs: Sequence[str],
+    columns: ColumnNames,
+    allow_late_start: bool,
+    open_file: Callable[[Path], RawLog] = open_log,
+) -> Reading:
     """Read runs, with the histories of those that were branched off others.
 
     Parameters
@@ -82,10 +133,12 @@ def curves_from_sources(
         Names of the columns.
     allow_late_start
         Accept runs that start late and have no parent.
+    open_file
+        Opens a log. Default: any format.
 
     Returns
     -------
-    CurveSet
+    Reading
         The runs, in the order of ``runs``.
 
     Raises
@@ -101,24 +154,37 @@ def curves_from_sources(
         Of what was chosen, dropped or repaired in the logs that are used.
     """
     by_name = {source.run: source for source in sources}
-    read: dict[str, RawRun] = {}
-    notes: dict[str, list[_Note]] = {}
+    read: dict[str, _Run] = {}
+    opened: dict[Path, RawLog] = {}
     waiting = list(runs)
+    updates = 0
     while waiting:
         name = waiting.pop(0)
         source = by_name[name]
         if name in read or (name not in runs and not source.path.exists()):
             continue
-        read[name], notes[name] = _read(source, columns)
-        waiting += _possible_parents(read[name], source, sources)
+        if source.path not in opened:
+            opened = {source.path: source.opened or open_file(source.path)}
+        read[name] = _read(source, columns, opened[source.path])
+        updates += read[name].raw.curve.schedule.total_steps
+        if updates > MAX_UPDATES:
+            raise LogError(f"{source.path}: more than {MAX_UPDATES} updates up to this run; allowed: fewer in all runs")
+        waiting += _possible_parents(read[name].raw, source, sources)
 
-    joined = join_branches(list(read.values()), names=runs, allow_late_start=allow_late_start)
+    joined = join_branches([run.raw for run in read.values()], names=runs, allow_late_start=allow_late_start)
     used = dict.fromkeys([*runs, *(run.parent for run in joined if run.parent is not None)])
     for run in joined:
         if run.note:
-            notes[run.curve.name].append(_Note(category=DataWarning, text=run.note))
-    _warn([(str(by_name[name].path), note) for name in used for note in notes[name]])
-    return CurveSet(curves=tuple(run.curve for run in joined))
+            read[run.curve.name].notes.append(_Note(category=DataWarning, text=run.note))
+    notes = [(str(by_name[name].path), note) for name in used for note in read[name].notes]
+    logs = {name: read[name].log for name in runs}
+    together = (mixed_kinds(logs) if columns.loss is None else "", other_units(logs))
+    notes += [("", _Note(category=DataWarning, text=text)) for text in together if text]
+    _warn(notes)
+    return Reading(
+        curves=CurveSet(curves=tuple(run.curve for run in joined)),
+        read=tuple(_summary(by_name[name], read[name], run) for name, run in zip(runs, joined, strict=True)),
+    )
 
 
 def _possible_parents(run: RawRun, source: Source, sources: Sequence[Source]) -> list[str]:
@@ -130,21 +196,29 @@ def _possible_parents(run: RawRun, source: Source, sources: Sequence[Source]) ->
     return [s.run for s in sources if (s.size, s.params) == (source.size, source.params)]
 
 
-def _read(source: Source, columns: ColumnNames) -> tuple[RawRun, list[_Note]]:
+def _read(source: Source, columns: ColumnNames, raw: RawLog) -> _Run:
     """Read the log of one run."""
-    log = tidy(open_log(source.path), step=columns.step, loss=columns.loss, lr=columns.lr)
+    log = tidy(
+        raw,
+        step=columns.step,
+        loss=columns.loss,
+        lr=columns.lr,
+        run=source.run if source.label is None else source.label,
+        unit=columns.unit,
+    )
     notes = [_Note(category=DataWarning, text=text) for text in log.notes]
-    schedule, rates_from = (source.schedule, 0) if source.schedule is not None else _logged_schedule(log)
+    schedule, rates_from = _schedule(source, log)
     inside = log.steps <= schedule.total_steps
     if not inside.all():
         beyond = f"{int((~inside).sum())} losses are beyond the {schedule.total_steps} steps of the schedule"
         if not inside.any():
             raise LogError(f"{log.path}: all {beyond}; allowed: a schedule that belongs to the log")
-        notes.append(_Note(category=DataWarning, text=f"{beyond}: dropped"))
-    if source.schedule is not None:
-        mismatch = rate_mismatch(log, source.schedule)
-        if mismatch:
-            notes.append(_Note(category=ScheduleMismatchWarning, text=mismatch))
+        if source.branch_step is None:
+            notes.append(_Note(category=DataWarning, text=f"{beyond}: dropped"))
+    if source.schedule is None and (fall := odd_falls(log.rate_steps, log.rates)):
+        notes.append(_Note(category=DataWarning, text=fall))
+    if source.schedule is not None and (mismatch := rate_mismatch(log, schedule)):
+        notes.append(_Note(category=ScheduleMismatchWarning, text=mismatch))
     curve = LossCurve(
         name=source.run,
         steps=log.steps[inside],
@@ -154,19 +228,68 @@ def _read(source: Source, columns: ColumnNames) -> tuple[RawRun, list[_Note]]:
         size=source.size,
         metadata=source.metadata,
     )
-    return RawRun(curve=curve, parent=source.parent, rates_from=rates_from), notes
+    run = RawRun(
+        curve=curve,
+        parent=source.parent,
+        rates_from=rates_from,
+        branch_step=source.branch_step,
+        complete=source.schedule is None and _from_the_beginning(log),
+    )
+    return _Run(raw=run, log=log, notes=notes)
+
+
+def _from_the_beginning(log: TidyLog) -> bool:
+    """Return whether the rates were logged from the beginning, so that only the losses begin late."""
+    return log.rate_steps.size >= 3 and bool(log.rate_steps[0] <= max(1.0, float(np.median(np.diff(log.rate_steps)))))
+
+
+def _schedule(source: Source, log: TidyLog) -> tuple[Schedule, int]:
+    """Return the schedule of a run, and from which update on it is known."""
+    if isinstance(source.schedule, Schedule):
+        return source.schedule, 0
+    if source.schedule is not None:
+        total = log.total_steps or max(int(log.steps[-1]), int(log.rate_steps[-1]) if log.rate_steps.size else 0)
+        warmup = _logged_schedule(log)[0].warmup_steps if log.rates.size else None
+        if warmup is not None and warmup >= total - 1:
+            warmup = None
+        return completed(
+            source.schedule, total_steps=total, warmup_steps=warmup, where=f"run {source.run!r}", error=LogError
+        ), 0
+    return _logged_schedule(log)
 
 
 def _logged_schedule(log: TidyLog) -> tuple[Schedule, int]:
     """Return the schedule that a log shows, and from which update on it does."""
     if log.rates.size == 0:
         raise LogError(
-            f"{log.path}: no schedule is given and no rates are logged (columns: {', '.join(log.columns)}); "
+            f"{log.path}: no schedule is given and no rates are logged (columns: {listed(log.columns, 12)}); "
             "allowed: a `schedule`, or a column with the rates, named by `lr`"
         )
     total_steps = max(int(log.steps[-1]), int(log.rate_steps[-1]))
     schedule = interpolate_rates(log.rate_steps, log.rates, total_steps, where=log.path)
     return schedule, int(log.rate_steps[0])
+
+
+def _summary(source: Source, run: _Run, joined: Joined) -> RunRead:
+    """Return what was read of a run."""
+    log = run.log
+    return RunRead(
+        run=source.run,
+        path=log.path,
+        steps=(int(log.steps[0]), int(log.steps[-1])),
+        losses=int(log.steps.size),
+        loss=(float(log.loss[0]), float(log.loss[-1])),
+        loss_column=log.loss_column,
+        kind=log.kind,
+        step_column=log.step_column,
+        rate_column=log.rate_column if source.schedule is None else None,
+        total_steps=joined.curve.schedule.total_steps,
+        warmup_steps=joined.curve.schedule.warmup_steps,
+        peak_lr=joined.curve.schedule.peak_lr,
+        parent=joined.parent,
+        dropped=log.dropped,
+        notes=tuple(note.text for note in run.notes),
+    )
 
 
 def _warn(notes: Sequence[tuple[str, _Note]]) -> None:
@@ -176,4 +299,5 @@ def _warn(notes: Sequence[tuple[str, _Note]]) -> None:
         logs.setdefault(note, []).append(path)
     for note, paths in logs.items():
         others = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
-        warnings.warn(f"{paths[0]}{others}: {note.text}", note.category, skip_file_prefixes=(_PACKAGE,))
+        where = f"{paths[0]}{others}: " if paths[0] else ""
+        warnings.warn(f"{where}{note.text}", note.category, skip_file_prefixes=(_PACKAGE,))

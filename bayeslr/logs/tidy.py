@@ -1,6 +1,5 @@
 """From a log of any format to one tidy table: steps, losses, and the rates where they were logged."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,11 +7,30 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayeslr.errors import LogError
-from bayeslr.logs.columns import loss_columns, named_column, rate_columns, run_columns, step_columns, time_columns
-from bayeslr.logs.rawlog import RawLog
-from bayeslr.logs.values import history, numbers, whole_steps
+from bayeslr.logs.columns import (
+    epoch_columns,
+    is_relative,
+    loss_columns,
+    loss_kind,
+    named_column,
+    perplexity_columns,
+    plain_name,
+    rate_columns,
+    step_columns,
+    time_columns,
+)
+from bayeslr.logs.counters import Counter, Series, ordered
+from bayeslr.logs.layout import layout_of, one_run, split_columns, split_rows
+from bayeslr.logs.limits import listed
+from bayeslr.logs.plausible import base_of, judged
+from bayeslr.logs.rates import chosen_rate, without_tiny_negatives
+from bayeslr.logs.rawlog import Cells, Column, RawLog
+from bayeslr.logs.units import Unit
 
 __all__ = ["TidyLog", "tidy"]
+
+_FEW = 3
+"""A column with fewer losses is taken only if there is no other."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -31,6 +49,14 @@ class TidyLog:
         Names of all columns of the log.
     notes
         What was chosen, dropped or repaired, one sentence each.
+    loss_column, step_column, rate_column
+        The columns that were taken; ``rate_column`` is None where there is none.
+    kind
+        What the loss was measured on: ``validation``, ``test``, ``training``, or ``plain`` where nothing says it.
+    dropped
+        Number of rows with a loss that do not count.
+    total_steps
+        Number of updates that the log says the run was planned for; None where it does not.
     """
 
     path: str
@@ -40,6 +66,12 @@ class TidyLog:
     rates: NDArray[np.float64]
     columns: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    loss_column: str = ""
+    step_column: str = ""
+    rate_column: str | None = None
+    kind: str = "plain"
+    dropped: int = 0
+    total_steps: int | None = None
 
     def to_frame(self) -> pd.DataFrame:
         """Return the log as a table.
@@ -53,7 +85,15 @@ class TidyLog:
         return pd.DataFrame({"step": self.steps, "loss": self.loss, "lr": rates.reindex(self.steps).to_numpy()})
 
 
-def tidy(raw: RawLog, *, step: str | None = None, loss: str | None = None, lr: str | None = None) -> TidyLog:
+def tidy(
+    raw: RawLog,
+    *,
+    step: str | None = None,
+    loss: str | None = None,
+    lr: str | None = None,
+    run: str | None = None,
+    unit: Unit | None = None,
+) -> TidyLog:
     """Find the columns of a log and clean its history.
 
     Parameters
@@ -62,6 +102,10 @@ def tidy(raw: RawLog, *, step: str | None = None, loss: str | None = None, lr: s
         The opened log.
     step, loss, lr
         Names of the columns. Default: found by name, see :mod:`bayeslr.logs.columns`.
+    run
+        The run to read from a log of several. Default: the log has one.
+    unit
+        Unit of the loss. Default: nats per token, or what a perplexity beside it shows.
 
     Returns
     -------
@@ -73,109 +117,253 @@ def tidy(raw: RawLog, *, step: str | None = None, loss: str | None = None, lr: s
     LogError
         If a column is not found or holds something else than numbers, or no finite loss is left.
     """
-    for column in run_columns(raw.columns):
-        runs = raw.rows([column])[column].dropna().unique()
-        if len(runs) > 1:
-            raise LogError(
-                f"{raw.path}: the column {column!r} names {len(runs)} runs; allowed: a log of one run, or the table in "
-                "CurveSet.from_frame"
-            )
-    notes: list[str] = []
-    losses = [[named_column(raw.columns, loss, what="loss", path=raw.path)]] if loss else loss_columns(raw.columns)
-    steps = [named_column(raw.columns, step, what="step", path=raw.path)] if step else step_columns(raw.columns)
-    rates = [named_column(raw.columns, lr, what="lr", path=raw.path)] if lr else rate_columns(raw.columns)[:1]
-    for what, found in (("loss", losses), ("step", steps)):
-        if not found:
-            raise LogError(f"{raw.path}: no column for the {what}; name one with `{what}`: {', '.join(raw.columns)}")
-    times = time_columns(raw.columns)[:1]
-    wanted = list(dict.fromkeys([*steps, *(column for group in losses for column in group), *rates, *times]))
-    twice = next((column for column in wanted if raw.columns.count(column) > 1), None)
+    named = named_column(raw.columns, loss, what="loss", path=raw.path) if loss else None
+    layout = layout_of(raw, loss=named)
+    chosen_run = one_run(raw, layout, run)
+    columns = layout.columns(raw.columns, chosen_run)
+    losses = [named] if named else _loss_candidates(raw, columns, unit)
+    steps = [named_column(columns, step, what="step", path=raw.path)] if step else step_columns(columns)
+    rates = [named_column(columns, lr, what="lr", path=raw.path)] if lr else rate_columns(columns)
+    if not steps:
+        raise LogError(f"{raw.path}: no column for the step; name one with `step`: {listed(columns, 12)}")
+    times, epochs = time_columns(columns)[:1], epoch_columns(columns)[:1]
+    planned = [name for name in columns if plain_name(name) in ("total_steps", "max_steps")][:1]
+    perplexities = [name for name, kind in perplexity_columns(columns).items() if kind == "perplexity"]
+    numeric = list(dict.fromkeys([*steps, *losses, *rates, *times, *epochs, *planned, *perplexities]))
+    twice = next((name for name in numeric if raw.columns.count(name) > 1), None)
     if twice is not None:
         raise LogError(f"{raw.path}: the column {twice!r} occurs more than once; allowed: one column a name")
-    frame = _in_order_of_time(raw.rows(wanted), times)
+    texts = [*split_columns(columns), *([layout.column] if layout.column else [])]
+    cells = raw.read(numeric, texts)
+    if layout.column is not None and chosen_run is not None:
+        code = cells.labels[layout.column].index(chosen_run)
+        cells = _rows_of(cells, cells.texts[layout.column] == code)
 
-    column, values, logged = _chosen_loss(raw, frame, losses, notes)
+    counter = Counter(
+        raw=raw,
+        cells=ordered(cells, times, steps, losses[0]),
+        steps=tuple(steps),
+        named=step is not None,
+        epoch=epochs[0] if epochs else None,
+    )
+    rate, rate_note = chosen_rate(counter.cells.columns, rates)
+    if lr and rate is None:
+        raise LogError(f"{raw.path}: the column {lr!r}, named by `lr`, has no values; columns: {listed(columns, 12)}")
+    rate_rows = _with_values(raw, counter.cells, rate) if rate else None
+    found = _chosen_loss(counter, losses, rate_rows, planned)
+    return _tidied(counter, found, losses, rate, rate_rows, rate_note, columns, planned, perplexities, unit)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Found:
+    """The loss that was taken."""
+
+    name: str
+    column: Column
+    series: Series
+    kind: str
+    notes: tuple[str, ...]
+    dropped: int
+
+
+def _loss_candidates(raw: RawLog, columns: list[str], unit: Unit | None) -> list[str]:
+    """Return the columns that may be the loss, best first."""
+    losses = [column for group in loss_columns(columns) for column in group]
+    others = perplexity_columns(columns)
+    if unit is not None and unit.name in ("perplexity", "bits per byte"):
+        losses = [name for name, kind in others.items() if kind == unit.name] or losses
+    if losses:
+        return losses
+    if others:
+        name, kind = next(iter(others.items()))
+        option = "'perplexity'" if kind == "perplexity" else "'bits per byte' and the `bytes_per_token`"
+        raise LogError(
+            f"{raw.path}: no column for the loss, but {name!r} holds {kind}; allowed: `loss_unit` {option}, or the "
+            "name of a loss in `loss`"
+        )
+    raise LogError(f"{raw.path}: no column for the loss; name one with `loss`: {listed(columns, 12)}")
+
+
+def _rows_of(cells: Cells, keep: NDArray[np.bool_]) -> Cells:
+    """Return the cells of some rows; positions stay."""
+    return Cells(
+        numbers=cells.numbers,
+        columns={name: column.taken(keep) for name, column in cells.columns.items()},
+        texts=cells.texts,
+        labels=cells.labels,
+        notes=cells.notes,
+    )
+
+
+def _with_values(raw: RawLog, cells: Cells, name: str) -> Column:
+    """Return the finite values of a column all of whose cells are numbers."""
+    column = raw.require_numbers(cells, name)
+    finite = np.isfinite(column.values)
+    return Column(rows=column.rows[finite], values=column.values[finite])
+
+
+def _chosen_loss(counter: Counter, names: list[str], rate: Column | None, planned: list[str]) -> _Found:
+    """Return the first column of losses that has values and counts what the rates count."""
+    raw, cells = counter.raw, counter.cells
+    filled = [name for name in names if cells.columns[name].filled]
+    if not filled:
+        if any(cells.columns[name].values.size for name in names):
+            raise LogError(f"{raw.path}: no finite loss in the column {names[0]!r}; allowed: at least one")
+        raise LogError(f"{raw.path}: the column {names[0]!r} has no values; columns: {listed(raw.columns, 12)}")
+    sizes = {name: int(np.isfinite(cells.columns[name].values).sum()) for name in filled}
+    enough = [name for name in filled if sizes[name] >= _FEW or cells.columns[name].wrong is not None]
+    many = [name for name in enough if sizes[name] >= 5 * sizes[filled[0]]]
+    if filled[0] not in enough and many:
+        filled = [*many, *(name for name in filled if name not in many)]
+    # a column of another quantity that happens to have a loss's name does not stand in the way
+    if (
+        cells.columns[filled[0]].wrong is not None
+        and len(filled) > 1
+        and not np.isfinite(cells.columns[filled[0]].values).any()
+    ):
+        filled = [*filled[1:], filled[0]]
+    trouble = ""
+    for name in filled:
+        found = _found(counter, name)
+        problem = counter.disagrees(found.series, rate, name)
+        if not problem:
+            notes = (f"{trouble}: {name!r} was taken instead",) if trouble else ()
+            return _Found(
+                name=name,
+                column=found.column,
+                series=found.series,
+                kind=found.kind,
+                notes=(*found.notes, *notes),
+                dropped=found.dropped,
+            )
+        trouble = trouble or problem
+    raise LogError(
+        f"{raw.path}: {trouble}; allowed: a column that counts updates, named by `step`, or another loss, named by "
+        "`loss`"
+    )
+
+
+def _found(counter: Counter, name: str) -> _Found:
+    """Return a column of losses with its steps."""
+    raw, cells = counter.raw, counter.cells
+    column = raw.require_numbers(cells, name)
+    notes: list[str] = []
+    kind = loss_kind(name) or "plain"
+    rows, values = column.rows, column.values
+    for split in cells.texts:
+        chosen = split_rows(cells, split, rows)
+        if chosen is None:
+            continue
+        keep, said, labels = chosen
+        if kind == "plain":
+            kind = said
+        if len(labels) > 1:
+            notes.append(
+                f"rows of several splits: those whose {split!r} is {labels[0]!r} were taken, not "
+                f"{', '.join(map(repr, labels[1:4]))}"
+            )
+        rows, values = rows[keep], values[keep]
+        break
     finite = np.isfinite(values)
-    if (logged & ~finite).any():
-        notes.append(f"{int((logged & ~finite).sum())} losses are NaN or infinite: dropped")
-    if not (logged & finite).any():
-        raise LogError(f"{raw.path}: no finite loss in the column {column!r}; allowed: at least one")
-    step_column, at_step = _chosen_step(raw, frame, steps, logged & finite)
-    all_steps, all_losses = _cleaned(raw, frame.index, step_column, at_step, values, logged & finite, notes)
+    dropped = int((~finite).sum())
+    if dropped:
+        notes.append(f"{dropped} losses are NaN or infinite: dropped")
+    if not finite.any():
+        raise LogError(f"{raw.path}: no finite loss in the column {name!r}; allowed: at least one")
+    column = Column(rows=rows[finite], values=values[finite])
+    series = counter.series(column, relative=kind in ("validation", "test"))
+    return _Found(
+        name=name,
+        column=column,
+        series=series,
+        kind=kind,
+        notes=(*notes, *series.notes),
+        dropped=dropped + column.rows.size - series.steps.size,
+    )
+
+
+def _tidied(
+    counter: Counter,
+    found: _Found,
+    losses: list[str],
+    rate: str | None,
+    rate_rows: Column | None,
+    rate_note: str,
+    columns: list[str],
+    planned: list[str],
+    perplexities: list[str],
+    unit: Unit | None,
+) -> TidyLog:
+    """Put the histories of the loss and of the rate together."""
+    raw, cells, series = counter.raw, counter.cells, found.series
+    notes = [*cells.notes, *raw.notes]
+    notes = list(dict.fromkeys(notes))
+    usable = [name for name in losses if cells.columns[name].filled and name != found.name]
+    if usable:
+        notes.append(
+            f"several columns may be the loss: {found.name!r} was taken, not "
+            f"{', '.join(map(repr, usable[:4]))}{', ...' if len(usable) > 4 else ''}; name one with `loss`"
+        )
+    notes.extend(found.notes)
     # The loss before the first update says nothing about the rates.
-    seen = all_steps >= 1
+    seen = series.steps >= 1
     if not seen.any():
         raise LogError(
             f"{raw.path}: the only loss is at step 0, before the first update; allowed: losses at later steps"
         )
+    steps, values = series.steps[seen], series.values[seen]
+    verdict = judged(steps, values, cells.numbers[series.rows[seen]], unit=raw.unit)
+    notes.extend(verdict.notes)
+    steps, values = steps[verdict.keep], values[verdict.keep]
+    if unit is not None:
+        values = unit.in_nats(values, f"{raw.path}: {found.name}")
+    elif _base(cells, found, perplexities) == 2.0:
+        values = values * np.log(2.0)
+        notes.append(f"{found.name!r} is in bits, as its perplexity shows: it was multiplied by log 2 to have nats")
 
-    rate_steps, logged_rates = np.empty(0, dtype=np.int64), np.empty(0)
-    for name in rates:
-        rate, has_rate = numbers(frame[name], path=raw.path, unit=raw.unit)
-        has_rate &= np.isfinite(rate) & np.isfinite(at_step)
-        if (has_rate & (rate < 0)).any():
-            row = int(np.argmax(has_rate & (rate < 0)))
+    rate_steps, rates = np.empty(0, dtype=np.int64), np.empty(0)
+    if rate is not None and rate_rows is not None:
+        logged = counter.series(rate_rows, like=found.series)
+        clean, tiny = without_tiny_negatives(logged.values)
+        if (clean < 0).any():
+            row = int(np.argmax(clean < 0))
             raise LogError(
-                f"{raw.path}, {raw.unit} {frame.index[row]}: {name} is {rate[row]:g}; allowed: a rate of 0 or more"
+                f"{raw.where(cells, int(logged.rows[row]))}: {rate} is {clean[row]:g}; allowed: a rate of 0 or more"
             )
-        rate_steps, logged_rates = _cleaned(raw, frame.index, step_column, at_step, rate, has_rate, [])
+        if tiny:
+            notes.append(f"{tiny} rates are negative by rounding (lowest {logged.values.min():.3g}): taken as 0")
+        rate_steps, rates = logged.steps, clean
+        notes.extend(filter(None, [rate_note]))
+    total = raw.total_steps
+    if total is None and planned and (values_there := cells.columns[planned[0]].values).size:
+        top = float(values_there[-1])
+        total = int(top) if np.isfinite(top) and top >= 1 and (values_there == top).all() else None
     return TidyLog(
         path=raw.path,
-        steps=all_steps[seen],
-        loss=all_losses[seen],
+        steps=steps,
+        loss=values,
         rate_steps=rate_steps,
-        rates=logged_rates,
-        columns=raw.columns,
-        notes=tuple(notes),
+        rates=rates,
+        columns=tuple(columns),
+        notes=tuple(dict.fromkeys(notes)),
+        loss_column=found.name,
+        step_column=series.column,
+        rate_column=rate,
+        kind=found.kind,
+        dropped=found.dropped + int((~verdict.keep).sum()),
+        total_steps=total,
     )
 
 
-def _in_order_of_time(frame: pd.DataFrame, times: Sequence[str]) -> pd.DataFrame:
-    """Sort the rows by the time at which they were written, if every row has one."""
-    for column in times:
-        time = pd.to_numeric(frame[column], errors="coerce")
-        if time.notna().all() and not time.is_monotonic_increasing:
-            return frame.iloc[np.argsort(time.to_numpy(dtype=np.float64), kind="stable")]
-    return frame
-
-
-def _chosen_loss(
-    raw: RawLog, frame: pd.DataFrame, groups: Sequence[Sequence[str]], notes: list[str]
-) -> tuple[str, NDArray[np.float64], NDArray[np.bool_]]:
-    """Return the first loss column that has values, with them."""
-    columns = [column for group in groups for column in group]
-    for column in columns:
-        values, logged = numbers(frame[column], path=raw.path, unit=raw.unit)
-        if logged.any():
-            break
-    else:
-        raise LogError(f"{raw.path}: the column {columns[0]!r} has no values; columns: {', '.join(raw.columns)}")
-    if len(columns) > 1:
-        rest = [repr(other) for other in columns if other != column]
-        others = ", ".join(rest[:4]) + (", ..." if len(rest) > 4 else "")
-        notes.append(f"several columns may be the loss: {column!r} was taken, not {others}; name one with `loss`")
-    return column, values, logged
-
-
-def _chosen_step(
-    raw: RawLog, frame: pd.DataFrame, columns: Sequence[str], needed: NDArray[np.bool_]
-) -> tuple[str, NDArray[np.float64]]:
-    """Return the first step column that is filled wherever it is needed, with its values."""
-    found = [(column, numbers(frame[column], path=raw.path, unit=raw.unit)[0]) for column in columns]
-    return next(((column, values) for column, values in found if not np.isnan(values[needed]).any()), found[0])
-
-
-def _cleaned(
-    raw: RawLog,
-    index: "pd.Index[int]",
-    step_column: str,
-    at_step: NDArray[np.float64],
-    values: NDArray[np.float64],
-    wanted: NDArray[np.bool_],
-    notes: list[str],
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return the history of the wanted rows: strictly increasing steps and their values."""
-    steps = whole_steps(at_step[wanted], index[wanted], column=step_column, path=raw.path, unit=raw.unit)
-    kept, repaired = history(steps, values[wanted])
-    notes.extend(repaired)
-    return steps[kept], values[wanted][kept]
+def _base(cells: Cells, found: _Found, perplexities: list[str]) -> float | None:
+    """Return the base of the loss's logarithm where a perplexity beside it shows it."""
+    validation = found.kind in ("validation", "test")
+    for name in perplexities:
+        if is_relative(name) != (validation and is_relative(found.name)):
+            continue
+        other = cells.columns[name]
+        _, here, there = np.intersect1d(found.column.rows, other.rows, assume_unique=True, return_indices=True)
+        base = base_of(found.column.values[here], other.values[there])
+        if base is not None:
+            return base
+    return None

@@ -24,7 +24,7 @@ def bad_logs():
         "half a step": (LOG.replace("2,4", "2.5,4").encode(), "line 3: step is 2.5"),
         "negative step": (LOG.replace("2,4", "-2,4").encode(), "line 3: step is -2"),
         "infinite step": (LOG.replace("2,4", "inf,4").encode(), "line 3: step is inf"),
-        "no step": (LOG.replace("2,4", ",4").encode(), "line 3: step is missing"),
+        "no steps": (b"step,loss,lr\n,5,0.1\n,4,0.1\n", "line 2: step is missing"),
         "negative rate": (LOG.replace("4,0.1", "4,-0.1").encode(), "line 3: lr is -0.1"),
         "all NaN": (b"step,loss,lr\n1,nan,1\n2,NaN,1\n", "no finite loss in the column 'loss'"),
         "no values": (b"step,loss,lr\n1,,1\n2,,1\n", "the column 'loss' has no values"),
@@ -39,17 +39,22 @@ def bad_logs():
         "no rates": (b"step,loss\n1,5\n", "no schedule is given and no rates are logged"),
         "zero rates": (b"step,loss,lr\n1,5,0\n2,4,0\n", "all 2 logged rates are zero"),
         "binary": (b"\x00\x01\x02\x03" * 9, "not a text file"),
-        "latin-1": ("step,loss,lr\n1,5,0.1,\n2,4,µ\n".encode("latin-1"), "line 3: the text is not UTF-8"),
-        "cut gzip": (gzip.compress(LOG.encode() * 99)[:-12], "damaged gzip file"),
+        "latin-1": (
+            "step,loss,lr\n1,5,0.1,\n2,4,µ\n".encode("latin-1"),
+            "line 3: lr is '\ufffd' (the text is not UTF-8)",
+        ),
+        "cut gzip": (gzip.compress(LOG.encode())[:12], "the gzip file is cut off: read up to there)"),
         "open quote": (b'step,loss,lr\n1,5,"0.1\n2,4,0.1\n', "line 3: lr is '0.1\\n2,4,0.1\\n'"),
-        "broken JSON line": (b'{"step": 1, "loss": 5}\n{"step": 2, "los\n', "line 2: not JSON (Unterminated string"),
+        "broken JSON lines": (
+            b'{"step": 1, "loss": 5}\n' + b'{"step": 2, "los\n' * 3,
+            "line 2: not JSON (Unterminated",
+        ),
         "JSON number": (b"[1, 2]", "record 1: int found; allowed: an object with metrics"),
-        "JSON list for loss": (b'[{"step": 1, "loss": [5]}]', "record 1: loss is [5]"),
+        "JSON list for loss": (b'[{"step": 1, "loss": [5, 6]}]', "record 1: loss is [5, 6]"),
         "JSON truth for loss": (b'[{"step": 1, "loss": true}]', "record 1: loss is True"),
         "JSON text for loss": (b'{"step": 1, "loss": 5}\n{"step": 2, "loss": "low"}', "line 2: loss is 'low'"),
         "empty JSON": (b"[]", "there are no records"),
         "odd trainer_state": (b'{"log_history": 5}', "log_history is a int"),
-        "several runs": (b"run,step,loss,lr\na,1,5,1\nb,1,5,1\n", "the column 'run' names 2 runs"),
         "late start": (
             ("step,loss,lr\n" + "".join(f"{s},3,0.1\n" for s in range(500, 1000))).encode(),
             "run 'log' starts at step 500",
@@ -76,7 +81,8 @@ def test_bad_logs(tmp_path, case):
         ({"loss": "val_loss"}, "the column 'val_loss', named by `loss`, does not exist; columns: step, loss, lr"),
         ({"step": "it"}, "the column 'it', named by `step`, does not exist"),
         ({"lr": "rate"}, "the column 'rate', named by `lr`, does not exist"),
-        ({"schedule": "constant(peak_lr=1)"}, "constant"),
+        ({"schedule": "constant(1)"}, "constant"),
+        ({"schedule": "constant(peak=1)"}, "run 'log': "),
         ({"schedule": "cosinus(1)"}, "cosinus"),
         ({"schedule": [1e-3] * 5}, "schedule of run 'log': a list; allowed: a Schedule or its spec"),
         ({"params": "many"}, "params of run 'log': 'many'; allowed: a positive number such as 2.5e7 or '25M'"),
@@ -100,7 +106,10 @@ def test_bad_folders(tmp_path):
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "metrics.csv").write_text(LOG)
-    with pytest.raises(LogError, match=r"2 logs in this folder \(a/metrics.csv, b/metrics.csv\)"):
+    assert read_logs(tmp_path).names == ("a", "b")
+    (tmp_path / "a" / "x.wandb").write_bytes(b":W&B")
+    (tmp_path / "a" / "y.wandb").write_bytes(b":W&B")
+    with pytest.raises(LogError, match=r"2 logs in this folder \(x.wandb, y.wandb\)"):
         read_logs(tmp_path)
     with pytest.raises(LogError, match="there are no logs"):
         read_logs([])

@@ -9,7 +9,7 @@ import pytest
 
 from bayeslr.errors import DataWarning, LogError
 from bayeslr.logs import read_logs
-from bayeslr.logs.detect import open_log
+from bayeslr.logs.formats import open_log
 from bayeslr.logs.tidy import tidy
 
 STEPS = list(range(100, 1100, 100))

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bayeslr.errors import LogError
-from bayeslr.logs.detect import open_log
+from bayeslr.logs.formats import open_log
+from bayeslr.logs.history import history
 from bayeslr.logs.tidy import tidy
-from bayeslr.logs.values import history
 
 
 def read(tmp_path, text, **names):
@@ -19,7 +19,7 @@ def read(tmp_path, text, **names):
 
 
 def rows(steps, losses=None):
-    losses = range(len(steps)) if losses is None else losses
+    losses = range(1, len(steps) + 1) if losses is None else losses
     return "step,loss\n" + "".join(f"{s},{x}\n" for s, x in zip(steps, losses, strict=True))
 
 
@@ -59,23 +59,25 @@ def test_a_restart_voids_what_it_comes_before(tmp_path):
     steps = [*range(1, 11), *range(6, 8)]
     log = read(tmp_path, rows(steps))
     assert log.steps.tolist() == list(range(1, 8))
-    assert log.loss.tolist() == [0, 1, 2, 3, 4, 10, 11]
+    assert log.loss.tolist() == [1, 2, 3, 4, 5, 11, 12]
     assert log.notes == ("the step goes back once (first to 6): after a restart 5 earlier rows do not count",)
 
 
 def test_a_reversed_file(tmp_path):
     log = read(tmp_path, rows([5, 4, 3, 2, 1]))
-    assert log.loss.tolist() == [4, 3, 2, 1, 0]
+    assert log.loss.tolist() == [5, 4, 3, 2, 1]
     assert "sorted" in log.notes[0]
 
 
 def test_time_shows_what_came_later(tmp_path):
     """Shuffled, but with the time of writing: the restart can be told."""
-    frame = pd.DataFrame({"step": [*range(1, 9), *range(4, 7)], "loss": range(11), "_timestamp": np.arange(11) + 0.5})
+    frame = pd.DataFrame(
+        {"step": [*range(1, 9), *range(4, 7)], "loss": range(1, 12), "_timestamp": np.arange(11) + 0.5}
+    )
     shuffled = frame.sample(frac=1, random_state=0)
     log = read(tmp_path, shuffled.to_csv(index=False))
     assert log.steps.tolist() == [1, 2, 3, 4, 5, 6]
-    assert log.loss.tolist() == [0, 1, 2, 8, 9, 10]
+    assert log.loss.tolist() == [1, 2, 3, 9, 10, 11]
 
 
 def test_the_last_of_repeated_steps_counts(tmp_path):
@@ -87,13 +89,13 @@ def test_the_last_of_repeated_steps_counts(tmp_path):
 
 def test_a_second_header_is_no_row(tmp_path):
     log = read(tmp_path, rows(range(1, 9)) + rows(range(5, 10)))
-    assert log.loss.tolist() == [0, 1, 2, 3, 0, 1, 2, 3, 4]
+    assert log.loss.tolist() == [1, 2, 3, 4, 1, 2, 3, 4, 5]
 
 
 def test_evaluations_that_arrive_late_are_no_restart(tmp_path):
     """The loss column is in order although its rows lag behind those of the training loss."""
     text = "step,train_loss,val_loss\n"
-    text += "".join(f"{s},3,\n" + (f"{s - 150},,{s}\n" if s > 150 else "") for s in range(100, 1000, 100))
+    text += "".join(f"{s},3,\n" + (f"{s - 150},,{s / 1000}\n" if s > 150 else "") for s in range(100, 1000, 100))
     log = read(tmp_path, text, loss="val_loss")
     assert log.steps.tolist() == list(range(50, 800, 100))
     assert log.notes == ()
@@ -111,6 +113,7 @@ def test_the_loss_before_the_first_update_is_left_out(tmp_path):
         read(tmp_path, rows([0]))
 
 
-def test_a_step_column_with_gaps_is_passed_over(tmp_path):
+def test_a_missing_step_costs_its_row_and_not_the_column(tmp_path):
     log = read(tmp_path, "step,_step,loss\n10,1,5\n,2,4\n30,3,3\n")
-    assert log.steps.tolist() == [1, 2, 3]
+    assert log.steps.tolist() == [10, 30]
+    assert log.notes == ("1 rows are without a step in 'step' (the first is line 3): left out",)

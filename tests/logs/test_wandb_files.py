@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bayeslr.errors import LogError
-from bayeslr.logs.detect import open_log
+from bayeslr.logs.formats import open_log
+from bayeslr.logs.formats.wandb_framing import FramingError, read_records
 from bayeslr.logs.tidy import tidy
-from bayeslr.logs.wandb_framing import FramingError, read_records
 
 BLOCK = 32768
 

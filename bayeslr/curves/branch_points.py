@@ -1,0 +1,103 @@
+"""Whether a run fits its named parent at the step at which it says that it begins."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from bayeslr.curves.curve import LossCurve
+from bayeslr.errors import CurveError
+from bayeslr.schedules import Schedule
+
+__all__ = ["checked_branch_point", "shifted"]
+
+_FAR = 0.02
+"""Losses that differ by more than this share at a named branch point are worth a note."""
+_ELSEWHERE = 0.05
+"""A run whose loss differs by more than this from its parent's, and fits at a later step, counts its own steps."""
+_FITS = 0.01
+"""Losses of the same weights agree up to this share, one logging interval included."""
+
+
+def checked_branch_point(curve: LossCurve, parent: LossCurve) -> str:
+    """Compare the first loss of a run with its parent's at that step.
+
+    Parameters
+    ----------
+    curve
+        The run, without its history.
+    parent
+        The run that it was branched off, as it was named.
+
+    Returns
+    -------
+    str
+        What to say if they differ; else nothing.
+
+    Raises
+    ------
+    CurveError
+        If the run's first loss belongs to a later step of its parent: it counts its own steps.
+    """
+    first, here = int(curve.steps[0]), float(curve.loss[0])
+    if not parent.steps[0] <= first <= parent.steps[-1] or here <= 0:
+        return ""
+    there = float(np.interp(first, parent.steps, parent.loss))
+    apart = abs(there - here) / here
+    later = parent.steps > first
+    if apart > _ELSEWHERE and later.any():
+        distance = np.abs(parent.loss[later] - here) / here
+        if float(distance.min()) < _FITS:
+            at = int(parent.steps[later][int(np.argmin(distance))])
+            raise CurveError(
+                f"run {curve.name!r}: it begins at step {first} with a loss of {here:.4g}, but its parent "
+                f"{parent.name!r} has {there:.4g} there and such a loss about step {at}, so it counts its own "
+                "steps; allowed: the `branch_step`, the step of its parent from which it counts"
+            )
+    if apart <= _FAR:
+        return ""
+    return (
+        f"run {curve.name!r} begins at step {first} with a loss of {here:.4g}, but its parent {parent.name!r} has "
+        f"{there:.4g} there: is it the right parent?"
+    )
+
+
+def shifted(curve: LossCurve, branch_step: int, parent: LossCurve, *, rates_from: int) -> LossCurve:
+    """Return a run that counts its own steps with steps from the beginning of its parent.
+
+    Parameters
+    ----------
+    curve
+        The run.
+    branch_step
+        The step of its parent from which it counts.
+    parent
+        The parent.
+    rates_from
+        First update whose rate is known, counted as the run does.
+
+    Returns
+    -------
+    LossCurve
+        The run, with its parent's rates before its own.
+
+    Raises
+    ------
+    CurveError
+        If the parent does not reach that step.
+    """
+    if branch_step > parent.schedule.total_steps:
+        raise CurveError(
+            f"run {curve.name!r}: branch_step is {branch_step}, but its parent {parent.name!r} ends at step "
+            f"{parent.schedule.total_steps}; allowed: a step of the parent"
+        )
+    steps, mine = curve.steps + branch_step, curve.schedule
+    if mine.total_steps >= steps[-1] and not rates_from:
+        return replace(curve, steps=steps)  # the given schedule is that of the whole run
+    own = mine.lr.copy()
+    before = parent.schedule.lr[branch_step - 1]
+    known = min(rates_from, own.size - 1)
+    if known:
+        own[:known] = np.linspace(before, own[known], known + 1)[:-1]
+    warmup_steps = parent.schedule.warmup_steps if parent.schedule.warmup_steps < branch_step else -1
+    lr = np.concatenate([parent.schedule.lr[:branch_step], own])
+    return replace(curve, steps=steps, schedule=Schedule(lr=lr, warmup_steps=warmup_steps))

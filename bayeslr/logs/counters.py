@@ -1,0 +1,315 @@
+"""Which column counts the updates, and the history of a series along it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayeslr.errors import LogError
+from bayeslr.logs.columns import is_relative, plain_name
+from bayeslr.logs.history import Offsets, epoch_offsets, history, resume_offsets
+from bayeslr.logs.limits import listed
+from bayeslr.logs.rawlog import Cells, Column, RawLog
+from bayeslr.schedules.schedule import MAX_STEPS
+
+__all__ = ["Counter", "Series", "ordered"]
+
+_MOSTLY: Final = 0.5
+"""A column of steps has to be filled in this share of the rows that have a loss."""
+_APART: Final = 4.0
+"""Losses and rates that end at steps this many times apart count different things."""
+_CALLS: Final = "_step"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Series:
+    """A history: strictly increasing steps and values.
+
+    Parameters
+    ----------
+    steps, values
+        Steps and values, shape ``[n]``.
+    rows
+        Positions of their rows.
+    column
+        The column of the steps.
+    offsets
+        What was added to them where the counter starts again.
+    notes
+        What was left out or repaired.
+    """
+
+    steps: NDArray[np.int64]
+    values: NDArray[np.float64]
+    rows: NDArray[np.int32]
+    column: str
+    offsets: Offsets | None
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Counter:
+    """The columns of a log that may count updates.
+
+    Parameters
+    ----------
+    raw
+        The log.
+    cells
+        Its cells.
+    steps
+        The columns, best first.
+    named
+        True if the user named the column.
+    epoch
+        The column of epochs; None if there is none.
+    """
+
+    raw: RawLog
+    cells: Cells
+    steps: tuple[str, ...]
+    named: bool
+    epoch: str | None
+
+    def series(self, column: Column, *, relative: bool = False, like: Series | None = None) -> Series:
+        """Return the history of a column.
+
+        Parameters
+        ----------
+        column
+            Its finite values.
+        relative
+            Whether counters of validation or test may count it. Default False.
+        like
+            A history that counts the same updates: its column and its offsets are taken. Default: found.
+
+        Returns
+        -------
+        Series
+            The history.
+
+        Raises
+        ------
+        LogError
+            If no column counts updates in its rows.
+        """
+        name = self._chosen(column, relative, like)
+        at = self._at(name)[column.rows]
+        there = ~np.isnan(at)
+        notes = []
+        if not there.all():
+            row = int(column.rows[np.argmin(there)])
+            notes.append(
+                f"{int((~there).sum())} rows are without a step in {name!r} (the first is {self.raw.unit} "
+                f"{self.cells.numbers[row]}): left out"
+            )
+        rows, values = column.rows[there], column.values[there]
+        steps = self._whole(at[there], rows, name)
+        offsets = like.offsets if like is not None else self._offsets(rows, steps, values, name)
+        if offsets is not None:
+            steps = offsets.applied(rows, steps)
+            notes.append(offsets.note)
+        kept, repaired = history(steps, values)
+        last = int(steps.max())
+        if last > MAX_STEPS:
+            raise LogError(self._too_many(name, last))
+        if like is None and (odd := _odd_unit(steps[kept])):
+            notes.append(f"{odd} in {name!r}: tokens or samples are no updates; name a column of updates with `step`")
+        return Series(
+            steps=steps[kept],
+            values=values[kept],
+            rows=rows[kept],
+            column=name,
+            offsets=offsets,
+            notes=(*notes, *repaired) if like is None else (),
+        )
+
+    def disagrees(self, loss: Series, rate: Column | None, name: str) -> str:
+        """Return what shows that losses and rates count different things; empty if nothing does.
+
+        Parameters
+        ----------
+        loss
+            The losses.
+        rate
+            The rates; None if there are none.
+        name
+            The column of the losses.
+
+        Returns
+        -------
+        str
+            The beginning of a sentence, or nothing.
+        """
+        if rate is None or rate.rows.size < 3 or loss.steps.size < 2:
+            return ""
+        try:
+            logged = self.series(rate, like=loss)
+        except LogError:
+            return ""
+        if logged.steps.size < 3:
+            return ""
+        ends = (int(loss.steps[-1]), int(logged.steps[-1]))
+        lower, upper = min(ends), max(ends)
+        # both were written until the end of the log, or one of them simply ended earlier
+        rows = self.cells.numbers.size
+        until = min(int(loss.rows.max()), int(logged.rows.max())) >= 0.5 * rows
+        if not until or upper < _APART * max(lower, 1):
+            return ""
+        return (
+            f"the losses in {name!r} end at step {ends[0]}, the rates at step {ends[1]}: one of them counts something "
+            "else than updates (epochs, evaluations, batches, samples)"
+        )
+
+    def _chosen(self, column: Column, relative: bool, like: Series | None) -> str:
+        """Return the column that counts the updates of a series."""
+        usable = [name for name in self.steps if relative or not is_relative(name) or self.named]
+        if not usable:
+            usable = list(self.steps)
+        share = {
+            name: float(np.mean(~np.isnan(self._at(name)[column.rows]))) if column.rows.size else 0.0 for name in usable
+        }
+        if like is not None and share.get(like.column, 0.0) >= _MOSTLY:
+            return like.column
+        mostly = [name for name in usable if share[name] >= _MOSTLY]
+        good = [name for name in mostly if self._counts_updates(name, column)]
+        if good:
+            return good[0]
+        # what is wrong with the first is said when it is read
+        return mostly[0] if mostly else max(usable, key=lambda name: share[name])
+
+    def _share(self, name: str, column: Column) -> float:
+        """Return in which share of the rows of a series a column is filled."""
+        return float(np.mean(~np.isnan(self._at(name)[column.rows]))) if column.rows.size else 0.0
+
+    def _counts_updates(self, name: str, column: Column) -> bool:
+        """Return whether the values of a column can be numbers of updates, from the beginning of the run."""
+        if self.cells.columns[name].wrong is not None:
+            return False
+        values = self._at(name)[column.rows]
+        values = values[~np.isnan(values)]
+        good = bool((np.isfinite(values) & (values == np.floor(values)) & (values >= 0) & (values <= MAX_STEPS)).all())
+        within = plain_name(name) in ("batch", "batch_idx", "it", "iter", "step") and (np.diff(values) < 0).sum() >= 2
+        others = [other for other in self.steps if other != name and other != _CALLS and not is_relative(other)]
+        return good and not (within and any(self._rises(other, column) for other in others))
+
+    def _rises(self, name: str, column: Column) -> bool:
+        """Return whether a column is filled and never goes back."""
+        values = self._at(name)[column.rows]
+        return bool(
+            values.size and not np.isnan(values).any() and (np.diff(values) >= 0).all() and values[-1] > values[0]
+        )
+
+    def _at(self, name: str) -> NDArray[np.float64]:
+        """Return the value of a column in each row; NaN where there is none."""
+        column = self.cells.columns[name]
+        if column.rows.size == self.cells.numbers.size:
+            return column.values
+        values = np.full(self.cells.numbers.size, np.nan)
+        values[column.rows] = column.values
+        return values
+
+    def _whole(self, at: NDArray[np.float64], rows: NDArray[np.int32], name: str) -> NDArray[np.int64]:
+        """Return steps as whole numbers."""
+        self.raw.require_numbers(self.cells, name)
+        if not at.size:
+            where = self.raw.where(self.cells, 0)
+            raise LogError(f"{where}: {name} is missing; allowed: a whole number, 0 or more, in each row with a loss")
+        # 2**53: beyond it floats skip whole numbers
+        good = np.isfinite(at) & (at == np.floor(at)) & (at >= 0) & (at < 2**53)
+        if not good.all():
+            row = int(np.argmin(good))
+            where = self.raw.where(self.cells, int(rows[row]))
+            if at[row] > 2**53:
+                raise LogError(f"{where}: {self._too_many(name, at[row], short=True)}")
+            raise LogError(f"{where}: {name} is {at[row]:g}; allowed: a whole number, 0 or more")
+        return at.astype(np.int64)
+
+    def _offsets(
+        self, rows: NDArray[np.int32], steps: NDArray[np.int64], values: NDArray[np.float64], name: str
+    ) -> Offsets | None:
+        """Return what has to be added where the counter starts again."""
+        if self.epoch is not None:
+            epochs = self._at(self.epoch)[rows]
+            found = epoch_offsets(rows, steps, epochs, where=self.raw.path, column=name)
+            if found is not None:
+                return found
+        return resume_offsets(rows, steps, values, column=name)
+
+    def _too_many(self, name: str, last: float, *, short: bool = False) -> str:
+        """Return the message about steps that are too large."""
+        said = f"{name} is {last:g}" if short else f"{self.raw.path}: the steps in {name!r} end at {last:.0f}"
+        others = [other for other in self.steps if other != name]
+        instead = f" (such as {listed(others, 2)})" if others else ""
+        return (
+            f"{said}; allowed: at most {MAX_STEPS} updates; tokens or samples are no updates, so name a column of "
+            f"updates with `step`{instead}"
+        )
+
+
+def _odd_unit(steps: NDArray[np.int64]) -> str:
+    """Return what shows that steps are tokens or samples, if something does."""
+    if steps.size < 3:
+        return ""
+    common = int(np.gcd.reduce(steps))
+    if common >= 4096 and common & (common - 1) == 0:
+        return f"all steps are multiples of {common}"
+    return f"the steps end at {steps[-1]}" if steps[-1] > 20_000_000 else ""
+
+
+def ordered(cells: Cells, times: Sequence[str], steps: Sequence[str], loss: str) -> Cells:
+    """Sort the rows by the time at which they were written, where that makes the steps go back less often.
+
+    A clock that starts again with every process does not.
+
+    Parameters
+    ----------
+    cells
+        The cells.
+    times
+        Columns of times, best first.
+    steps
+        Columns of steps, best first.
+    loss
+        The loss that will probably be taken.
+
+    Returns
+    -------
+    Cells
+        In the order of time, or as they were.
+    """
+    for name in times:
+        time = cells.columns[name]
+        if time.wrong is not None or time.rows.size < cells.numbers.size or not np.isfinite(time.values).all():
+            continue
+        if (np.diff(time.values) >= 0).all():
+            return cells
+        order = np.argsort(time.values, kind="stable")
+        place = np.empty(order.size, dtype=np.int32)
+        place[order] = np.arange(order.size, dtype=np.int32)
+        columns = {}
+        for key, column in cells.columns.items():
+            rows = place[column.rows]
+            by_row = np.argsort(rows)
+            wrong = None if column.wrong is None else (int(place[column.wrong[0]]), column.wrong[1])
+            columns[key] = Column(rows=rows[by_row], values=column.values[by_row], wrong=wrong)
+        sorted_cells = replace(
+            cells,
+            numbers=cells.numbers[order],
+            columns=columns,
+            texts={key: codes[order] for key, codes in cells.texts.items()},
+        )
+        backs = [sum(_backs(each, step, loss) for step in steps) for each in (cells, sorted_cells)]
+        return sorted_cells if backs[1] < backs[0] else cells
+    return cells
+
+
+def _backs(cells: Cells, step: str, loss: str) -> int:
+    """Return how often a counter goes back along the losses."""
+    column = cells.columns[step]
+    values = np.full(cells.numbers.size, np.nan)
+    values[column.rows] = column.values
+    there = values[cells.columns[loss].rows]
+    return int((np.diff(there[~np.isnan(there)]) < 0).sum())

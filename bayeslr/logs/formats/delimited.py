@@ -1,0 +1,239 @@
+"""CSV and its relatives: metrics files, exports of W&B and TensorBoard, tables separated by tabs, semicolons or spaces.
+
+Sparse columns are fine: a row without a loss is a row about something else. A header that occurs again in the middle (a
+logger that was started twice) is skipped, and its columns count from there on; so are lines that begin with ``#``.
+"""
+
+import csv
+import itertools
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from bayeslr.errors import BayeslrError, LogError
+from bayeslr.logs.columns import loss_columns, step_columns
+from bayeslr.logs.formats.files import LogFile
+from bayeslr.logs.limits import MAX_ROWS, listed, shown
+from bayeslr.logs.rawlog import CHUNK, Chunk, RawLog
+
+__all__ = ["header_of", "open_delimited", "table_rows"]
+
+type Row = tuple[int, list[str], bool]
+"""Number of the line in which a row ends, its values, and whether that line has an end."""
+
+
+def table_rows(
+    file: LogFile, *, error: type[BayeslrError] = LogError, most: int = MAX_ROWS
+) -> tuple[tuple[str, ...], list[tuple[int, list[str]]]]:
+    """Return the header and all rows of a table that has to be right throughout, such as a manifest.
+
+    Parameters
+    ----------
+    file
+        The file, with a header line; separated by commas, semicolons or tabs, whichever the header has most of.
+    error
+        Class of the exception to raise. Default: LogError.
+    most
+        Number of rows that are allowed.
+
+    Returns
+    -------
+    columns : tuple of str
+        The header.
+    rows : list of tuple
+        Line number and values of each row that is not blank; as many values as columns.
+
+    Raises
+    ------
+    BayeslrError
+        Of the class ``error``: if a row has more values than there are columns, or the text is not a table.
+    """
+    columns, _, rows = _table(file, error)
+    complete: list[tuple[int, list[str]]] = []
+    for number, values, _ in rows:
+        if len(values) > len(columns):
+            raise error(_too_long(file.path, number, values, columns))
+        if len(complete) >= most:
+            raise error(f"{file.path}, line {number}: more than {most} rows; allowed: fewer")
+        complete.append((number, values + [""] * (len(columns) - len(values))))
+    return columns, complete
+
+
+def header_of(file: LogFile) -> tuple[str, ...]:
+    """Return the names in the first line of a table.
+
+    Parameters
+    ----------
+    file
+        The file.
+
+    Returns
+    -------
+    tuple of str
+        The columns.
+
+    Raises
+    ------
+    LogError
+        If the file is no text.
+    """
+    return _table(file, LogError)[0]
+
+
+def open_delimited(file: LogFile) -> RawLog:
+    """Open a table of metrics.
+
+    Parameters
+    ----------
+    file
+        The file.
+
+    Returns
+    -------
+    RawLog
+        With all values as text.
+
+    Raises
+    ------
+    LogError
+        If the text is not a table.
+    """
+    columns, _, rows = _table(file, LogError)
+    if next(rows, None) is None:
+        raise LogError(f"{file.path}: only a header ({listed(columns)}); allowed: a log with at least one row")
+    return RawLog(path=str(file.path), columns=columns, chunks=lambda wanted: _chunks(file, wanted), notes=file.notes)
+
+
+def _table(file: LogFile, error: type[BayeslrError]) -> tuple[tuple[str, ...], str, Iterator[Row]]:
+    """Return the header, the separator and the rows that follow."""
+    lines = ((number, line, ended) for number, line, ended in file.lines() if line.strip())
+    before: list[str] = []
+    first: tuple[int, str, bool] | None = None
+    for number, line, ended in lines:
+        if not line.lstrip().startswith("#"):
+            first = (number, line, ended)
+            break
+        before = [*before[-1:], line.lstrip().lstrip("#").strip()]
+    header = before[-1] if before and (first is None or _is_header_for(before[-1], first[1])) else None
+    if first is not None and header is None:
+        header, first = first[1], None
+    if header is None:
+        raise error(f"{file.path}: only comments; allowed: a table with a header")
+    separator = _separator(header)
+    values, *_ = (
+        csv.reader([header], delimiter=separator, skipinitialspace=True) if separator != " " else [header.split()]
+    )
+    columns = tuple(value.strip() for value in values)
+    rest = itertools.chain([first] if first else [], lines)
+    return columns, separator, _rows(file.path, rest, separator, error)
+
+
+def _is_header_for(comment: str, line: str) -> bool:
+    """Return whether a comment names the columns of the numbers that follow (``# step loss lr``)."""
+    separator = _separator(comment)
+    names = [name.strip() for name in (comment.split() if separator == " " else comment.split(separator))]
+    return bool(step_columns(names) and loss_columns(names)) and line.lstrip()[:1] in "0123456789.+-"
+
+
+def _separator(header: str) -> str:
+    """Return what separates the columns."""
+    best = max(",;\t", key=header.count)
+    return best if header.count(best) or len(header.split()) < 2 else " "
+
+
+def _rows(
+    path: Path, lines: Iterator[tuple[int, str, bool]], separator: str, error: type[BayeslrError]
+) -> Iterator[Row]:
+    """Split lines into values; blank rows and lines that begin with # are left out."""
+    at = (0, True)
+
+    def texts() -> Iterator[str]:
+        nonlocal at
+        for number, line, ended in lines:
+            if line[:1] == "#" or (line[:1] == " " and line.lstrip()[:1] == "#"):
+                continue
+            at = (number, ended)
+            yield line + "\n"
+
+    if separator == " ":
+        split: Iterator[list[str]] = (line.split() for line in texts())
+    else:
+        split = csv.reader(texts(), delimiter=separator)
+    try:
+        for values in split:
+            if values and (values[0] or any(value.strip() for value in values)):
+                yield at[0], values, at[1]
+    except csv.Error as problem:
+        raise error(f"{path}, line {at[0]}: not a table ({problem}); allowed: CSV") from None
+
+
+def _chunks(file: LogFile, wanted: Sequence[str]) -> Iterator[Chunk]:
+    """Go through the rows of some columns."""
+    columns, _, rows = _table(file, LogError)
+    places = [columns.index(name) for name in wanted]
+    width, count, damaged, first_damaged = len(columns), 0, 0, ""
+    numbers: list[int] = []
+    cells: list[list[str]] = [[] for _ in wanted]
+    fewest = 1_000
+    pending: Row | None = None
+    known = set(columns)
+    for row in itertools.chain(rows, [None]):
+        if pending is not None:
+            number, values, ended = pending
+            if row is None and not ended and _is_cut(values, width, fewest):
+                file.note(f"line {number}, the last line, has no line end and is cut off: left out")
+            elif len(values) > width and any(value.strip() for value in values[width:]):
+                damaged += 1
+                first_damaged = first_damaged or _too_long(file.path, number, values, columns)
+                file.note(f"line {number} has {len(values)} values, not {width}: damaged, left out")
+            elif values[0][:1] not in "0123456789" and _is_header(values, known):
+                places = [_place(values, name) for name in wanted]
+                width, fewest = len(values), 1_000
+            else:
+                count += 1
+                numbers.append(number)
+                for cell, place in zip(cells, places, strict=True):
+                    cell.append(values[place] if place < len(values) else "")
+                if count < 1_000 and len(values) == width and values[-1]:
+                    fewest = min(fewest, _decimals(values[-1]))
+        if numbers and (row is None or len(numbers) == CHUNK):
+            yield numbers, dict(zip(wanted, cells, strict=True))
+            numbers, cells = [], [[] for _ in wanted]
+        pending = row
+    if damaged > max(1, 0.02 * count) or (damaged and damaged >= 0.1 * count):
+        raise LogError(first_damaged)
+
+
+def _place(values: Sequence[str], name: str) -> int:
+    """Return where a column is under a header that was repeated; beyond the end where it is no more."""
+    names = [value.strip() for value in values]
+    return names.index(name) if name in names else len(values)
+
+
+def _is_header(values: Sequence[str], known: set[str]) -> bool:
+    """Return whether a row in the middle names columns."""
+    names = [value.strip() for value in values if value.strip()]
+    return len(names) >= 1 and 2 * sum(name in known for name in names) > len(names)
+
+
+def _is_cut(values: Sequence[str], width: int, fewest: int) -> bool:
+    """Return whether a last line without a line end was cut off: a value is missing, or the last has no end.
+
+    A number has no end if it has fewer decimals than every other in its column; a rate of 0 at the end has.
+    """
+    if len(values) < width:
+        return True
+    last = values[-1].strip()
+    return fewest < 1_000 and _decimals(last) < fewest and last[:1].isdigit() and last.rstrip("0") not in ("", "0.")
+
+
+def _decimals(value: str) -> int:
+    """Return how many digits follow the point; 0 where there is an exponent."""
+    return 0 if "e" in value.lower() else len(value.strip().partition(".")[2])
+
+
+def _too_long(path: Path, number: int, values: Sequence[str], columns: Sequence[str]) -> str:
+    """Return the message about a row that is longer than the header."""
+    return (
+        f"{path}, line {number}: {len(values)} values, but {len(columns)} columns in the header; "
+        f"allowed: one value a column, quoted where it contains a separator (found {shown(values[-1], 30)})"
+    )

@@ -1,0 +1,347 @@
+"""JSON logs: one object a line, a list of objects, an object of lists, or Hugging Face's ``trainer_state.json``.
+
+Objects inside objects become columns with their keys joined by ``/``. A file that is cut off is read up to there; a
+line that is damaged is left out.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Final
+
+from bayeslr.errors import LogError
+from bayeslr.logs.formats.files import LogFile
+from bayeslr.logs.limits import MAX_COLUMNS, MAX_DEPTH, MAX_LINE, shown
+from bayeslr.logs.rawlog import CHUNK, Chunk, RawLog
+
+__all__ = ["decoded", "flattened", "open_json"]
+
+_SPACE: Final = re.compile(r"[\s,]*")
+_HISTORIES: Final = ("log_history", "history", "logs", "metrics", "log", "records", "data")
+_PLANNED: Final = ("max_steps", "total_steps")
+
+type Records = Iterator[tuple[int, Mapping[str, object]]]
+
+
+def _integer(text: str) -> int | float:
+    """Convert a whole number; one of more digits than a float has is one anyway."""
+    return int(text) if len(text) < 19 else float(text)
+
+
+_DECODER: Final = json.JSONDecoder(parse_int=_integer)
+
+
+def decoded(text: str, start: int = 0) -> tuple[object, int]:
+    """Parse one JSON value.
+
+    Parameters
+    ----------
+    text
+        The text.
+    start
+        Where the value begins.
+
+    Returns
+    -------
+    value : object
+        The value.
+    end : int
+        Where it ends.
+
+    Raises
+    ------
+    ValueError
+        If the text is not JSON, or nested too deeply.
+    """
+    try:
+        return _DECODER.raw_decode(text, start)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def flattened(record: Mapping[str, object]) -> dict[str, object]:
+    """Return the values of nested objects under joined keys.
+
+    Parameters
+    ----------
+    record
+        An object; what is nested more deeply than the limit is left out.
+
+    Returns
+    -------
+    dict
+        The values by the joined keys.
+    """
+    if not any(isinstance(value, dict) for value in record.values()):
+        return dict(record)
+    return dict(_leaves(record, "", MAX_DEPTH))
+
+
+def _leaves(record: Mapping[str, object], prefix: str, depth: int) -> Iterator[tuple[str, object]]:
+    for key, value in record.items():
+        if not isinstance(value, Mapping):
+            yield f"{prefix}{key}", value
+        elif depth:
+            yield from _leaves(value, f"{prefix}{key}/", depth - 1)
+
+
+def open_json(file: LogFile) -> RawLog:
+    """Open a JSON log.
+
+    Parameters
+    ----------
+    file
+        The file.
+
+    Returns
+    -------
+    RawLog
+        With values as JSON has them.
+
+    Raises
+    ------
+    LogError
+        If the text is not JSON, or not a list of objects.
+    """
+    if _one_object_a_line(file):
+        return _raw_log(file, lambda: _lines(file), "line", None)
+    document = _Document(file)
+    table = document.of_lists()
+    if table is not None:
+        return table
+    # the text is read again with every pass, so that an opened log holds nothing
+    return _raw_log(file, lambda: _Document(file).records(), "record", document.planned)
+
+
+def _one_object_a_line(file: LogFile) -> bool:
+    """Return whether the first line is an object and not the whole document."""
+    lines = (line for _, line, _ in file.lines() if line.strip())
+    try:
+        first = next(lines)
+    except (StopIteration, LogError):
+        return False  # blank, or one line longer than lines may be
+    if not first.lstrip().startswith("{") or len(first) >= MAX_LINE:
+        return False
+    try:
+        value, _ = decoded(first.strip())
+    except ValueError:
+        # cut off in its only line, or a document of several lines
+        return False
+    if isinstance(value, dict) and ("log_history" in value or any(isinstance(value.get(k), list) for k in _HISTORIES)):
+        return False
+    return next(lines, None) is not None or not _is_of_lists(value)
+
+
+def _is_of_lists(value: object) -> bool:
+    """Return whether an object has a list of several values a key."""
+    return isinstance(value, dict) and sum(isinstance(v, list) and len(v) > 1 for v in value.values()) >= 2
+
+
+def _lines(file: LogFile) -> Records:
+    """Go through a file of one object a line; text before the object or between the lines is left out."""
+    bad: list[tuple[int, str]] = []
+    good, other, number = 0, 0, 0
+    for number, raw, _ in file.lines():
+        line = raw.strip()
+        if not line:
+            continue
+        if line[0] not in "{[" and not line[0].isdigit():
+            line = line[line.find('{"') :] if '{"' in line else ""
+            other += not line
+        try:
+            values = _objects(line)
+        except ValueError as trouble:
+            values = _after_a_cut(line)
+            if values:
+                file.note(f"line {number} is damaged: what precedes its last object is left out")
+            else:
+                bad.append((number, trouble.msg if isinstance(trouble, json.JSONDecodeError) else str(trouble)))
+                if len(bad) > 20 + 0.05 * good:
+                    break
+        for value in values:
+            if not isinstance(value, dict):
+                found = type(value).__name__
+                raise LogError(f"{file.path}, line {number}: {found} found; allowed: an object with metrics")
+            good += 1
+            yield number, flattened(value)
+    if bad and (not good or len(bad) > 1 + 0.05 * good):
+        raise LogError(f"{file.path}, line {bad[0][0]}: not JSON ({bad[0][1]}); allowed: one object a line")
+    for at, reason in bad:
+        where = "the last line, is cut off" if at == number else "is damaged"
+        file.note(
+            f"line {at}, {where} ({reason}): left out" if at == number else f"line {at} {where} ({reason}): left out"
+        )
+    if other:
+        file.note(f"{other} lines are no JSON: left out")
+
+
+def _objects(line: str) -> list[object]:
+    """Return the JSON values of a line: one, or several that were written without a line end between them."""
+    values: list[object] = []
+    at = 0
+    while at < len(line):
+        value, at = decoded(line, at)
+        values.append(value)
+        at = _SPACE.match(line, at).end()  # type: ignore[union-attr]
+    return values
+
+
+def _after_a_cut(line: str) -> list[object]:
+    """Return the object that a writer began after one that was cut off on the same line."""
+    at = line.find('{"', 1)
+    for _ in range(8):
+        if at < 0:
+            break
+        try:
+            value, end = decoded(line, at)
+        except ValueError:
+            pass
+        else:
+            if not line[end:].strip() and isinstance(value, dict) and len(value) > 1:
+                return [value]
+        at = line.find('{"', at + 1)
+    return []
+
+
+class _Document:
+    """JSON that is one value: a list of objects, or an object that holds one.
+
+    Items are parsed one by one, so that only the text has to be in memory as a whole, and one that is cut off can be
+    told from those before it.
+    """
+
+    def __init__(self, file: LogFile) -> None:
+        self.file = file
+        self.text = file.text()
+        self.planned: int | None = None
+        self._history: int | None = None
+        self._start = len(self.text) - len(self.text.lstrip())
+        if self.text[self._start] == "{":
+            self._find_history()
+
+    def of_lists(self) -> RawLog | None:
+        """Return the table of an object of lists; None if the document is something else."""
+        if self.text[self._start] != "{" or self._history is not None:
+            return None
+        try:
+            value, _ = decoded(self.text, self._start)
+        except ValueError:
+            return None
+        if not isinstance(value, dict):
+            return None
+        for _ in range(3):  # {"history": {"loss": [...]}} and the like
+            if _is_of_lists(value):
+                return _columns(self.file, value)
+            inner = [v for v in value.values() if isinstance(v, dict)]
+            both = {f"{k}/{key}": v for k, d in value.items() if isinstance(d, dict) for key, v in d.items()}
+            value = inner[0] if len(inner) == 1 else both
+        return None
+
+    def records(self) -> Records:
+        """Go through the objects."""
+        text, at = self.text, self._start
+        if text[at] == "{" and self._history is None:
+            yield from self._sequence(at, "")
+        else:
+            yield from self._sequence((at if self._history is None else self._history) + 1, "]")
+
+    def _find_history(self) -> None:
+        """Find the list of records in an object, without holding what it contains."""
+        text, at = self.text, self._start + 1
+        while True:
+            at = _SPACE.match(text, at).end()  # type: ignore[union-attr]
+            try:
+                key, at = decoded(text, at)
+                colon = re.compile(r"\s*:\s*").match(text, at)
+                if not isinstance(key, str) or colon is None:
+                    return
+                at = colon.end()
+                if key in _HISTORIES and text[at : at + 1] == "[" and re.match(r"\[\s*[{\]]", text[at : at + 200]):
+                    self._history = self._history or at
+                value, at = decoded(text, at)
+            except ValueError:
+                return
+            if key == "log_history" and not isinstance(value, list):
+                found = type(value).__name__
+                raise LogError(f"{self.file.path}: log_history is a {found}; allowed: a list of objects")
+            if key in _PLANNED and isinstance(value, int) and not isinstance(value, bool) and value > 0:
+                self.planned = value
+
+    def _sequence(self, at: int, closing: str) -> Records:
+        """Go through objects that follow each other."""
+        text, number = self.text, 0
+        while True:
+            at = _SPACE.match(text, at).end()  # type: ignore[union-attr]
+            if at >= len(text):
+                if closing:
+                    self.file.note(f"the file is cut off after record {number}: read up to there")
+                break
+            if closing and text[at] == closing:
+                break
+            try:
+                value, at = decoded(text, at)
+            except ValueError as problem:
+                reason = problem.msg if isinstance(problem, json.JSONDecodeError) else str(problem)
+                if number == 0 or reason == "nested too deeply":
+                    line = text.count("\n", 0, at) + 1
+                    raise LogError(
+                        f"{self.file.path}, line {line}: not JSON ({reason}); allowed: one object a line"
+                    ) from None
+                where = "cut off" if "\n{" not in text[at + 1 :] else "damaged"
+                self.file.note(f"the file is {where} after record {number} ({reason}): read up to there")
+                break
+            number += 1
+            if not isinstance(value, dict):
+                raise LogError(
+                    f"{self.file.path}, record {number}: {type(value).__name__} found; allowed: an object with metrics"
+                )
+            yield number, flattened(value)
+        if number == 0:
+            raise LogError(f"{self.file.path}: there are no records; allowed: a log with at least one")
+
+
+def _columns(file: LogFile, value: Mapping[str, object]) -> RawLog:
+    """Return an object of lists as a table: its longest lists are the columns, whose rows are those of the others."""
+    lists = {key: item for key, item in value.items() if isinstance(item, list)}
+    length = max(map(len, lists.values()))
+    columns = {key: item for key, item in lists.items() if len(item) == length}
+    if len(columns) < len(lists):
+        other = next(key for key in lists if key not in columns)
+        raise LogError(
+            f"{file.path}: an object of lists of different lengths ({shown(next(iter(columns)), 30)} has {length} "
+            f"values, {shown(other, 30)} {len(lists[other])}); allowed: one value a row in each"
+        )
+
+    def chunks(wanted: Sequence[str]) -> Iterator[Chunk]:
+        for start in range(0, length, CHUNK):
+            rows = range(start + 1, min(start + CHUNK, length) + 1)
+            yield rows, {name: columns[name][start : start + CHUNK] for name in wanted}
+
+    return RawLog(path=str(file.path), columns=tuple(columns), chunks=chunks, unit="entry", notes=file.notes)
+
+
+def _raw_log(file: LogFile, records: Callable[[], Records], unit: str, planned: int | None) -> RawLog:
+    """Make columns of the keys of all records."""
+    keys: dict[str, None] = {}
+    for _, record in records():
+        if not record.keys() <= keys.keys():
+            keys.update(dict.fromkeys(record))
+            if len(keys) > MAX_COLUMNS:
+                raise LogError(f"{file.path}: more than {MAX_COLUMNS} different keys; allowed: fewer")
+
+    def chunks(wanted: Sequence[str]) -> Iterator[Chunk]:
+        numbers: list[int] = []
+        cells: dict[str, list[object]] = {name: [] for name in wanted}
+        for number, record in records():
+            numbers.append(number)
+            for name, cell in cells.items():
+                cell.append(record.get(name))
+            if len(numbers) == CHUNK:
+                yield numbers, cells
+                numbers, cells = [], {name: [] for name in wanted}
+        if numbers:
+            yield numbers, cells
+
+    return RawLog(
+        path=str(file.path), columns=tuple(keys), chunks=chunks, unit=unit, notes=file.notes, total_steps=planned
+    )

@@ -1,0 +1,106 @@
+"""Which format a log has: by its content, and for folders by what lies in them."""
+
+import re
+from pathlib import Path
+
+from bayeslr.errors import LogError
+from bayeslr.logs.columns import loss_columns, step_columns
+from bayeslr.logs.formats.console import is_console_output, open_console
+from bayeslr.logs.formats.delimited import header_of, open_delimited
+from bayeslr.logs.formats.files import LogFile
+from bayeslr.logs.formats.folders import logs_in
+from bayeslr.logs.formats.json_log import open_json
+from bayeslr.logs.formats.mlflow_metrics import open_mlflow
+from bayeslr.logs.formats.tensorboard_events import open_tensorboard
+from bayeslr.logs.formats.wandb_file import open_wandb
+from bayeslr.logs.limits import listed, shown
+from bayeslr.logs.rawlog import RawLog
+
+__all__ = ["looks_like_manifest", "open_log"]
+
+_MANY_LINES = 2_000_000
+_LIST = re.compile(r"\[\s*(?:[{\[\]\"-]|\d+(?:\.\d+)?\s*[,\]])")
+
+
+def open_log(path: Path) -> RawLog:
+    """Open a log of any format.
+
+    Parameters
+    ----------
+    path
+        A file: CSV (also with tabs, semicolons or spaces), JSONL, JSON, ``trainer_state.json``, a console log,
+        TensorBoard events or ``.wandb``, each also compressed by gzip except events. Or a folder of one run that holds
+        such a file, directly or one level deeper.
+
+    Returns
+    -------
+    RawLog
+        The opened log.
+
+    Raises
+    ------
+    LogError
+        If there is no such file, or it is none of these formats.
+    """
+    if path.is_dir():
+        logs = logs_in(path)
+        if len(logs) > 1:
+            raise LogError(f"{path}: {len(logs)} logs in this folder ({listed(logs, 4)}); allowed: one, so name it")
+        path = next(iter(logs.values()))
+    if path.is_dir():
+        return open_mlflow(path) if (path / "metrics").is_dir() else open_tensorboard(path)
+    if "tfevents" in path.name:
+        return open_tensorboard(path)
+    file = LogFile(path=path)
+    if file.head(4).startswith(b":W&B"):
+        return open_wandb(file)
+    start = file.head().decode(file.encoding(), "replace").lstrip()
+    if (start.startswith("{") and not start.startswith("{'")) or _LIST.match(start):
+        return open_json(file)
+    if is_console_output(file, 500):
+        return open_console(file)
+    header = header_of(file)
+    if step_columns(header) or loss_columns(header):
+        return open_delimited(file)
+    # A header of other names is a table, and free text is not; a trainer's lines may follow a long preamble.
+    if is_console_output(file, _MANY_LINES):
+        return open_console(file)
+    if _is_free_text(header):
+        raise LogError(
+            f"{path}: text without a table and without the lines of a known trainer (it begins with "
+            f"{shown(header[0], 50)}{''.join(f'; {note}' for note in file.notes[:1])}); allowed: CSV, JSONL, trainer_state.json, console output of a known trainer"
+        )
+    return open_delimited(file)
+
+
+def looks_like_manifest(path: Path) -> bool:
+    """Return whether a file is meant as a manifest, complete or not.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Returns
+    -------
+    bool
+        True if its header names a manifest's columns and no step.
+
+    Raises
+    ------
+    LogError
+        If there is no such file, or it is no text.
+    """
+    if path.is_dir() or "tfevents" in path.name or path.suffix == ".wandb":
+        return False
+    file = LogFile(path=path)
+    if file.head(4).startswith(b":W&B") or file.head(4096).decode(file.encoding(), "replace").lstrip()[:1] in "{[":
+        return False
+    names = {column.lower() for column in header_of(file)}
+    return bool(names & {"run", "file", "schedule"}) and not names & {"step", "_step", "loss"}
+
+
+def _is_free_text(header: tuple[str, ...]) -> bool:
+    """Return whether a first line is prose or program text rather than the names of columns."""
+    words = [len(name.split()) for name in header]
+    return len(header) < 2 or max(words) > 6 or any(re.search(r"[(){}<>\"']\S", name) for name in header)

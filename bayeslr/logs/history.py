@@ -1,0 +1,229 @@
+"""The one history that a log with repetitions, restarts and disorder tells.
+
+Steps that go back mean different things. A run that crashed and was resumed from a checkpoint writes steps again that
+it has written before: the later rows count. A counter that starts again, with every epoch or in every process, goes on
+counting the same run: its steps are added to those before. A single row in the wrong place is sorted.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayeslr.errors import LogError
+
+__all__ = ["Offsets", "epoch_offsets", "history", "resume_offsets"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Offsets:
+    """What has to be added to the steps of a counter that starts again.
+
+    Parameters
+    ----------
+    rows
+        Positions of the rows at which it starts again, increasing.
+    added
+        What is added from each of them on.
+    note
+        What was done.
+    """
+
+    rows: NDArray[np.int64]
+    added: NDArray[np.int64]
+    note: str
+
+    def applied(self, rows: NDArray[np.int32], steps: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the steps of some rows as steps of the run.
+
+        Parameters
+        ----------
+        rows
+            Positions of the rows.
+        steps
+            Steps as they were logged.
+
+        Returns
+        -------
+        numpy.ndarray
+            Steps from the beginning of the run.
+        """
+        starts = np.flatnonzero(np.diff(steps) < 0) + 1
+        # a series that starts again as often has its own rows for it, a little before or after those of the others
+        own = rows[starts] if starts.size == self.rows.size else self.rows
+        added = np.concatenate([[0], self.added]).astype(np.int64)
+        moved: NDArray[np.int64] = steps + added[np.searchsorted(own, rows, side="right")]
+        return moved
+
+
+def epoch_offsets(
+    rows: NDArray[np.int32], steps: NDArray[np.int64], epochs: NDArray[np.float64], *, where: str, column: str
+) -> Offsets | None:
+    """Return the offsets of a counter that starts again with each epoch.
+
+    Parameters
+    ----------
+    rows
+        Positions of the rows that have a value, shape ``[n]``.
+    steps
+        Steps there, as they were logged.
+    epochs
+        Epochs there; NaN where none was logged.
+    where
+        The log, for messages.
+    column
+        The column of the steps, for messages.
+
+    Returns
+    -------
+    Offsets or None
+        None if the steps do not go back, or not with the epochs.
+
+    Raises
+    ------
+    LogError
+        If they do, and the number of steps of an epoch cannot be told.
+    """
+    starts = np.flatnonzero(np.diff(steps) < 0) + 1
+    whole = np.floor(epochs)
+    if not starts.size or np.isnan(epochs).any() or (np.diff(whole) < 0).any():
+        return None
+    if not (whole[starts] > whole[starts - 1]).all() or steps.size < 4:
+        return None
+    parts = np.split(steps, starts)
+    complete = parts[:-1]
+    lasts = {int(part[-1]) for part in complete}
+    interval = int(np.median(np.concatenate([np.zeros(0), *(np.diff(part) for part in parts)]))) if len(lasts) else 0
+    first, last = int(parts[1][0]), max(lasts)
+    number = whole[np.concatenate([[0], starts])]
+    if len(lasts) > 1 or interval <= 0 or first > interval or (np.diff(number) > 1).any() or number[0] > 1:
+        raise LogError(
+            f"{where}: the steps in {column!r} count within each epoch (they start again {starts.size} times), and the "
+            "number of steps of an epoch is not clear; allowed: a column of steps since the beginning, named by `step`"
+        )
+    length = last + interval if first == 0 else last + 1 if first == interval - 1 else last
+    return Offsets(
+        rows=rows[starts].astype(np.int64),
+        added=length * np.arange(1, starts.size + 1, dtype=np.int64),
+        note=(
+            f"the steps in {column!r} count within each epoch: {length} updates an epoch are assumed, so that they end "
+            f"at {starts.size * length + int(steps[-1])}"
+        ),
+    )
+
+
+def resume_offsets(
+    rows: NDArray[np.int32], steps: NDArray[np.int64], values: NDArray[np.float64], *, column: str
+) -> Offsets | None:
+    """Return the offsets of a counter that starts again while the loss goes on.
+
+    Parameters
+    ----------
+    rows
+        Positions of the rows that have a loss, shape ``[n]``.
+    steps
+        Steps there, as they were logged.
+    values
+        Losses there, finite.
+    column
+        The column of the steps, for messages.
+
+    Returns
+    -------
+    Offsets or None
+        None if the steps do not go back to their beginning, or the loss goes back with them.
+    """
+    starts = np.flatnonzero(np.diff(steps) < 0) + 1
+    if not starts.size or 2 * starts.size > steps.size:
+        return None
+    bounds = [0, *starts.tolist(), steps.size]
+    added: list[int] = []
+    for begin, start, end in zip(bounds, bounds[1:], bounds[2:], strict=False):
+        before, after = steps[begin:start], steps[start:end]
+        if before.size < 3 or after[0] > before[0] + np.median(np.diff(before)):
+            return None
+        few = slice(start, min(start + 3, end))
+        again = float(np.median(values[few]))
+        there = float(np.median(np.interp(steps[few], before, values[begin:start])))
+        latest = float(np.median(values[max(begin, start - 3) : start]))
+        noise = float(np.median(np.abs(np.diff(values[begin + before.size // 2 : start]))))
+        if abs(again - latest) > 0.3 * abs(again - there) or abs(again - there) <= max(4 * noise, 1e-3 * abs(there)):
+            return None
+        last = int(before[-1])
+        added.append((added[-1] if added else 0) + last)
+    return Offsets(
+        rows=rows[starts].astype(np.int64),
+        added=np.array(added, dtype=np.int64),
+        note=(
+            f"the steps in {column!r} start again at {steps[starts[0]]} while the loss goes on (a resume that "
+            f"counts its own steps): they are counted on from {', '.join(map(str, added[:4]))}"
+        ),
+    )
+
+
+def history(steps: NDArray[np.int64], values: NDArray[np.float64]) -> tuple[NDArray[np.intp], list[str]]:
+    """Choose the rows that make up one history, in the order of the steps.
+
+    Where the step goes back a run was restarted: what was written before at that step or later is void, and the later
+    rows count. If it goes back more than once in four rows the rows are simply not in order (a shuffled or reversed
+    file), and they are sorted; so is a single row in the wrong place. Of rows with the same step the last one counts.
+
+    Parameters
+    ----------
+    steps
+        Steps in the order in which they were written, shape ``[n]``.
+    values
+        Values there, shape ``[n]``, finite.
+
+    Returns
+    -------
+    chosen : numpy.ndarray
+        Positions of the rows to keep; their steps are strictly increasing.
+    notes : list of str
+        What was repaired.
+    """
+    notes = []
+    order = np.arange(steps.size)
+    back = np.flatnonzero(np.diff(steps) < 0)
+    if 4 * back.size > steps.size:
+        notes.append("the rows are not in the order of their steps: they were sorted")
+        order = np.argsort(steps, kind="stable")
+    elif back.size:
+        misplaced = [row for row in (_misplaced(steps, int(i)) for i in back) if row is not None]
+        if len(misplaced) == back.size:
+            at = ", ".join(str(steps[row]) for row in misplaced[:4])
+            notes.append(f"{len(misplaced)} rows are not in the order of their steps (step {at}): they were sorted")
+            order = np.argsort(steps, kind="stable")
+        else:
+            restarts = np.full(steps.size + 1, np.iinfo(np.int64).max)
+            restarts[back + 1] = steps[back + 1]
+            lowest_later = np.minimum.accumulate(restarts[::-1])[::-1][1:]
+            void = steps >= lowest_later
+            order = np.flatnonzero(~void)
+            times = "once" if back.size == 1 else f"{back.size} times"
+            notes.append(
+                f"the step goes back {times} (first to {steps[back[0] + 1]}): after a restart "
+                f"{int(void.sum())} earlier rows do not count"
+            )
+    kept = steps[order]
+    is_last = np.append(kept[1:] != kept[:-1], True)[: kept.size]
+    repeated = np.flatnonzero(~is_last)
+    differ = values[order[repeated]] != values[order[repeated + 1]]
+    if differ.any():
+        step = int(kept[repeated[differ][0]])
+        notes.append(f"{int(differ.sum())} steps are repeated with other values (first {step}): the last one counts")
+    return order[is_last], notes
+
+
+def _misplaced(steps: NDArray[np.int64], i: int) -> int | None:
+    """Return which of the rows ``i, i + 1``, where the step goes back, is alone in the wrong place; None if neither is.
+
+    Without that row the steps go on rising, and its step occurs nowhere else.
+    """
+    beside: Sequence[tuple[int, int, int]] = ((i + 1, i, i + 2), (i, i - 1, i + 1))
+    for row, before, after in beside:
+        rises = after >= steps.size or before < 0 or steps[before] < steps[after]
+        if rises and after < steps.size and np.count_nonzero(steps == steps[row]) == 1:
+            return row
+    return None

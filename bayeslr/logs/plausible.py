@@ -1,0 +1,140 @@
+"""Whether a column of losses can be one: overflows, single wild rows, jumps of the unit, sums and perplexities.
+
+What is certainly no loss is dropped and counted; what only looks odd is named with its row, so that the reader decides.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Judged", "base_of", "judged"]
+
+_NO_TOKEN = 12.5
+"""Nats a token that a trained model cannot have: the logarithm of the largest vocabularies is 12.5."""
+_JUMP = 1.9
+"""A loss that stays this many times higher or lower from one row to the next has another unit."""
+_WILD = 4.0
+"""A loss this many times larger than both neighbours is in no way one of them."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Judged:
+    """What was found in a series of losses.
+
+    Parameters
+    ----------
+    keep
+        True for each value that may be a loss, shape ``[n]``.
+    notes
+        What was dropped and what is odd.
+    """
+
+    keep: NDArray[np.bool_]
+    notes: tuple[str, ...]
+
+
+def judged(steps: NDArray[np.int64], values: NDArray[np.float64], numbers: NDArray[np.int64], *, unit: str) -> Judged:
+    """Look for values that are no losses.
+
+    Parameters
+    ----------
+    steps, values
+        The losses with strictly increasing steps, shape ``[n]``, finite.
+    numbers
+        Numbers by which messages name the rows.
+    unit
+        What they count.
+
+    Returns
+    -------
+    Judged
+        Which to keep, and what to say.
+    """
+    notes: list[str] = []
+    keep = np.ones(values.size, dtype=bool)
+    zero = values == 0
+    if zero.any() and (values > 0).any() and not (values < 0).any():
+        keep &= ~zero
+        first = int(np.flatnonzero(zero)[0])
+        notes.append(
+            f"{int(zero.sum())} losses are 0.0, as after an overflow (first at step {steps[first]}, {unit} "
+            f"{numbers[first]}): dropped"
+        )
+    wild = _wild(values, keep)
+    if wild.size:
+        keep[wild] = False
+        notes.append(
+            f"a loss of {values[wild[0]]:.6g} at step {steps[wild[0]]} ({unit} {numbers[wild[0]]}) is many times its "
+            f"neighbours: dropped{f', with {wild.size - 1} more' if wild.size > 1 else ''}"
+        )
+    at = np.flatnonzero(keep)
+    rest = values[at]
+    jump = _jump(rest)
+    if jump is not None:
+        before, after = float(np.median(rest[max(0, jump - 2) : jump + 1])), float(np.median(rest[jump + 1 : jump + 4]))
+        factor = after / before
+        said = f"{factor:.3g} times higher" if factor > 1 else f"{1 / factor:.3g} times lower"
+        notes.append(
+            f"the loss jumps from {rest[jump]:.4g} at step {steps[at[jump]]} to {rest[jump + 1]:.4g} at step "
+            f"{steps[at[jump + 1]]} ({unit} {numbers[at[jump + 1]]}) and stays {said}: another unit from there "
+            "on, such as the accumulation steps?"
+        )
+    elif rest.size >= 3 and float(np.median(rest[-max(3, rest.size // 4) :])) > _NO_TOKEN:
+        notes.append(
+            f"the loss ends at {rest[-1]:.4g}, which is no loss in nats per token: a perplexity, a sum over tokens or "
+            "over accumulation steps? Give its unit with `loss_unit`, or divide it"
+        )
+    return Judged(keep=keep, notes=tuple(notes))
+
+
+def _wild(values: NDArray[np.float64], keep: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Return single values that are many times both their neighbours and beyond any loss; few, or none at all."""
+    at = np.flatnonzero(keep)
+    if at.size < 5:
+        return np.empty(0, dtype=np.intp)
+    inner = values[at]
+    around = np.maximum(np.append(inner[1:], inner[-2]), np.append(inner[1], inner[:-1]))
+    found = at[(inner > _WILD * around) & (around > 0) & (inner > 2 * _NO_TOKEN)]
+    return found if found.size <= max(1, at.size // 50) else np.empty(0, dtype=np.intp)
+
+
+def _jump(values: NDArray[np.float64]) -> int | None:
+    """Return the last index before the level of the loss changes by a factor from one row to the next, if it does."""
+    if values.size < 6 or (values <= 0).any():
+        return None
+    logs = np.log(values)
+    best, where = 0.0, None
+    for i in np.flatnonzero(np.abs(np.diff(logs)) > np.log(_JUMP)):
+        before, after = logs[max(0, i - 4) : i + 1], logs[i + 1 : i + 6]
+        if before.size < 2 or after.size < 2:
+            continue
+        # both sides have to be flat beside the step between them; at the beginning a loss may fall as fast
+        step = abs(float(np.median(after) - np.median(before)))
+        spread = max(float(np.ptp(before)), float(np.ptp(after)))
+        if step > np.log(_JUMP) and spread < 0.25 * step and step > best:
+            best, where = step, int(i)
+    return where
+
+
+def base_of(loss: NDArray[np.float64], perplexity: NDArray[np.float64]) -> float | None:
+    """Return the base of the logarithm that a loss is of its perplexity.
+
+    Parameters
+    ----------
+    loss, perplexity
+        Pairs of values, shape ``[n]``.
+
+    Returns
+    -------
+    float or None
+        2 or e where at least four pairs in five agree with it to 3%; else None.
+    """
+    good = np.isfinite(loss) & np.isfinite(perplexity) & (perplexity > 1.05) & (loss > 0.05) & (loss < 500)
+    if good.sum() < 2:
+        return None
+    for base in (2.0, float(np.e)):
+        agrees = np.abs(loss[good] * np.log(base) - np.log(perplexity[good])) < 0.03
+        if agrees.mean() >= 0.8:
+            return base
+    return None

@@ -1,0 +1,112 @@
+"""Which of several columns is the rate, and what is odd about it."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayeslr.logs.rawlog import Column
+
+__all__ = ["chosen_rate", "odd_falls"]
+
+
+def chosen_rate(columns: Mapping[str, Column], names: Sequence[str]) -> tuple[str | None, str]:
+    """Choose the column of the rate.
+
+    Parameters
+    ----------
+    columns
+        The cells.
+    names
+        Columns that may be the rate, best first.
+
+    Returns
+    -------
+    name : str or None
+        The column; None if none has a value.
+    note : str
+        What else there was, where it tells another story; else empty.
+    """
+    filled = [name for name in names if columns[name].filled]
+    if not filled:
+        return None, ""
+    first = filled[0]
+    others = [name for name in filled[1:] if not _same_shape(columns[first], columns[name])]
+    if not others:
+        return first, ""
+    # a column that never changes is the setting, or belongs to an optimiser without a schedule
+    moving = [name for name in filled if not _constant(columns[name])]
+    chosen = first if first in moving or not moving else moving[0]
+    rest = [name for name in filled if name != chosen and not _same_shape(columns[chosen], columns[name])]
+    listing = ", ".join(map(repr, rest[:4])) + (", ..." if len(rest) > 4 else "")
+    return chosen, f"several columns may be the rate: {chosen!r} was taken, not {listing}; name one with `lr`"
+
+
+def _constant(column: Column) -> bool:
+    """Return whether a column has one value."""
+    values = column.values[np.isfinite(column.values)]
+    return values.size == 0 or float(np.ptp(values)) <= 1e-6 * abs(float(values.max()))
+
+
+def _same_shape(one: Column, other: Column) -> bool:
+    """Return whether two columns have the same rates up to a factor, where both have one."""
+    common, here, there = np.intersect1d(one.rows, other.rows, assume_unique=True, return_indices=True)
+    a, b = one.values[here], other.values[there]
+    good = np.isfinite(a) & np.isfinite(b)
+    a, b = a[good], b[good]
+    if common.size == 0 or a.size == 0:
+        return _constant(one) and _constant(other)
+    top_a, top_b = float(np.abs(a).max()), float(np.abs(b).max())
+    if top_a == 0 or top_b == 0:
+        return top_a == top_b
+    return bool((np.abs(a / top_a - b / top_b) <= 1e-3).all())
+
+
+def without_tiny_negatives(rates: NDArray[np.float64]) -> tuple[NDArray[np.float64], int]:
+    """Replace rates that are negative by rounding, as a decay to 0 in float32 ends.
+
+    Parameters
+    ----------
+    rates
+        Rates, finite.
+
+    Returns
+    -------
+    rates : numpy.ndarray
+        With 0 in their place.
+    count : int
+        How many there were.
+    """
+    tiny = (rates < 0) & (rates >= -2e-3 * rates.max(initial=0.0))
+    return np.where(tiny, 0.0, rates), int(tiny.sum())
+
+
+def odd_falls(steps: NDArray[np.int64], rates: NDArray[np.float64]) -> str:
+    """Look for a rate that falls by more than half between two logged steps, where nobody knows at which update.
+
+    The last part of a steady decay to zero falls as fast and is none.
+
+    Parameters
+    ----------
+    steps, rates
+        Logged rates, shape ``[n]``.
+
+    Returns
+    -------
+    str
+        One sentence, or nothing.
+    """
+    if rates.size < 3:
+        return ""
+    fall = -np.diff(rates)
+    before = np.concatenate([[0.0], np.maximum(fall[:-1], 0.0)])
+    sudden = (fall > 0.5 * rates[:-1]) & (rates[:-1] > 0.1 * rates.max()) & (fall > 2.5 * before) & (np.diff(steps) > 1)
+    # a rate of 0 after the last update is what some trainers log when a run is over
+    sudden[-1] &= not (rates[-1] == 0 and before[-1] == 0)
+    if not sudden.any():
+        return ""
+    i = int(np.argmax(sudden))
+    return (
+        f"the rate falls from {rates[i]:.4g} at step {steps[i]} to {rates[i + 1]:.4g} at step {steps[i + 1]}: it is "
+        "interpolated between them; give the `schedule` if it fell at once"
+    )
