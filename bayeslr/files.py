@@ -3,19 +3,54 @@
 import contextlib
 import os
 import secrets
+import stat
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 from bayeslr.errors import BayeslrError
 
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["require_place", "write_atomically"]
+__all__ = ["open_text", "require_place", "write_atomically"]
 
 _PREFIX: Final = ".bayeslr-"
+_MAX_TEXT: Final = 100_000_000
+"""Longest text file that is read as a whole, in bytes."""
+
+
+def open_text(path: Path) -> TextIO:
+    """Open a text file: an ordinary one, since a pipe may never answer and a device never end, of a reasonable size.
+
+    Parameters
+    ----------
+    path
+        The file, in UTF-8, with or without a mark at its beginning.
+
+    Returns
+    -------
+    TextIO
+        The open file, line ends as they are.
+
+    Raises
+    ------
+    OSError
+        If it cannot be opened, is no ordinary file, or is too large; ``strerror`` says which.
+    """
+    try:
+        # does not wait for the other end of a pipe
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    except ValueError as problem:
+        raise OSError(None, f"no name of a file ({problem})", str(path)) from None
+    status = os.fstat(handle)
+    if not stat.S_ISREG(status.st_mode) or status.st_size > _MAX_TEXT:
+        os.close(handle)
+        size = f"{status.st_size} bytes where {_MAX_TEXT} are allowed"
+        kind = "a directory" if stat.S_ISDIR(status.st_mode) else "not an ordinary file"
+        raise OSError(None, size if stat.S_ISREG(status.st_mode) else kind, str(path))
+    return os.fdopen(handle, encoding="utf-8-sig", newline="")
 
 
 def require_place(path: Path, *, force: bool, error: type[BayeslrError] = BayeslrError) -> None:

@@ -6,11 +6,12 @@ import subprocess
 import sys
 import textwrap
 import threading
+from pathlib import Path
 
 import pytest
 
 from bayeslr.errors import BayeslrError
-from bayeslr.files import require_place, write_atomically
+from bayeslr.files import open_text, require_place, write_atomically
 
 
 def listing(folder):
@@ -119,3 +120,21 @@ def test_a_folder_that_cannot_be_written_to_is_noticed_before_the_work(tmp_path,
     monkeypatch.setattr(os, "open", refuse)
     with pytest.raises(BayeslrError, match="Read-only file system"):
         require_place(tmp_path / "p.nc", force=False)
+
+
+def test_only_ordinary_files_of_a_reasonable_size_are_read(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with (tmp_path / "huge").open("wb") as file:
+        file.truncate(10**12)
+    for path, says in (
+        (tmp_path / "pipe", "not an ordinary file"),
+        ("/dev/zero", "not an ordinary file"),
+        (tmp_path / "huge", "1000000000000 bytes where 100000000 are allowed"),
+        (tmp_path, "a directory"),
+        ("a\0b", "no name of a file"),
+    ):
+        with pytest.raises(OSError, match=says):
+            open_text(Path(path))
+    (tmp_path / "text").write_bytes(b"\xef\xbb\xbfstep\r\n1")
+    with open_text(tmp_path / "text") as file:
+        assert file.read() == "step\r\n1"

@@ -8,7 +8,7 @@ import typer
 
 import bayeslr as bl
 from bayeslr.cli.answers import print_csv, print_json, print_parts, say
-from bayeslr.cli.options import Debug, Format, LossColumn, Seed
+from bayeslr.cli.options import Adaptation, ChainDraws, Chains, Debug, Format, LossColumn, Seed
 from bayeslr.errors import BayeslrError
 
 if TYPE_CHECKING:
@@ -52,9 +52,9 @@ def backtest(
         bool, typer.Option("--skip-shared", help="Score only what test runs do not share with the fitted ones.")
     ] = False,
     baselines: Annotated[bool, typer.Option("--baselines/--no-baselines", help="Compare with baselines.")] = True,
-    chains: Annotated[int, typer.Option(min=1, help="Number of chains.")] = 4,
-    draws: Annotated[int, typer.Option(min=50, help="Draws a chain.")] = 1000,
-    num_warmup: Annotated[int, typer.Option(min=50, help="Steps of adaptation a chain.")] = 250,
+    chains: Chains = 4,
+    draws: ChainDraws = 1000,
+    num_warmup: Adaptation = 250,
     seed: Seed = 0,
     format: Format = "table",  # noqa: A002
     debug: Debug = False,

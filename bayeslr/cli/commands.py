@@ -26,6 +26,9 @@ from bayeslr.cli.backtest import backtest
 from bayeslr.cli.compare import compare
 from bayeslr.cli.decisions import optimize, reach
 from bayeslr.cli.options import (
+    Adaptation,
+    ChainDraws,
+    Chains,
     CiProb,
     Debug,
     Draws,
@@ -84,9 +87,9 @@ def fit(
     method: Annotated[
         Literal["nuts", "laplace"], typer.Option(help="Sample the posterior, or draw from the Gaussian at its mode.")
     ] = "nuts",
-    chains: Annotated[int, typer.Option(min=1, help="Number of chains.")] = 4,
-    draws: Annotated[int, typer.Option(min=50, help="Draws a chain.")] = 1000,
-    num_warmup: Annotated[int, typer.Option(min=50, help="Steps of adaptation a chain.")] = 250,
+    chains: Chains = 4,
+    draws: ChainDraws = 1000,
+    num_warmup: Adaptation = 250,
     seed: Seed = 0,
     format: Format = "table",  # noqa: A002
     force: Force = False,

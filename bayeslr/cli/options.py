@@ -6,6 +6,9 @@ from typing import Annotated, Literal
 import typer
 
 __all__ = [
+    "Adaptation",
+    "ChainDraws",
+    "Chains",
     "CiProb",
     "Debug",
     "Draws",
@@ -26,7 +29,7 @@ Format = Annotated[Literal["table", "json", "csv"], typer.Option("--format", hel
 CiProb = Annotated[float, typer.Option("--ci-prob", metavar="P", help="Probability of intervals, between 0 and 1.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace files that exist.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error, and all warnings.")]
-Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed: the same seed gives the same numbers.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, max=2**63 - 1, help="Seed: the same seed gives the same numbers.")]
 Plans = Annotated[
     list[str],
     typer.Option(
@@ -49,3 +52,6 @@ Observed = Annotated[
 LossColumn = Annotated[str | None, typer.Option("--loss", metavar="COL", help="Column of the loss in the logs.")]
 Draws = Annotated[int, typer.Option("--draws", min=50, help="Posterior draws to predict from.")]
 Plot = Annotated[Path | None, typer.Option("--plot", metavar="FILE", help="Draw a picture: .png, .pdf or .svg.")]
+Chains = Annotated[int, typer.Option("--chains", min=1, max=64, help="Number of chains.")]
+ChainDraws = Annotated[int, typer.Option("--draws", min=50, max=100_000, help="Draws a chain.")]
+Adaptation = Annotated[int, typer.Option("--num-warmup", min=50, max=100_000, help="Steps of adaptation a chain.")]

@@ -11,6 +11,7 @@ import typer
 import bayeslr as bl
 from bayeslr.cli.answers import say
 from bayeslr.errors import BayeslrError, ExtrapolationWarning
+from bayeslr.files import open_text
 
 __all__ = ["ask", "named_spec", "named_value", "probability", "read_curves"]
 
@@ -120,7 +121,7 @@ def _parse_steps(text: str | None) -> Any:
     if text is None:
         return None
     if not text.startswith("@"):
-        if not (text.isascii() and text.isdigit() and int(text) > 0):
+        if not (text.isascii() and text.isdigit() and len(text) < 16 and int(text) > 0):
             raise typer.BadParameter(
                 f"found {text!r}; allowed: a positive whole number, or @file.csv with a column step",
                 param_hint="--steps",
@@ -131,7 +132,8 @@ def _parse_steps(text: str | None) -> Any:
 
     path = text[1:]
     try:
-        table = pd.read_csv(path)
+        with open_text(Path(path)) as file:
+            table = pd.read_csv(file)
     except (ValueError, OSError) as problem:
         reason = problem.strerror if isinstance(problem, OSError) else str(problem).strip()
         raise typer.BadParameter(f"{path}: {reason}; allowed: a CSV with a column step", param_hint="--steps") from None
@@ -139,7 +141,7 @@ def _parse_steps(text: str | None) -> Any:
         found = ", ".join(map(str, table.columns[:8]))
         raise typer.BadParameter(f"{path}: found the columns {found}; allowed: one called step", param_hint="--steps")
     values = pd.to_numeric(table["step"], errors="coerce").to_numpy(dtype=float)
-    bad = np.flatnonzero(~np.isfinite(values) | (values != np.round(values)) | (values < 1))
+    bad = np.flatnonzero(~np.isfinite(values) | (values != np.round(values)) | (values < 1) | (values > 1e15))
     if bad.size or not values.size:
         what = f"line {bad[0] + 2}: found {table['step'].iloc[bad[0]]!r}" if bad.size else "found no step"
         raise typer.BadParameter(f"{path}, {what}; allowed: whole numbers from 1 on", param_hint="--steps")

@@ -5,6 +5,7 @@ its parent's earlier observations and rates in front of its own (see :mod:`bayes
 be evaluated from update 0 on without asking where the rows came from.
 """
 
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -12,9 +13,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bayeslr.errors import CurveError
-from bayeslr.schedules import Schedule
+from bayeslr.schedules import MAX_STEPS, Schedule
 
 __all__ = ["LossCurve"]
+
+_MAX_NAME = 500
+"""Longest name of a run or a size, in characters."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -54,8 +58,7 @@ class LossCurve:
     metadata: Mapping[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not self.name.strip():
-            raise CurveError(f"curve: the name is {self.name!r}; allowed: text that is not empty")
+        _check_text(self.name, "curve: the name")
         where = f"curve {self.name!r}"
         if not isinstance(self.schedule, Schedule):
             raise CurveError(f"{where}: schedule is a {type(self.schedule).__name__}; allowed: a Schedule")
@@ -70,8 +73,8 @@ class LossCurve:
         object.__setattr__(self, "steps", steps)
         object.__setattr__(self, "loss", loss)
         object.__setattr__(self, "params", _checked_params(self.params, where))
-        if self.size is not None and not isinstance(self.size, str):
-            raise CurveError(f"{where}: size is {self.size!r}; allowed: a label such as '25M', or None")
+        if self.size is not None:
+            _check_text(self.size, f"{where}: size", empty=True)
         object.__setattr__(self, "metadata", dict(self.metadata))
 
     def __len__(self) -> int:
@@ -142,6 +145,17 @@ class LossCurve:
         return self.take(self.past_warmup)
 
 
+def _check_text(text: object, where: str, *, empty: bool = False) -> None:
+    """Refuse a name that is no text, or none that tables and files can hold."""
+    if not isinstance(text, str) or not (empty or text.strip()):
+        raise CurveError(f"{where} is {text!r}; allowed: text that is not empty")
+    if len(text) > _MAX_NAME:
+        raise CurveError(f"{where} has {len(text)} characters, {text[:40]!r}...; allowed: {_MAX_NAME}")
+    # control characters, and halves of characters that no file can hold
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in text):
+        raise CurveError(f"{where} is {text!r}; allowed: text without line breaks and control characters")
+
+
 def _checked_steps(values: ArrayLike, where: str) -> NDArray[np.int64]:
     """Return a checked, read-only int64 copy of the steps."""
     steps = np.array(values)
@@ -154,6 +168,8 @@ def _checked_steps(values: ArrayLike, where: str) -> NDArray[np.int64]:
         whole = np.isfinite(steps) & (steps == np.floor(steps))
         if not whole.all():
             raise CurveError(f"{where}: step {steps[~whole][0]} is not a whole number; allowed: whole numbers")
+    if steps.max() > MAX_STEPS:
+        raise CurveError(f"{where}: step {steps.max()}; allowed: 1 to {MAX_STEPS}")
     steps = steps.astype(np.int64)
     if steps[0] < 1:
         raise CurveError(f"{where}: the first step is {steps[0]}; allowed: 1 or more (no update, no observation)")

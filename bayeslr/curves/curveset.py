@@ -1,5 +1,6 @@
 """The curves of an experiment: several runs, often of several sizes, some of them branches of others."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ from bayeslr.curves.selection import matching_rows
 from bayeslr.curves.sharing import owned, trunks
 from bayeslr.curves.thinning import thin_masks
 from bayeslr.errors import CurveError
-from bayeslr.schedules import Schedule
+from bayeslr.schedules import MAX_UPDATES, Schedule
 
 __all__ = ["CurveSet"]
 
@@ -43,9 +44,12 @@ class CurveSet:
             if not isinstance(curve, LossCurve):
                 raise CurveError(f"curve set: found a {type(curve).__name__}; allowed: LossCurve")
         names = [curve.name for curve in curves]
-        twice = next((name for name in names if names.count(name) > 1), None)
+        twice = next((name for name, count in Counter(names).items() if count > 1), None)
         if twice is not None:
             raise CurveError(f"curve set: {names.count(twice)} curves are named {twice!r}; allowed: one name a curve")
+        updates = sum(curve.schedule.total_steps for curve in curves)
+        if updates > MAX_UPDATES:
+            raise CurveError(f"curve set: {updates} updates in {len(curves)} runs; allowed: {MAX_UPDATES} together")
         object.__setattr__(self, "curves", curves)
 
     @classmethod

@@ -46,6 +46,8 @@ def curves_from_frame(
         )
     if frame["run"].isna().any():
         raise CurveError(f"frame: {int(frame['run'].isna().sum())} rows have no run; allowed: a name in each row")
+    if frame["step"].isna().any():
+        raise CurveError(f"frame: {int(frame['step'].isna().sum())} rows have no step; allowed: a number in each row")
     for column in {"step", "loss", "lr", "params"} & set(frame.columns):
         if not pd.api.types.is_numeric_dtype(frame[column]) and not frame[column].isna().all():
             raise CurveError(f"frame: the column {column!r} has type {frame[column].dtype}; allowed: numbers")

@@ -174,8 +174,8 @@ class _Evaluation:
             case ast.List() | ast.Tuple() | ast.Set():
                 raise QueryError("a list where a column or a value is expected; lists follow in or not in")
             case ast.Attribute():
-                raise QueryError(f"{ast.unparse(node)[-60:]} is not called; allowed: .{'(), .'.join(_METHODS)}()")
-        what = _UNKNOWN.get(type(node), f"{ast.unparse(node)[:60]!r}")
+                raise QueryError(f".{node.attr[:60]} is not called; allowed: .{'(), .'.join(_METHODS)}()")
+        what = _UNKNOWN.get(type(node), f"an expression of the kind {type(node).__name__}")
         raise QueryError(f"found {what}; allowed: comparisons, and, or, not, in, arithmetic and methods of texts")
 
     def _column(self, name: str) -> Column:
@@ -248,7 +248,8 @@ class _Evaluation:
     def _called(self, node: ast.Call, depth: int) -> Column:
         function = node.func
         if not isinstance(function, ast.Attribute):
-            raise QueryError(f"a call of {ast.unparse(function)[:60]}; allowed: .{'(), .'.join(_METHODS)}()")
+            called = function.id if isinstance(function, ast.Name) else "an expression"
+            raise QueryError(f"a call of {called[:60]}; allowed: .{'(), .'.join(_METHODS)}()")
         owner, name = function.value, function.attr
         after_str = isinstance(owner, ast.Attribute) and owner.attr == "str"
         if name not in _METHODS or (after_str and name in _ANY):
@@ -319,6 +320,11 @@ def _require_common(left: set[str], right: set[str]) -> None:
         raise QueryError(f"a comparison of {left.pop()}s with {right.pop()}s; allowed: values of one kind")
 
 
+def _method(call: ast.Call) -> str:
+    """Return the name of the method that is called."""
+    return f".{call.func.attr[:60]}" if isinstance(call.func, ast.Attribute) else "a call"
+
+
 def _arguments(call: ast.Call, names: Sequence[str], defaults: Mapping[str, Value]) -> dict[str, Value]:
     """Return the arguments of a method, which are literals."""
     known = [*names, *defaults]
@@ -326,19 +332,19 @@ def _arguments(call: ast.Call, names: Sequence[str], defaults: Mapping[str, Valu
     given += [(word.arg, word.value) for word in call.keywords]
     found = dict(given)
     if len(call.args) > len(known) or len(found) < len(given) or any(name not in known for name in found):
-        raise QueryError(f"arguments of {ast.unparse(call.func)[-60:]}; allowed: {', '.join(known) or 'none'}")
+        raise QueryError(f"arguments of {_method(call)}; allowed: {', '.join(known) or 'none'}")
     values: dict[str, Value] = {}
     for name in known:
         node = found.get(name)
         if node is None and name not in defaults:
-            raise QueryError(f"{ast.unparse(call.func)[-60:]} without its argument {name}")
+            raise QueryError(f"{_method(call)} without its argument {name}")
         if node is None:
             values[name] = defaults[name]
             continue
         negative = isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub)
         literal = node.operand if negative and isinstance(node, ast.UnaryOp) else node
         if not isinstance(literal, ast.Constant):
-            raise QueryError(f"{name} of {ast.unparse(call.func)[-60:]} is no literal; allowed: a number or a text")
+            raise QueryError(f"{name} of {_method(call)} is no literal; allowed: a number or a text")
         value = _constant(literal)
         values[name] = _computed(operator.mul, -1, value) if negative and not isinstance(value, str) else value
     return values

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayeslr.errors import CurveError
-from bayeslr.schedules import Schedule
+from bayeslr.schedules import MAX_STEPS, Schedule
 
 __all__ = ["interpolate_rates"]
 
@@ -45,6 +45,8 @@ def interpolate_rates(
     """
     if steps.size == 0:
         raise CurveError(f"{where}: no rates are logged; allowed: at least one")
+    if not 1 <= total_steps <= MAX_STEPS:
+        raise CurveError(f"{where}: {total_steps} updates; allowed: 1 to {MAX_STEPS}")
     wrong = ~(np.isfinite(lr) & (lr >= 0))
     if wrong.any():
         i = int(np.argmax(wrong))

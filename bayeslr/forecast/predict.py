@@ -12,6 +12,7 @@ from bayeslr.forecast.continuation import check_continues, fit_with, fitted_run,
 from bayeslr.forecast.curves import CurveTerms, evaluate, residual_process
 from bayeslr.forecast.extrapolation import extrapolations
 from bayeslr.forecast.forecast import Forecast
+from bayeslr.forecast.guard import require_numbers, require_room
 from bayeslr.forecast.sizes import draw_size, find_target
 from bayeslr.inference import Posterior
 from bayeslr.laws import counted_rates
@@ -73,8 +74,8 @@ def predict(
     Raises
     ------
     PosteriorError
-        If the size is not one that this posterior can predict, a step is outside a schedule, or a plan does not
-        continue the observed or the named run.
+        If the size is not one that this posterior can predict, a step is outside a schedule, a plan does not continue
+        the observed or the named run, the answer would not fit into memory, or it is no number that means something.
 
     Warns
     -----
@@ -105,6 +106,7 @@ def predict(
     for message in told:
         warnings.warn(message, ExtrapolationWarning, stacklevel=2)
     draws = posterior.sample(num_draws=num_draws)
+    require_room(named, wanted, len(next(iter(draws.values()))))
     law, scale = posterior.model.law, posterior.scale
     furthest = float(np.log(max(counted_rates(plan, law.warmup).sum() for plan in named.values()) / scale.area))
     common = draw_size(posterior, draws, target, np.random.default_rng([seed, 0]), furthest=furthest)
@@ -122,6 +124,7 @@ def predict(
         places = np.asarray(feature.log_area)
         terms[name], latent[name], sd = _curve(parts, noise, places, wanted[name], length, rng, started)
         measured[name] = latent[name] + sd * _white(df, rng, sd.shape)
+    require_numbers(latent, measured, posterior.curves)
     return Forecast(
         schedules=named,
         steps=wanted,

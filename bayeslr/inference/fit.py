@@ -15,6 +15,7 @@ from bayeslr.errors import ConvergenceWarning, ModelError
 from bayeslr.inference.density import starting_points
 from bayeslr.inference.devices import ChainMethod, place_chains, prepare_devices, unshared_solves
 from bayeslr.inference.health import check
+from bayeslr.inference.inputs import MAX_DRAWS, require_fittable
 from bayeslr.inference.laplace import LAPLACE_LABEL, draw_gaussian
 from bayeslr.inference.mode import Vector, find_mode
 from bayeslr.inference.posterior import Posterior
@@ -98,6 +99,7 @@ def fit(
     if method not in ("nuts", "laplace"):
         raise ModelError(f"fit: method={method!r}; allowed: 'nuts', 'laplace'")
     prepare_devices()
+    require_fittable(curves.after_warmup())
     observed = curves.after_warmup().thin(max_points_per_run)
     labels, params, _ = size_labels(observed)
     model = (model or ScalingModel()).resolved(params)
@@ -154,6 +156,9 @@ def _check_settings(**counts: int) -> None:
     for name, value in counts.items():
         if value < least[name]:
             raise ModelError(f"fit: {name}={value}; allowed: at least {least[name]}")
+    total = counts["num_chains"] * counts["num_samples"]
+    if total > MAX_DRAWS:
+        raise ModelError(f"fit: num_chains times num_samples is {total}; allowed: at most {MAX_DRAWS}")
 
 
 def _groups(

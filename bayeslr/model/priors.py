@@ -6,6 +6,7 @@ such a call.
 """
 
 import ast
+import math
 from collections.abc import Mapping
 
 import jax.numpy as jnp
@@ -32,6 +33,8 @@ _FAMILIES = (
     "TruncatedNormal",
     "Uniform",
 )
+_MAX_TEXT = 1_000
+"""Longest prior, in characters."""
 
 
 def default_prior(spec: PriorSpec, scale: Mapping[str, Array]) -> dist.Distribution:
@@ -92,17 +95,21 @@ def _parse(text: str, name: str) -> dist.Distribution:
     wrong = ModelError(
         f"prior of {name}: found {text!r}; allowed: a call with numbers of one of {', '.join(_FAMILIES)}"
     )
+    if len(text) > _MAX_TEXT:
+        raise wrong
     try:
         call = ast.parse(text.strip(), mode="eval").body
-    except SyntaxError:
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise wrong from None
     if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in _FAMILIES):
         raise wrong
     try:
         args = [float(ast.literal_eval(arg)) for arg in call.args]
         kwargs = {str(word.arg): float(ast.literal_eval(word.value)) for word in call.keywords}
+        if not all(map(math.isfinite, (*args, *kwargs.values()))):
+            raise ValueError("a number in it is not finite")
         return getattr(dist, call.func.id)(*args, validate_args=True, **kwargs)
-    except (ValueError, TypeError) as problem:
+    except (ArithmeticError, RecursionError, TypeError, ValueError) as problem:
         raise ModelError(f"prior of {name}: {text!r} is not a valid distribution: {problem}") from None
 
 

@@ -9,12 +9,14 @@ from bayeslr.schedules.builders import constant, cosine, cyclic, inverse_sqrt, l
 from bayeslr.schedules.composition import join
 from bayeslr.schedules.family import ScheduleFamily, parse_family
 from bayeslr.schedules.readers import from_array, from_csv, from_optax
-from bayeslr.schedules.schedule import Schedule
+from bayeslr.schedules.schedule import MAX_STEPS, MAX_UPDATES, Schedule
 from bayeslr.schedules.spec import parse_schedule
 from bayeslr.schedules.tails import Tail, parse_tail
 from bayeslr.schedules.torch_scheduler import from_torch
 
 __all__ = [
+    "MAX_STEPS",
+    "MAX_UPDATES",
     "Schedule",
     "ScheduleFamily",
     "Tail",

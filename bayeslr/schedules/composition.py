@@ -7,7 +7,7 @@
 import numpy as np
 
 from bayeslr.errors import ScheduleError
-from bayeslr.schedules.schedule import Schedule
+from bayeslr.schedules.schedule import MAX_STEPS, Schedule
 
 __all__ = ["join"]
 
@@ -38,5 +38,8 @@ def join(first: Schedule, *others: Schedule) -> Schedule:
             raise ScheduleError(f"join: argument {position} is a {type(schedule).__name__}; allowed: a Schedule")
     if not others:
         return first
+    total = sum(schedule.total_steps for schedule in (first, *others))
+    if total > MAX_STEPS:
+        raise ScheduleError(f"join: {total} updates; allowed: 1 to {MAX_STEPS}")
     rates = np.concatenate([first.lr, *(schedule.lr for schedule in others)])
     return Schedule(lr=rates, warmup_steps=first.warmup_steps)

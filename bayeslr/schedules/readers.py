@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bayeslr.errors import ScheduleError
+from bayeslr.files import open_text
 from bayeslr.schedules.arguments import as_total_steps, reason, show
 from bayeslr.schedules.schedule import MAX_STEPS, Schedule
 
@@ -72,7 +73,7 @@ def from_csv(path: str | Path) -> Schedule:
     """
     where = f"schedule file {path}"
     try:
-        with Path(path).open(newline="", encoding="utf-8-sig") as file:
+        with open_text(Path(path)) as file:
             rows = list(_rows(where, file))
     except OSError as error:
         raise ScheduleError(f"{where}: {error.strerror}; allowed: a CSV file with columns step, lr") from None

@@ -29,6 +29,8 @@ __all__ = ["parse_schedule"]
 
 _BUILDERS: Final[dict[str, Callable[..., Schedule]]] = {name: getattr(builders, name) for name in builders.__all__}
 _CALLABLE: Final = re.compile(r"@(?P<module>[A-Za-z_][\w.]*):(?P<call>[A-Za-z_]\w*(\s*\(.*\))?)", re.DOTALL)
+_MAX_SPEC: Final = 100_000
+"""Longest spec, in characters."""
 _PARSE_ERRORS: Final = (SyntaxError, ValueError, TypeError, RecursionError, MemoryError)
 
 
@@ -59,6 +61,8 @@ def parse_schedule(text: str, *, base_dir: str | Path | None = None, allow_calla
         raise ScheduleError(f"schedule spec: found a {type(text).__name__}, {show(text)}; allowed: a text")
     spec = text.strip()
     where = f"schedule spec {_shown(spec)}"
+    if len(spec) > _MAX_SPEC:
+        raise ScheduleError(f"{where}: {len(spec)} characters; allowed: {_MAX_SPEC}, or more in @file.csv")
     if found := _CALLABLE.fullmatch(spec):
         if not allow_callables:
             raise ScheduleError(
@@ -71,11 +75,15 @@ def parse_schedule(text: str, *, base_dir: str | Path | None = None, allow_calla
             raise ScheduleError(f"{where}: no file is named; allowed: @file.csv")
         if not spec.isprintable():
             raise ScheduleError(f"{where}: a line break or control character in a file's name; allowed: @file.csv")
-        return from_csv(Path(base_dir or ".") / Path(spec[1:]).expanduser())
+        try:
+            path = Path(base_dir or ".") / Path(spec[1:]).expanduser()
+        except (RuntimeError, ValueError) as error:
+            raise ScheduleError(f"{where}: {error}; allowed: @file.csv") from None
+        return from_csv(path)
     name, values = _call(where, spec)
     if name not in _BUILDERS:
         raise ScheduleError(f"{where}: unknown schedule {name!r}; allowed: {', '.join(_BUILDERS)}, or @file.csv")
-    arguments = _arguments(where, values, inspect.signature(_BUILDERS[name]).parameters)
+    arguments = _arguments(where, spec, values, inspect.signature(_BUILDERS[name]).parameters)
     try:
         return _BUILDERS[name](**arguments)
     except ScheduleError as error:
@@ -88,7 +96,7 @@ def _from_callable(where: str, module: str, call: str) -> Schedule:
         raise ScheduleError(f"{where}: missing argument total_steps; allowed: @{module}:{call}(total_steps=1000)")
     name, values = _call(where, call)
     parameter = {"total_steps": inspect.Parameter("total_steps", inspect.Parameter.KEYWORD_ONLY)}
-    arguments = _arguments(where, values, parameter)
+    arguments = _arguments(where, call, values, parameter)
     try:
         fn = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:
@@ -110,11 +118,13 @@ def _call(where: str, text: str) -> tuple[str, list[ast.keyword]]:
     if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
         raise ScheduleError(f"{where}: not a call of a schedule; {allowed}")
     if node.args:
-        raise ScheduleError(f"{where}: argument {_shown(ast.unparse(node.args[0]))} is not named; {allowed}")
+        raise ScheduleError(f"{where}: argument {_source(text, node.args[0])} is not named; {allowed}")
     return node.func.id, node.keywords
 
 
-def _arguments(where: str, values: list[ast.keyword], parameters: Mapping[str, inspect.Parameter]) -> dict[str, Any]:
+def _arguments(
+    where: str, text: str, values: list[ast.keyword], parameters: Mapping[str, inspect.Parameter]
+) -> dict[str, Any]:
     """Return the literal arguments of a call, checked against the names that the callee takes."""
     names = ", ".join(parameters)
     arguments: dict[str, Any] = {}
@@ -127,12 +137,17 @@ def _arguments(where: str, values: list[ast.keyword], parameters: Mapping[str, i
         try:
             arguments[name] = ast.literal_eval(keyword.value)
         except _PARSE_ERRORS:
-            found = _shown(ast.unparse(keyword.value))
+            found = _source(text, keyword.value)
             raise ScheduleError(f"{where}: {name} is {found}; allowed: a literal number, list or text") from None
     missing = [name for name, p in parameters.items() if p.default is p.empty and name not in arguments]
     if missing:
         raise ScheduleError(f"{where}: missing argument {', '.join(missing)}; allowed: {names}")
     return arguments
+
+
+def _source(text: str, node: ast.expr) -> str:
+    """Return a part of a text as it was written: writing it anew would go as deep as it is nested."""
+    return _shown(" ".join((ast.get_source_segment(text, node) or "an expression").split()))
 
 
 def _reason(error: Exception) -> str:

@@ -90,6 +90,12 @@ def test_copies_survive_pickling_and_deep_copying():
         ({"params": True}, "params is True"),
         ({"params": "25M"}, "params is '25M'"),
         ({"size": 25}, "size is 25"),
+        ({"size": "x" * 501}, "size has 501 characters"),
+        ({"name": "x" * 10_000}, "the name has 10000 characters"),
+        ({"name": "a\nb"}, "the name is 'a\\nb'"),
+        ({"name": "a\ud800"}, r"the name is 'a\ud800'"),
+        ({"steps": [1, 2, 3, 10**9]}, "step 1000000000; allowed: 1 to 20000000"),
+        ({"steps": [1, 2, 3, 1e300]}, "step 1e+300; allowed: 1 to 20000000"),
     ],
 )
 def test_wrong_values_give_one_line(changes, message):

@@ -146,3 +146,17 @@ def test_from_frame_takes_specs():
 def test_wrong_frames_give_one_line(columns, message):
     with pytest.raises(CurveError, match=message):
         CurveSet.from_frame(pd.DataFrame(columns))
+
+
+def test_the_rates_of_all_runs_fit_into_memory(monkeypatch):
+    monkeypatch.setattr("bayeslr.curves.curveset.MAX_UPDATES", 19)
+    with pytest.raises(CurveError, match=r"20 updates in 2 runs; allowed: 19 together"):
+        CurveSet(curves=(curve("a"), curve("b")))
+
+
+def test_a_table_of_absurd_steps_costs_no_memory():
+    table = pd.DataFrame({"run": "a", "step": [1, 10**9], "loss": [3.0, 2.0], "lr": [1e-3, 1e-3]})
+    with pytest.raises(CurveError, match="allowed: 1 to 20000000"):
+        CurveSet.from_frame(table)
+    with pytest.raises(CurveError, match="1 rows have no step"):
+        CurveSet.from_frame(table.assign(step=[1, np.nan]))

@@ -56,3 +56,8 @@ def test_wrong_rates(pairs, message):
 def test_no_rates():
     with pytest.raises(CurveError, match="no rates are logged"):
         interpolate_rates(np.empty(0, dtype=int), np.empty(0), 5)
+
+
+def test_rates_of_an_absurd_length_cost_no_memory():
+    with pytest.raises(CurveError, match=r"1000000000 updates; allowed: 1 to 20000000"):
+        interpolate_rates(np.array([0, 10**9]), np.array([1e-3, 1e-3]), 10**9)

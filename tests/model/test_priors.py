@@ -68,6 +68,13 @@ def test_positional_arguments_and_spaces():
         "__import__('os').system('true')",
         "dist.Normal(0, 1)",
         "Normal(0, 1)\nNormal(0, 1)",
+        "Normal(0, 1" + " + 1" * 30_000 + ")",
+        "Normal(0, 1" + "+1" * 400 + ")",
+        "Normal(" + "-" * 900 + "1, 1)",
+        "Normal(0, " + "9" * 800 + ")",
+        "Normal(0, 1e999)",
+        "Normal(0, 1\0)",
+        "(" * 100_000,
     ],
 )
 def test_bad_texts_are_one_line(text):
