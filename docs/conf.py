@@ -37,6 +37,7 @@ myst_heading_anchors = 3
 nb_execution_mode = "cache"
 nb_execution_timeout = 300
 nb_execution_raise_on_error = True
+nb_execution_in_temp = True
 nb_merge_streams = True
 
 # the reference follows the stubs and ``__all__`` of the rooms: a new public name is listed without anybody's doing

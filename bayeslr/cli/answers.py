@@ -9,6 +9,7 @@ from typing import Any
 import typer
 
 import bayeslr as bl
+from bayeslr.cli.terminal import show_warning
 from bayeslr.errors import BayeslrError
 from bayeslr.files import require_place, write_atomically
 
@@ -22,7 +23,6 @@ __all__ = [
     "print_parts",
     "print_result",
     "rows",
-    "say",
     "tell",
     "writable",
     "write",
@@ -109,13 +109,7 @@ def print_result(tables: Sequence[Any], told: Sequence[str], output: Path | None
     print_parts([*spaced[:-1], *([""] * bool(told or files)), *(f"warning: {text}" for text in told), *files])
 
 
-def say(text: str) -> None:
-    """Tell a person who waits what happens; a log file needs only the results."""
-    if sys.stderr.isatty():
-        typer.echo(text, err=True)
-
-
 def tell(warnings: Sequence[str]) -> None:
     """Say on stderr what the reader of a result must know, where a table does not say it beside the numbers."""
     for text in warnings:
-        typer.echo(f"warning: {text}", err=True)
+        show_warning(text)

@@ -1,14 +1,14 @@
 """The command ``backtest``: which runs are held out, and the table of scores."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 import bayeslr as bl
-from bayeslr.cli.answers import print_csv, print_json, print_parts, say
+from bayeslr.cli.answers import print_csv, print_json, print_parts
 from bayeslr.cli.options import Adaptation, ChainDraws, Chains, Debug, Format, LossColumn, Seed
+from bayeslr.cli.terminal import say, watched
 from bayeslr.errors import BayeslrError
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def backtest(
     settings = {"num_chains": chains, "num_samples": draws, "num_warmup": num_warmup}
     forecasters = evaluation.default_forecasters(settings=settings, baselines=baselines)
     say(f"backtest of {curves!r}: {len(splits)} splits, {len(forecasters)} forecasters")
-    result = bl.backtest(splits, forecasters, seed=seed, progress=sys.stderr.isatty())
+    result = bl.backtest(splits, forecasters, seed=seed, progress=watched())
     if format == "json":
         print_json(result.to_dict())
     elif format == "csv":

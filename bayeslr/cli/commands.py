@@ -1,6 +1,5 @@
 """The commands."""
 
-import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -17,7 +16,6 @@ from bayeslr.cli.answers import (
     print_parts,
     print_result,
     rows,
-    say,
     tell,
     writable,
     write,
@@ -43,17 +41,12 @@ from bayeslr.cli.options import (
     Size,
     Steps,
 )
+from bayeslr.cli.program import app
 from bayeslr.cli.questions import ask, named_value, probability, read_curves
+from bayeslr.cli.terminal import program_name, say, watched
 
 __all__ = ["app"]
 
-app = typer.Typer(
-    name="bayeslr",
-    help="Bayesian learning-rate scaling laws: from training logs to loss bands for schedules nobody has run yet.",
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
 app.command()(backtest)
 app.command()(compare)
 app.command()(optimize)
@@ -121,7 +114,7 @@ def fit(
         num_samples=draws,
         num_chains=chains,
         method=method,
-        progress=sys.stderr.isatty(),
+        progress=watched(),
     )
     health, table = bl.check(posterior), posterior.summary()
     keep(posterior, output, force)
@@ -132,12 +125,21 @@ def fit(
         print_csv(table, index_label="parameter")
     else:
         lines = [*bl.report.tables.health_lines(health), f"posterior: {output}"]
-        print_parts([bl.report.tables.summary_table(table, ci_prob=0.9), "", *lines])
+        shown = table.drop(index=[name for name in table.index if str(name).startswith("discrepancy_")])
+        print_parts([bl.report.tables.summary_table(shown, ci_prob=0.9), "", *lines, "", *_next_steps(curves, output)])
 
 
 @app.command()
-def summary(posterior: PosteriorFile, ci_prob: CiProb = 0.9, format: Format = "table", debug: Debug = False) -> None:  # noqa: A002
-    """Show the parameters: means, intervals, effective sample sizes, R-hat."""
+def summary(
+    posterior: PosteriorFile,
+    ci_prob: CiProb = 0.9,
+    everything: Annotated[
+        bool, typer.Option("--all", help="The scales of the error model as well. JSON and CSV always have them.")
+    ] = False,
+    format: Format = "table",  # noqa: A002
+    debug: Debug = False,
+) -> None:
+    """Show what was learned: in sentences, and as parameters."""
     probability(ci_prob)
     fitted = bl.load_posterior(posterior)
     table = fitted.summary(ci_prob=ci_prob)
@@ -148,12 +150,21 @@ def summary(posterior: PosteriorFile, ci_prob: CiProb = 0.9, format: Format = "t
     elif format == "csv":
         print_csv(table, index_label="parameter")
     else:
-        print_parts([bl.report.tables.summary_table(table, ci_prob=ci_prob)])
+        say("asking what it says of its own runs")
+        lines = bl.report.outlook(fitted, ci_prob=ci_prob)
+        hidden = [] if everything else [name for name in table.index if str(name).startswith("discrepancy_")]
+        shown = bl.report.tables.summary_table(table.drop(index=hidden), ci_prob=ci_prob)
+        told = [f"warning: {text}" for text in fitted.settings.get("health", ())]
+        rest = [f"{len(hidden)} scales of the error model are not shown; --all shows them."] if hidden else []
+        print_parts([" ".join(lines), "", shown, *([""] if rest or told else []), *rest, *told])
 
 
 @app.command()
 def check(posterior: PosteriorFile, format: Format = "table", debug: Debug = False) -> None:  # noqa: A002
-    """Check whether a posterior can be trusted: exit code 0 for PASS and REVIEW, 1 for FAIL."""
+    """Check whether a fit can be trusted: PASS, REVIEW or FAIL.
+
+    The exit code is 0 for PASS and REVIEW, and 1 for FAIL.
+    """
     health = bl.check(bl.load_posterior(posterior))
     if format == "json":
         print_json(health_values(health))
@@ -185,17 +196,20 @@ def predict(
     force: Force = False,
     debug: Debug = False,
 ) -> None:
-    """Predict the loss under schedules that were not run. The final loss is printed, the bands go to a file (-o)."""
+    """Predict the loss under schedules that were not run.
+
+    The final loss is printed; the bands go to a file (-o) or a picture (--plot).
+    """
     probability(ci_prob)
     writable(output, "--output", force)
     writable(plot, "--plot", force, PICTURES)
-    forecast = ask(posterior, schedule, size, steps, observed, loss, draws, seed)
+    forecast, started = ask(posterior, schedule, size, steps, observed, loss, draws, seed)
     bands = forecast.band(ci_prob=ci_prob, latent=latent)
     final = forecast.final_loss(ci_prob=ci_prob, latent=latent)
     if output is not None:
         write(output, lambda path: bands.to_csv(path, index=False, float_format="%.8g", lineterminator="\n"), force)
     if plot is not None:
-        draw(plot, bl.report.plots.plot_bands(forecast, ci_prob=ci_prob, latent=latent), force)
+        draw(plot, bl.report.plots.plot_bands(forecast, started=started, ci_prob=ci_prob, latent=latent), force)
     if format != "table":
         tell(forecast.warnings)
     if format == "json":
@@ -216,12 +230,25 @@ def demo(
     force: Force = False,
     debug: Debug = False,
 ) -> None:
-    """Fit three schedules, predict a fourth one that was not fitted, and compare with what happened."""
+    """Fit curves that ship with bayeslr, and predict what happened."""
     target = plot or free_name(Path("bayeslr-demo.png"))
     writable(target, "--plot", force, PICTURES)
     say("fitting three sizes of small language models")
     from bayeslr.cli.demo import NEXT_STEPS, run
 
-    shown = run(seed=seed, progress=sys.stderr.isatty())
+    shown = run(seed=seed, progress=watched())
     draw(target, shown.figure, force)
     print_parts([*shown.text, f"picture: {target}", "", *NEXT_STEPS])
+
+
+def _next_steps(curves: "bl.CurveSet", output: Path) -> list[str]:
+    """Return commands to go on with, with the rate and the length of the runs that were fitted."""
+    longest = max(curves, key=lambda curve: curve.schedule.total_steps).schedule
+    common = f"peak_lr={longest.peak_lr:.4g}, warmup_steps={longest.warmup_steps}"
+    cosine = f"cosine({common}, total_steps={2 * longest.total_steps})"
+    size = f" --size {curves.curves[-1].size}" if len({curve.size for curve in curves}) > 1 else ""
+    return [
+        "Next, for example:",
+        f"  {program_name()} predict {output}{size} --plot bands.png \\",
+        f"      --schedule '{cosine}'",
+    ]

@@ -1,6 +1,5 @@
 """The command ``compare``: plans, what a running run may do next, and runs that are over."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -8,7 +7,7 @@ from typing import Annotated
 import typer
 
 import bayeslr as bl
-from bayeslr.cli.answers import say, writable
+from bayeslr.cli.answers import writable
 from bayeslr.cli.decisions import PICTURES, Asked, Destination, answer, load, untold
 from bayeslr.cli.options import (
     CiProb,
@@ -24,6 +23,7 @@ from bayeslr.cli.options import (
     Size,
 )
 from bayeslr.cli.questions import named_spec, named_value, probability
+from bayeslr.cli.terminal import say, watched
 
 __all__ = ["compare"]
 
@@ -65,14 +65,17 @@ def compare(
     size: Size = None,
     ci_prob: CiProb = 0.9,
     loss: LossColumn = None,
-    draws: Draws = 4000,
+    draws: Draws = 2000,
     seed: Seed = 0,
     plot: Plot = None,
     format: Format = "table",  # noqa: A002
     force: Force = False,
     debug: Debug = False,
 ) -> None:
-    """Compare schedules, what a running run may do next, and finished runs: probabilities, differences, regret."""
+    """Compare schedules: which ends lowest, and how sure that is.
+
+    Beside plans it takes what a running run may do next, and finished runs.
+    """
     probability(ci_prob)
     writable(plot, "--plot", force, PICTURES)
     plans = {name: bl.schedules.parse_schedule(spec) for name, spec in _named(schedule, "--schedule")}
@@ -104,7 +107,7 @@ def compare(
             question=question,
             num_draws=draws,
             ci_prob=ci_prob,
-            progress=sys.stderr.isatty(),
+            progress=watched(),
         )
     answer(
         found,

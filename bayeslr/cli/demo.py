@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 from rich.table import Table
 
+from bayeslr.cli.terminal import program_name
 from bayeslr.curves import CurveSet, LossCurve
 from bayeslr.datasets import load
 from bayeslr.forecast import Forecast, predict
@@ -22,8 +23,8 @@ __all__ = ["NEXT_STEPS", "Demonstration", "run"]
 
 NEXT_STEPS = (
     "Next, with logs of your own (CSV, JSONL, Hugging Face, TensorBoard, W&B):",
-    "  bayeslr fit run1.csv run2.csv run3.csv -o posterior.nc",
-    "  bayeslr predict posterior.nc --schedule 'linear(peak_lr=3e-4, total_steps=9000)'",
+    f"  {program_name()} fit run1.csv run2.csv run3.csv -o posterior.nc",
+    f"  {program_name()} predict posterior.nc --schedule 'linear(peak_lr=3e-4, total_steps=9000)'",
 )
 
 _SHOWN = ("constant_4000", "cosine_4000", "wsd20_4000")

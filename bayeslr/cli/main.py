@@ -5,12 +5,13 @@ import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn, TextIO
+from typing import Any, NoReturn
 
 import typer
 
 from bayeslr.cli.commands import app
 from bayeslr.cli.interrupt import INTERRUPTED, obeyed_interrupts
+from bayeslr.cli.terminal import program_name, set_quiet, show_warning
 from bayeslr.errors import BayeslrError, BayeslrWarning, one_line
 
 __all__ = ["main", "program"]
@@ -34,13 +35,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     debug = "--debug" in given
+    set_quiet(any(word in ("--quiet", "-q") for word in given))
+    # it concerns the whole program, and may stand after the command as well
+    given = [word for word in given if word not in ("--quiet", "-q")]
     with warnings.catch_warnings(), obeyed_interrupts():
         if not debug:
             warnings.simplefilter("ignore")
         warnings.simplefilter("always", BayeslrWarning)
-        warnings.showwarning = _show_warning
+        warnings.showwarning = show_warning
         try:
-            code = app(given, prog_name="bayeslr", standalone_mode=False)
+            code = app(given, prog_name=program_name(), standalone_mode=False, complete_var="_BAYESLR_COMPLETE")
         except (KeyboardInterrupt, typer.Abort):
             code = INTERRUPTED
         except (BayeslrError, OSError, _UsageError) as error:
@@ -83,17 +87,6 @@ def _is_file(text: str) -> bool:
         return Path(text).exists()
     except (OSError, ValueError):
         return False
-
-
-def _show_warning(
-    message: Warning | str,
-    category: type[Warning],
-    filename: str,
-    lineno: int,
-    file: TextIO | None = None,
-    line: str | None = None,
-) -> None:
-    typer.echo(f"warning: {one_line(_text(message))}", err=True)
 
 
 def _text(problem: object) -> str:

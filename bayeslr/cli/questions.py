@@ -1,6 +1,5 @@
 """From the text of options to curves, schedules, steps and forecasts."""
 
-import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 import typer
 
 import bayeslr as bl
-from bayeslr.cli.answers import say
+from bayeslr.cli.terminal import say, watched
 from bayeslr.errors import BayeslrError, ExtrapolationWarning
 from bayeslr.files import open_text
 
@@ -65,8 +64,8 @@ def ask(
     loss: str | None,
     draws: int,
     seed: int,
-) -> "bl.Forecast":
-    """Ask a posterior about the schedules of a command."""
+) -> "tuple[bl.Forecast, bl.LossCurve | None]":
+    """Ask a posterior about the schedules of a command; return the run that has started as well."""
     plans: dict[str, bl.Schedule] = {}
     for text in schedules:
         name, spec = named_spec(text, "--schedule")
@@ -87,7 +86,7 @@ def ask(
     with warnings.catch_warnings():
         # these are part of the forecast, and shown beside its numbers
         warnings.simplefilter("ignore", ExtrapolationWarning)
-        return bl.predict(
+        forecast = bl.predict(
             fitted,
             plans,
             size=size,
@@ -95,8 +94,9 @@ def ask(
             seed=seed,
             num_draws=draws,
             observed=run,
-            progress=sys.stderr.isatty(),
+            progress=watched(),
         )
+    return forecast, run
 
 
 def named_spec(text: str, option: str) -> tuple[str, str]:

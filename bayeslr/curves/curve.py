@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bayeslr.errors import CurveError
+from bayeslr.markup import box, line, paragraph
 from bayeslr.schedules import MAX_STEPS, Schedule
 
 __all__ = ["LossCurve"]
@@ -85,6 +86,15 @@ class LossCurve:
             f"LossCurve(name={self.name!r}, size={self.size!r}, params={self.params}, n={len(self)}, "
             f"steps={self.steps[0]}..{self.steps[-1]}, loss={self.loss[0]:.4g}..{self.loss[-1]:.4g})"
         )
+
+    def _repr_html_(self) -> str:
+        last = f"step {self.steps[0]:,} to {self.steps[-1]:,} of {self.schedule.total_steps:,}"
+        told = f"{len(self):,} losses, {last}: {self.loss[0]:.4g} to {self.loss[-1]:.4g}"
+        late = self.steps > min(self.schedule.warmup_steps, int(self.steps[-1]) - 1)
+        low = float(self.loss[late].min())
+        drawn = line(self.steps[late].tolist(), (self.loss[late] - 0.98 * low).tolist(), label=f"Loss: {told}")
+        size = "" if self.size is None else f", size {self.size}"
+        return box(paragraph(f"{self.name}{size}", strong=True), drawn, paragraph(told), self.schedule._repr_html_())
 
     @property
     def lr(self) -> NDArray[np.float64]:

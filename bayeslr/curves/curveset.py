@@ -14,9 +14,13 @@ from bayeslr.curves.selection import matching_rows
 from bayeslr.curves.sharing import owned, trunks
 from bayeslr.curves.thinning import thin_masks
 from bayeslr.errors import CurveError
+from bayeslr.markup import box, paragraph, table
 from bayeslr.schedules import MAX_UPDATES, Schedule
 
 __all__ = ["CurveSet"]
+
+_SHOWN = 20
+"""Rows that a notebook shows."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -97,6 +101,19 @@ class CurveSet:
         sizes = list(dict.fromkeys(str(curve.size) for curve in self.curves))
         points = sum(map(len, self.curves))
         return f"CurveSet({len(self)} curves, {points} observations, sizes {_listed(sizes)})"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (
+                *(curve.name, "" if curve.size is None else str(curve.size), f"{len(curve):,}"),
+                *(f"{curve.steps[-1]:,}", f"{curve.loss[-1]:.4f}", f"{curve.schedule.peak_lr:.3g}"),
+                f"{curve.schedule.final_lr:.3g}",
+            )
+            for curve in self.curves[:_SHOWN]
+        ]
+        head = ("run", "size", "losses", "last step", "last loss", "peak rate", "final rate")
+        more = f"and {len(self) - _SHOWN} more" if len(self) > _SHOWN else ""
+        return box(paragraph(repr(self), strong=True), table(head, rows, texts=2), paragraph(more) if more else "")
 
     @property
     def names(self) -> tuple[str, ...]:

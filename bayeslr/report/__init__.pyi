@@ -1,3 +1,4 @@
 from . import answers as answers
 from . import plots as plots
 from . import tables as tables
+from .outlook import outlook as outlook

@@ -184,7 +184,11 @@ def comparison_tables(comparison: Comparison, *, ci_prob: float) -> list[Table]:
     for (name, row), best, regret in zip(finals, comparison.p_best, comparison.expected_regret, strict=True):
         losses = [f"{row[key]:.4f}" for key in ("median", "lower", "upper")]
         ends.add_row(str(name), *losses, f"{best:.3f}", f"{regret:.4f}")
-    pairs = _table("First minus second", ["first", "second"], ["median", lower, "upper", "P(first lower)"])
+    pairs = _table(
+        "First minus second, without measurement noise",
+        ["first", "second"],
+        ["median", lower, "upper", "P(first lower)"],
+    )
     for pair in comparison.differences.to_dict("records"):
         losses = [f"{pair[key]:+.4f}" for key in ("median", "lower", "upper")]
         pairs.add_row(str(pair["first"]), str(pair["second"]), *losses, f"{pair['p_first_lower']:.3f}")

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bayeslr.errors import ScheduleError
+from bayeslr.markup import box, line, paragraph
 
 __all__ = ["MAX_STEPS", "MAX_UPDATES", "Schedule"]
 
@@ -116,6 +117,14 @@ class Schedule:
             f"Schedule(total_steps={self.total_steps}, peak_lr={self.peak_lr:.6g}, final_lr={self.final_lr:.6g}, "
             f"warmup_steps={self.warmup_steps}, spec={self.spec!r})"
         )
+
+    def _repr_html_(self) -> str:
+        told = (
+            f"{self.total_steps:,} steps, warm-up {self.warmup_steps:,}, peak {self.peak_lr:.4g} to {self.final_lr:.4g}"
+        )
+        shown = np.unique(np.linspace(0, self.total_steps - 1, 500).astype(int))
+        drawn = line(shown.tolist(), self.lr[shown].tolist(), label=f"Learning rate: {told}")
+        return box(paragraph(self.spec or "Schedule", strong=True), drawn, paragraph(told))
 
 
 def _validated_rates(lr: ArrayLike) -> NDArray[np.float64]:

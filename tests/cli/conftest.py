@@ -1,5 +1,7 @@
 """Run a command in this process, and the files that commands work on."""
 
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,8 +13,10 @@ COSINE = "cosine(peak_lr=1e-3, warmup_steps=100, total_steps=2000)"
 
 
 @pytest.fixture
-def run(capsys):
+def run(capsys, monkeypatch):
     """A function that runs a command and returns exit code, stdout and stderr."""
+    monkeypatch.delenv("UV_RUN_RECURSION_DEPTH", raising=False)
+    monkeypatch.setattr(sys, "argv", ["bayeslr"])
 
     def command(*arguments):
         code = main([str(argument) for argument in arguments])

@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+import re
 import subprocess
 import sys
 
@@ -76,7 +78,55 @@ def test_summary_in_every_format(run, posterior_file, small_posterior):
     _, out, _ = run("summary", posterior_file, "--ci-prob", "0.8")
     assert fits_a_terminal(out)
     assert "80%" in out
+    scales = [name for name in expected.index if name.startswith("discrepancy_")]
+    assert all((name in out) == (name not in scales) for name in expected.index)
+    assert f"{len(scales)} scales of the error model are not shown" in out
+    _, out, _ = run("summary", posterior_file, "--ci-prob", "0.8", "--all")
     assert all(name in out for name in expected.index)
+
+
+def test_summary_begins_with_what_annealing_is_worth(run, posterior_file, small_posterior):
+    _, out, _ = run("summary", posterior_file)
+    sentences = " ".join(out.split("\n\n")[0].split())
+    told = re.search(r"over its last fifth is worth (\S+) nats \(90%: (\S+) to (\S+)\)", sentences)
+    middle, low, high = map(float, told.groups())
+    # of this law the gain is the drop, as far as its memory lets it arrive in a fifth of the run
+    drop = float(small_posterior.draws["drop"].median())
+    assert low < middle < high
+    assert 0.2 * drop < middle < 1.1 * drop
+    assert "3 runs of one size" in sentences
+    assert "2,800 draws in 2 chains" in sentences
+
+
+def test_version_and_quiet(run, posterior_file, small_posterior, monkeypatch):
+    assert run("--version") == (0, f"bayeslr {bl.__version__}\n", "")
+    far = "cosine(peak_lr=9e-3, warmup_steps=100, total_steps=2000)"
+    loud = run("predict", posterior_file, "--schedule", far, "--format", "csv")
+    quiet = run("predict", posterior_file, "--schedule", far, "--format", "csv", "--quiet")
+    first = run("--quiet", "predict", posterior_file, "--schedule", far, "--format", "csv")
+    assert "warning" in loud[2]
+    assert quiet == first == (0, loud[1], "")
+    code, _, err = run("predict", "none.nc", "--schedule", far, "-q")
+    assert code == 2
+    assert err.startswith("error: ")
+
+
+def test_hints_are_spelled_as_the_program_was_started(run, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["/usr/bin/bayeslr"])
+    assert "Usage: bayeslr fit" in run("fit", "--help")[1]
+    monkeypatch.setenv("UV_RUN_RECURSION_DEPTH", "1")
+    assert "Usage: uv run bayeslr fit" in run("fit", "--help")[1]
+    monkeypatch.setattr(sys, "argv", ["/x/bayeslr/__main__.py"])
+    assert "Usage: uv run python -m bayeslr fit" in run("fit", "--help")[1]
+
+
+def test_a_shell_completes_commands():
+    asked = {"_BAYESLR_COMPLETE": "complete_bash", "COMP_WORDS": "bayeslr pre", "COMP_CWORD": "1"}
+    code = "import sys; from bayeslr.cli import main; sys.argv = ['bayeslr']; sys.exit(main())"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | asked, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.split() == ["predict"]
 
 
 def test_check_says_the_status_and_its_exit_code(run, posterior_file, small_posterior):
@@ -187,12 +237,14 @@ def test_compare_in_every_format(run, posterior_file, small_posterior):
     _, out, _ = run(*arguments, "--format", "json")
     answer = json.loads(out)
     plans = {"wsd": bl.schedules.parse_schedule(WSD), "half": bl.schedules.parse_schedule(COSINE)}
-    expected = bl.compare_schedules(bl.predict(small_posterior, plans, seed=0, num_draws=4000))
+    forecast = bl.predict(small_posterior, plans, seed=0)
+    expected = bl.compare_schedules(forecast)
     for name in plans:
         found = answer["schedules"][name]
         assert set(found) == {"final_loss", "p_best", "expected_regret"}
         assert found["p_best"] == pytest.approx(expected.p_best[name])
-        assert found["final_loss"]["median"] == pytest.approx(expected.final_loss.loc[name, "median"])
+        # the loss that `predict` reports, by the same name
+        assert found["final_loss"]["median"] == pytest.approx(forecast.final_loss().loc[name, "median"])
     assert answer["differences"][0]["p_first_lower"] == pytest.approx(expected.differences["p_first_lower"][0])
     _, out, _ = run(*arguments, "--format", "csv")
     table = pd.read_csv(io.StringIO(out), index_col="schedule")

@@ -14,7 +14,7 @@ def test_every_command_says_what_it_is(run, manifest, tmp_path):
     assert result["method"] == "laplace"
     assert result["health"]["checks"][0]["name"] == "Laplace approximation holds"
     assert all(row["r_hat"] is None for row in result["parameters"].values())
-    assert run("summary", target)[1].startswith("Laplace approximation")
+    assert "Laplace approximation: draws of the Gaussian" in run("summary", target)[1]
     assert "Laplace approximation" in run("summary", target, "--format", "json")[2]
     assert "Laplace approximation holds" in run("check", target)[1]
     assert "warning: draws of a Laplace approximation" in run("predict", target, "--schedule", WSD)[1]

@@ -68,7 +68,8 @@ def open_log(path: Path) -> RawLog:
     if _is_free_text(header):
         raise LogError(
             f"{path}: text without a table and without the lines of a known trainer (it begins with "
-            f"{shown(header[0], 50)}{''.join(f'; {note}' for note in file.notes[:1])}); allowed: CSV, JSONL, trainer_state.json, console output of a known trainer"
+            f"{shown(header[0], 50)}{''.join(f'; {note}' for note in file.notes[:1])}); allowed: CSV, JSONL, "
+            "trainer_state.json, console output of a known trainer"
         )
     return open_delimited(file)
 

@@ -1,0 +1,61 @@
+"""Who is on the other side: how the program was started, and what is told while it works."""
+
+import os
+import sys
+from pathlib import Path
+from typing import TextIO
+
+import typer
+
+from bayeslr.errors import one_line
+
+__all__ = ["hint", "is_quiet", "program_name", "say", "set_quiet", "show_warning", "watched"]
+
+_QUIET = {"on": False}
+
+
+def program_name() -> str:
+    """Return the program as it was started, so that hints can be copied: ``bayeslr``, or ``uv run bayeslr``."""
+    name = "python -m bayeslr" if Path(sys.argv[0]).name == "__main__.py" else "bayeslr"
+    # uv tells the programs that it runs how deep they are
+    return f"uv run {name}" if os.environ.get("UV_RUN_RECURSION_DEPTH") else name
+
+
+def hint(text: str) -> str:
+    """Return a text that names commands, each spelled as the program was started."""
+    return text.replace("bayeslr ", f"{program_name()} ") if program_name() != "bayeslr" else text
+
+
+def set_quiet(quiet: bool) -> None:
+    """Say whether only results and errors are wanted."""
+    _QUIET["on"] = quiet
+
+
+def is_quiet() -> bool:
+    """Return whether only results and errors are wanted."""
+    return _QUIET["on"]
+
+
+def watched() -> bool:
+    """Return whether a person waits at the terminal: then progress is shown."""
+    return sys.stderr.isatty() and not is_quiet()
+
+
+def say(text: str) -> None:
+    """Tell a person who waits what happens; a log file needs only the results."""
+    if watched():
+        typer.echo(text, err=True)
+        sys.stderr.flush()
+
+
+def show_warning(
+    message: Warning | str,
+    category: type[Warning] = UserWarning,
+    filename: str = "",
+    lineno: int = 0,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Print a warning as one line."""
+    if not is_quiet():
+        typer.echo(f"warning: {one_line(str(message))}", err=True)

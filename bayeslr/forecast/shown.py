@@ -1,0 +1,108 @@
+"""How forecasts and comparisons show themselves: a few lines of text, and HTML for notebooks."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from bayeslr.forecast.compare import Comparison
+from bayeslr.forecast.forecast import Forecast
+from bayeslr.markup import COLOURS, bands, box, paragraph, table
+
+__all__ = ["comparison_html", "comparison_text", "forecast_html", "forecast_text", "limited"]
+
+_CI_PROB = 0.9
+_ROWS = 12
+
+
+def limited(lines: Sequence[str], most: int = 38) -> str:
+    """Join lines; of more than so many the last are counted."""
+    if len(lines) <= most:
+        return "\n".join(lines)
+    return "\n".join([*lines[: most - 1], f"... and {len(lines) - most + 1} more lines"])
+
+
+def forecast_text(forecast: Forecast) -> str:
+    """Say the final losses of a forecast."""
+    final = forecast.final_loss(ci_prob=_CI_PROB)
+    head = f"Forecast of {_count(len(final), 'schedule')} for the size {forecast.size}: final loss as measured, 90%"
+    lines = [
+        f"  {name}: {row['median']:.4f} ({row['lower']:.4f} to {row['upper']:.4f}) at step {row['step']:,.0f}"
+        for name, row in final.iterrows()
+    ]
+    return limited([head, *lines, *(f"  warning: {text}" for text in forecast.warnings)])
+
+
+def forecast_html(forecast: Forecast) -> str:
+    """Show the final losses of a forecast, and small bands."""
+    final = forecast.final_loss(ci_prob=_CI_PROB)
+    band = forecast.band(ci_prob=_CI_PROB)
+    names = list(final.index[:_ROWS])
+    series = []
+    for name in names[: len(COLOURS)]:
+        part = band[band["schedule"] == name]
+        step, lower, median, upper = (part[key].tolist() for key in ("step", "lower", "median", "upper"))
+        series.append((step, lower, median, upper))
+    rows = [
+        (str(name), f"{row['step']:,.0f}", *(f"{row[key]:.4f}" for key in ("median", "lower", "upper")))
+        for name, row in final.loc[names].iterrows()
+    ]
+    marks = COLOURS if len(names) <= len(COLOURS) else ()
+    return box(
+        paragraph(f"Final loss for the size {forecast.size}, as it would be measured", strong=True),
+        table(("schedule", "step", "median", "90% lower", "upper"), rows, marked=marks),
+        bands(series, label="Predicted loss: medians and 90% bands") if all(len(s[0]) > 1 for s in series) else "",
+        *_notes(final, forecast.warnings),
+    )
+
+
+def comparison_text(comparison: Comparison) -> str:
+    """Say which schedule ends lowest, and the differences."""
+    ends, pairs = _ends(comparison), _pairs(comparison)
+    lines = ["Comparison: final loss, probability of ending lowest, expected regret"]
+    lines += [f"  {name}: {median}, P(best) {best}, regret {regret}" for name, median, _, _, best, regret in ends]
+    lines += [
+        f"  {first} - {second}: {median} ({lower} to {upper}), P(first lower) {lowest}"
+        for first, second, median, lower, upper, lowest in pairs
+    ]
+    return limited([*lines, *(f"  warning: {text}" for text in comparison.warnings)])
+
+
+def comparison_html(comparison: Comparison) -> str:
+    """Show which schedule ends lowest, and the differences."""
+    ends, pairs = _ends(comparison)[:_ROWS], _pairs(comparison)[:_ROWS]
+    return box(
+        paragraph("Final loss", strong=True),
+        table(("schedule", "median", "lower", "upper", "P(best)", "expected regret"), ends),
+        paragraph("First minus second", strong=True),
+        table(("first", "second", "median", "lower", "upper", "P(first lower)"), pairs, texts=2),
+        *_notes(comparison.final_loss, comparison.warnings),
+    )
+
+
+def _ends(comparison: Comparison) -> list[tuple[str, ...]]:
+    final = comparison.final_loss[["median", "lower", "upper"]].to_numpy()
+    columns = zip(comparison.final_loss.index, final, comparison.p_best, comparison.expected_regret, strict=True)
+    return [
+        (str(name), *(f"{value:.4f}" for value in row), f"{best:.3f}", f"{regret:.4f}")
+        for name, row, best, regret in columns
+    ]
+
+
+def _pairs(comparison: Comparison) -> list[tuple[str, ...]]:
+    rows = comparison.differences.to_dict("records")
+    return [
+        (
+            *(str(row["first"]), str(row["second"]), *(f"{row[key]:+.4f}" for key in ("median", "lower", "upper"))),
+            f"{row['p_first_lower']:.3f}",
+        )
+        for row in rows
+    ]
+
+
+def _notes(final: pd.DataFrame, warnings: Sequence[str]) -> list[str]:
+    more = [f"and {len(final) - _ROWS} more schedules"] if len(final) > _ROWS else []
+    return [paragraph(text) for text in [*more, *(f"Warning: {text}" for text in warnings)]]
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s' if number != 1 else ''}"
