@@ -24,7 +24,8 @@ class Comparison:
     Parameters
     ----------
     final_loss
-        Final loss of each schedule, without measurement noise: ``step, mean, sd, median, lower, upper``.
+        Final loss of each schedule as it would be measured, that of :meth:`Forecast.final_loss`: ``step, mean, sd,
+        median, lower, upper``. All that follows is of the loss without measurement noise.
     p_best
         Probability that a schedule ends lowest.
     expected_regret
@@ -113,7 +114,7 @@ def compare_schedules(forecast: Forecast, *, ci_prob: float = 0.9) -> Comparison
         crossings.append((crossed.size / step.size, *places))
     probability, start, middle, end = np.array(crossings).T
     return Comparison(
-        final_loss=forecast.final_loss(ci_prob=ci_prob, latent=True),
+        final_loss=forecast.final_loss(ci_prob=ci_prob),
         p_best=pd.Series((final == lowest).mean(axis=0), index=list(names), name="p_best"),
         expected_regret=pd.Series(regret, index=list(names), name="expected_regret"),
         differences=pd.DataFrame(

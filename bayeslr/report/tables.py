@@ -176,7 +176,7 @@ def comparison_tables(comparison: Comparison, *, ci_prob: float) -> list[Table]:
     """
     lower = f"{_percent(ci_prob)} lower"
     ends = _table(
-        "Final loss, without measurement noise",
+        "Final loss as it would be measured",
         ["schedule"],
         ["median", lower, "upper", "P(best)", "expected regret"],
     )
