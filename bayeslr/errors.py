@@ -7,6 +7,7 @@ A message quotes its input, which may be of any length and contain any character
 cut in the middle here, where none can be forgotten.
 """
 
+import re
 from typing import Final
 
 __all__ = [
@@ -22,11 +23,27 @@ __all__ = [
     "PosteriorError",
     "ScheduleError",
     "ScheduleMismatchWarning",
+    "command_words",
     "one_line",
+    "python_words",
 ]
 
 _LONGEST: Final = 460
 """Longest message, so that a line with ``error:`` or ``warning:`` before it has at most 500 characters."""
+
+
+_BOTH: Final = re.compile(r"(\S+) \((--[^()]+)\)")
+"""A word of Python with the option of the command line that does the same: ``force (--force)``."""
+
+
+def python_words(text: str) -> str:
+    """Return a message in the words of Python, where it has those of the command line as well."""
+    return _BOTH.sub(r"\1", text)
+
+
+def command_words(text: str) -> str:
+    """Return a message in the words of the command line, where it has those of Python as well."""
+    return _BOTH.sub(r"\2", text)
 
 
 def one_line(text: str) -> str:
@@ -55,10 +72,22 @@ def _cut(text: str) -> str:
 
 
 class BayeslrError(ValueError):
-    """Base class: wrong input, described in one line."""
+    """Base class: wrong input, described in one line.
+
+    A message may name the option of the command line behind the word of Python that does the same, as in ``force
+    (--force)``. Python shows the one, the command line the other.
+    """
 
     def __init__(self, message: object = "") -> None:
         super().__init__(one_line(str(message)))
+
+    def __str__(self) -> str:
+        return python_words(super().__str__())
+
+    @property
+    def command(self) -> str:
+        """The message in the words of the command line."""
+        return command_words(super().__str__())
 
 
 class ScheduleError(BayeslrError):

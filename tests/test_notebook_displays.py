@@ -3,6 +3,7 @@
 from html.parser import HTMLParser
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import bayeslr as bl
@@ -91,6 +92,26 @@ def test_a_posterior_shows_parameters_and_health(small_posterior):
         assert f"{small_posterior.draws['alpha'].mean():.3f}" in shown
     assert "discrepancy" not in short
     assert len(short.splitlines()) <= 40
+
+
+def test_every_object_shows_itself_in_a_few_lines(small_posterior, forecast):
+    comparison, health = bl.compare_schedules(forecast), bl.check(small_posterior)
+    shown = [small_posterior, forecast, comparison, health, forecast.schedules["cosine"], small_posterior.curves]
+    for thing in shown:
+        assert len(repr(thing).splitlines()) <= 40
+        assert len(repr(thing)) < 4000
+        read(thing._repr_html_())
+    assert repr(forecast) == forecast_text(forecast)
+    assert comparison.to_dataframe().loc["cosine", "p_best"] == comparison.p_best["cosine"]
+
+
+def test_a_backtest_shows_means():
+    row = {"split": "a", "forecaster": "bayeslr", "run": "r", "size": "s", "n": 3, "health": "PASS", "missing": ""}
+    scores = dict.fromkeys(bl.evaluation.backtest.__globals__["SCORES"], 0.25)
+    result = bl.Backtest(runs=pd.DataFrame([row | scores]), pit=pd.DataFrame())
+    assert "bayeslr" in repr(result)
+    assert "0.25" in read(result._repr_html_())[0]
+    assert len(repr(result).splitlines()) <= 5
 
 
 def test_health_shows_each_check(small_posterior):

@@ -43,7 +43,7 @@ from bayeslr.cli.options import (
 )
 from bayeslr.cli.program import app
 from bayeslr.cli.questions import ask, named_value, probability, read_curves
-from bayeslr.cli.terminal import program_name, say, watched
+from bayeslr.cli.terminal import program_name, say, spelled, watched
 
 __all__ = ["app"]
 
@@ -124,7 +124,7 @@ def fit(
     elif format == "csv":
         print_csv(table, index_label="parameter")
     else:
-        lines = [*bl.report.tables.health_lines(health), f"posterior: {output}"]
+        lines = [*bl.report.tables.health_lines(spelled(health)), f"posterior: {output}"]
         shown = table.drop(index=[name for name in table.index if str(name).startswith("discrepancy_")])
         print_parts([bl.report.tables.summary_table(shown, ci_prob=0.9), "", *lines, "", *_next_steps(curves, output)])
 
@@ -173,7 +173,7 @@ def check(posterior: PosteriorFile, format: Format = "table", debug: Debug = Fal
 
         print_csv(pd.DataFrame(health_values(health)["checks"]).set_index("name"), index_label="name")
     else:
-        print_parts([f"{posterior}: {health.status}", "", bl.report.tables.health_table(health)])
+        print_parts([f"{posterior}: {health.status}", "", bl.report.tables.health_table(spelled(health))])
     if health.status == "FAIL":
         raise typer.Exit(1)
 

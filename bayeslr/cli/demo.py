@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 from rich.table import Table
 
-from bayeslr.cli.terminal import program_name
+from bayeslr.cli.terminal import program_name, spelled
 from bayeslr.curves import CurveSet, LossCurve
 from bayeslr.datasets import load
 from bayeslr.forecast import Forecast, predict
@@ -83,7 +83,7 @@ def run(*, seed: int, progress: bool = False, num_samples: int = 1000) -> Demons
         "",
         f"{inside} of {len(rows)} final losses lie in their 90% intervals; the 90% bands hold {100 * share:.0f}% of "
         "all measurements",
-        *health_lines(check(posterior)),
+        *health_lines(spelled(check(posterior))),
     ]
     return Demonstration(text=text, figure=_picture(posterior, sizes[largest], seed=seed))
 

@@ -11,7 +11,7 @@ import typer
 
 from bayeslr.cli.commands import app
 from bayeslr.cli.interrupt import INTERRUPTED, obeyed_interrupts
-from bayeslr.cli.terminal import program_name, set_quiet, show_warning
+from bayeslr.cli.terminal import hint, program_name, set_quiet, show_warning
 from bayeslr.errors import BayeslrError, BayeslrWarning, one_line
 
 __all__ = ["main", "program"]
@@ -92,6 +92,8 @@ def _is_file(text: str) -> bool:
 def _text(problem: object) -> str:
     if isinstance(problem, OSError) and problem.filename is not None:
         return f"{problem.filename}: {problem.strerror}"
+    if isinstance(problem, BayeslrError):
+        return hint(problem.command)
     text = problem.format_message() if isinstance(problem, _UsageError) else str(problem)
     return str(text)
 

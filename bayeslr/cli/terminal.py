@@ -1,15 +1,18 @@
 """Who is on the other side: how the program was started, and what is told while it works."""
 
 import os
+import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
 import typer
 
-from bayeslr.errors import one_line
+import bayeslr as bl
+from bayeslr.errors import command_words, one_line
 
-__all__ = ["hint", "is_quiet", "program_name", "say", "set_quiet", "show_warning", "watched"]
+__all__ = ["hint", "is_quiet", "program_name", "say", "set_quiet", "show_warning", "spelled", "watched"]
 
 _QUIET = {"on": False}
 
@@ -21,9 +24,17 @@ def program_name() -> str:
     return f"uv run {name}" if os.environ.get("UV_RUN_RECURSION_DEPTH") else name
 
 
+_COMMAND = re.compile(r"\bbayeslr (?=(?:demo|init|fit|check|summary|predict|compare|backtest)\b)")
+
+
 def hint(text: str) -> str:
-    """Return a text that names commands, each spelled as the program was started."""
-    return text.replace("bayeslr ", f"{program_name()} ") if program_name() != "bayeslr" else text
+    """Return a text in the words of the command line, with commands spelled as the program was started."""
+    return _COMMAND.sub(f"{program_name()} ", command_words(text))
+
+
+def spelled(health: "bl.Health") -> "bl.Health":
+    """Return a verdict whose advice is in the words of the command line."""
+    return replace(health, checks=tuple(replace(item, advice=hint(item.advice)) for item in health.checks))
 
 
 def set_quiet(quiet: bool) -> None:
@@ -58,4 +69,4 @@ def show_warning(
 ) -> None:
     """Print a warning as one line."""
     if not is_quiet():
-        typer.echo(f"warning: {one_line(str(message))}", err=True)
+        typer.echo(f"warning: {one_line(hint(str(message)))}", err=True)

@@ -25,6 +25,7 @@ from bayeslr.evaluation.baselines import BayesianForecast, BlockBootstrap, Forec
 from bayeslr.evaluation.scores import RunScore, score_run
 from bayeslr.evaluation.splits import Split, leave_one_run_out
 from bayeslr.inference import prepare_devices
+from bayeslr.markup import box, paragraph, table
 from bayeslr.model import ScalingModel
 
 __all__ = ["Backtest", "backtest", "default_forecasters"]
@@ -32,6 +33,7 @@ __all__ = ["Backtest", "backtest", "default_forecasters"]
 SCORES = tuple(field.name for field in fields(RunScore) if field.name not in ("n", "pit"))
 """Columns of the tables, in order."""
 
+_SHOWN = ("runs", "coverage_90", "final_in_90", "crps", "mae", "width_90")
 _PIT = ["split", "forecaster", "run", "step", "pit"]
 _MOST_WORKERS = 4
 # a fit uses all cores of its process and its sampler is not made for two threads at once
@@ -54,6 +56,22 @@ class Backtest:
 
     runs: pd.DataFrame
     pit: pd.DataFrame
+
+    def __repr__(self) -> str:
+        table = self.mean[list(_SHOWN)].to_string(float_format="%.4g")
+        return f"Backtest of {self.runs['run'].nunique()} runs that were held out; means of each forecaster:\n{table}"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (str(name), *("-" if value != value else f"{value:.4g}" for value in row))
+            for name, row in zip(self.mean.index, self.mean[list(_SHOWN)].to_numpy(), strict=True)
+        ]
+        told = f"Backtest of {self.runs['run'].nunique()} runs that were held out; means of each forecaster"
+        return box(paragraph(told, strong=True), table(("forecaster", *_SHOWN), rows))
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """Return the scores: a row a split, forecaster and run."""
+        return self.runs
 
     @property
     def forecasters(self) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
+import lazy_loader
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -12,6 +13,9 @@ from bayeslr.errors import PosteriorError
 from bayeslr.forecast.forecast import Forecast
 
 __all__ = ["ALL_PAIRS", "Comparison", "compare_schedules"]
+
+# at its first use, since it imports what is defined here
+shown = lazy_loader.load("bayeslr.forecast.shown")
 
 ALL_PAIRS = 20
 """Up to so many schedules every pair is compared; of more, each with the one of the least expected regret."""
@@ -46,6 +50,16 @@ class Comparison:
     differences: pd.DataFrame
     crossings: pd.DataFrame
     warnings: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return str(shown.comparison_text(self))
+
+    def _repr_html_(self) -> str:
+        return str(shown.comparison_html(self))
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """Return a row a schedule: its final loss, the probability that it ends lowest, and its expected regret."""
+        return self.final_loss.join([self.p_best, self.expected_regret])
 
     def to_dict(self) -> dict[str, Any]:
         """Return the comparison as JSON-ready values: one object a schedule, the pairs, and the warnings."""

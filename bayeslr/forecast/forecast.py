@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import lazy_loader
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -12,6 +13,9 @@ from bayeslr.forecast.curves import CurveTerms
 from bayeslr.schedules import Schedule
 
 __all__ = ["Forecast"]
+
+# at its first use, since it imports what is defined here
+shown = lazy_loader.load("bayeslr.forecast.shown")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -43,6 +47,12 @@ class Forecast:
     observed: Mapping[str, NDArray[np.float64]]
     terms: Mapping[str, CurveTerms]
     warnings: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return str(shown.forecast_text(self))
+
+    def _repr_html_(self) -> str:
+        return str(shown.forecast_html(self))
 
     @property
     def names(self) -> tuple[str, ...]:

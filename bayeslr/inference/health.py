@@ -16,6 +16,8 @@ __all__ = ["STEADY_SHARE", "Check", "Health", "Status", "check", "steady_share"]
 
 # loaded at its first use: it brings scipy.stats and scipy.signal, a third of the time to import everything else
 arviz_stats = lazy_loader.load("arviz_stats")
+# and this one imports what is defined here
+shown = lazy_loader.load("bayeslr.inference.shown")
 
 type Status = Literal["PASS", "REVIEW", "FAIL"]
 
@@ -82,6 +84,12 @@ class Health:
     def status(self) -> Status:
         """The worst status of the checks."""
         return max((item.status for item in self.checks), key=_ORDER.index)
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        return str(shown.health_html(self))
 
     def __str__(self) -> str:
         lines = [f"{item.status:6}  {item.name}: {item.evidence}" for item in self.checks]

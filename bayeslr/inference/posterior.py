@@ -35,6 +35,8 @@ __all__ = ["Posterior", "load_posterior"]
 
 # loaded at its first use: it brings scipy.stats and scipy.signal, a third of the time to import everything else
 arviz_stats = lazy_loader.load("arviz_stats")
+# and this one imports what is defined here
+shown = lazy_loader.load("bayeslr.inference.shown")
 
 _FORMAT = 2
 _PACKAGES = ("bayeslr", "jax", "numpyro", "numpy", "arviz-base")
@@ -61,6 +63,12 @@ class Posterior:
     curves: CurveSet
     model: ScalingModel
     settings: Mapping[str, Any]
+
+    def __repr__(self) -> str:
+        return str(shown.posterior_text(self))
+
+    def _repr_html_(self) -> str:
+        return str(shown.posterior_html(self))
 
     @property
     def draws(self) -> xr.Dataset:

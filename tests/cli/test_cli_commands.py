@@ -120,6 +120,22 @@ def test_hints_are_spelled_as_the_program_was_started(run, monkeypatch):
     assert "Usage: uv run python -m bayeslr fit" in run("fit", "--help")[1]
 
 
+def test_each_side_is_answered_in_its_own_words(run, posterior_file, small_posterior, monkeypatch):
+    with pytest.raises(bl.errors.BayeslrError) as raised:
+        small_posterior.save(posterior_file)
+    assert "force" in str(raised.value)
+    assert "--force" not in str(raised.value)
+    assert "--force" in raised.value.command
+    assert "force (" not in raised.value.command
+    monkeypatch.setenv("UV_RUN_RECURSION_DEPTH", "1")
+    advice = "sample it: method='nuts' (--method nuts), or leave runs out (bayeslr backtest)"
+    health = bl.Health(checks=(bl.Check(name="x", status="FAIL", evidence="y", advice=advice),))
+    monkeypatch.setattr(bl, "check", lambda posterior: health)
+    code, out, _ = run("check", posterior_file)
+    assert code == 1
+    assert "sample it: --method nuts, or leave runs out (uv run bayeslr backtest)" in " ".join(out.split())
+
+
 def test_a_shell_completes_commands():
     asked = {"_BAYESLR_COMPLETE": "complete_bash", "COMP_WORDS": "bayeslr pre", "COMP_CWORD": "1"}
     code = "import sys; from bayeslr.cli import main; sys.argv = ['bayeslr']; sys.exit(main())"

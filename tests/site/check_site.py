@@ -5,6 +5,7 @@ With ``--browser`` each page is also opened in Chromium: no message on the conso
 reader without JavaScript would miss.
 """
 
+import json
 import re
 import shutil
 import subprocess
@@ -15,6 +16,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 LOADED = {"script": "src", "img": "src", "link": "href", "iframe": "src", "source": "srcset", "object": "data"}
+MOST_CELLS = 12
 CHROMIUM = [
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
     *("--disable-background-networking", "--disable-component-update", "--enable-logging=stderr", "--v=0"),
@@ -68,6 +70,17 @@ def problems_of_files(site):
     return found
 
 
+def problems_of_notebook(site, source):
+    """Return what is wrong with the executed notebook: it has at most twelve cells, and all of its pictures."""
+    cells = [cell for cell in json.loads(source.read_text(encoding="utf-8"))["cells"] if cell["cell_type"] == "code"]
+    drawn = sum("plot_" in "".join(cell["source"]) for cell in cells)
+    page = (site / "notebook.html").read_text(encoding="utf-8")
+    shown = page.count('<img alt="../_images/') + page.count('<img alt="_images/')
+    found = [] if len(cells) <= MOST_CELLS else [f"{source.name}: {len(cells)} cells; at most {MOST_CELLS} wanted"]
+    found += [f"{source.name}: outputs are kept in it" for cell in cells if cell["outputs"]][:1]
+    return found if shown >= drawn > 0 else [*found, f"notebook.html: {shown} pictures of {drawn}"]
+
+
 def opened(chromium, page):
     """Open a page in a fresh browser; return its document and what was written to the console."""
     with tempfile.TemporaryDirectory() as profile:
@@ -104,7 +117,7 @@ def problems_in_browser(site, chromium):
 def main():
     site = Path(sys.argv[1]).resolve()
     pages = len(list(site.rglob("*.html")))
-    found = problems_of_files(site)
+    found = [*problems_of_files(site), *problems_of_notebook(site, Path(__file__).parents[2] / "docs/notebook.ipynb")]
     browser = "--browser" in sys.argv[2:]
     if browser:
         chromium = shutil.which("chromium")
