@@ -29,7 +29,8 @@ extensions = [
 exclude_patterns = ["_build", "_extensions", "_templates", "**/.ipynb_checkpoints"]
 templates_path = ["_templates"]
 root_doc = "index"
-suppress_warnings = ["mystnb.unknown_mime_type"]
+# pages of decisions join the table of contents when they are there
+suppress_warnings = ["mystnb.unknown_mime_type", "toc.empty_glob"]
 
 # pages: MyST Markdown, those with code cells are executed at every build
 myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence", "deflist", "attrs_inline"]

@@ -29,6 +29,8 @@ class Screen(SphinxDirective):
             folders[self.env.docname] = tempfile.mkdtemp(prefix="screen-")
         folder = Path(folders[self.env.docname])
         environment = os.environ | {"COLUMNS": "80", "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+        # the reader has installed the command, however the site was built
+        environment.pop("UV_RUN_RECURSION_DEPTH", None)
         shown = []
         for command in _commands(list(self.content)):
             done = subprocess.run(
