@@ -9,7 +9,7 @@ import pytest
 import bayeslr as bl
 from bayeslr import markup
 from bayeslr.forecast.shown import comparison_html, comparison_text, forecast_html, forecast_text
-from bayeslr.inference.shown import health_html, posterior_html, posterior_text
+from bayeslr.inference.shown import health_html
 
 COMMON = {"peak_lr": 1e-3, "warmup_steps": 100, "total_steps": 2000}
 VOID = {"br", "rect", "path", "polygon", "polyline"}
@@ -84,8 +84,8 @@ def test_a_comparison_shows_who_wins(forecast):
 
 
 def test_a_posterior_shows_parameters_and_health(small_posterior):
-    text, _ = read(posterior_html(small_posterior))
-    short = posterior_text(small_posterior)
+    text, _ = read(small_posterior._repr_html_())
+    short = repr(small_posterior)
     for shown in (text, short):
         assert "Posterior of 3 runs of the size small" in shown
         assert bl.check(small_posterior).status in shown

@@ -4,18 +4,15 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
-import lazy_loader
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from bayeslr.errors import PosteriorError
 from bayeslr.forecast.forecast import Forecast
+from bayeslr.forecast.shown import comparison_html, comparison_text
 
 __all__ = ["ALL_PAIRS", "Comparison", "compare_schedules"]
-
-# at its first use, since it imports what is defined here
-shown = lazy_loader.load("bayeslr.forecast.shown")
 
 ALL_PAIRS = 20
 """Up to so many schedules every pair is compared; of more, each with the one of the least expected regret."""
@@ -52,10 +49,10 @@ class Comparison:
     warnings: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
-        return str(shown.comparison_text(self))
+        return comparison_text(self)
 
     def _repr_html_(self) -> str:
-        return str(shown.comparison_html(self))
+        return comparison_html(self)
 
     def to_dataframe(self) -> pd.DataFrame:
         """Return a row a schedule: its final loss, the probability that it ends lowest, and its expected regret."""

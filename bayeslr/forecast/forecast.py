@@ -3,19 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import lazy_loader
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from bayeslr.errors import PosteriorError
 from bayeslr.forecast.curves import CurveTerms
+from bayeslr.forecast.shown import forecast_html, forecast_text
 from bayeslr.schedules import Schedule
 
 __all__ = ["Forecast"]
-
-# at its first use, since it imports what is defined here
-shown = lazy_loader.load("bayeslr.forecast.shown")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -49,10 +46,10 @@ class Forecast:
     warnings: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
-        return str(shown.forecast_text(self))
+        return forecast_text(self)
 
     def _repr_html_(self) -> str:
-        return str(shown.forecast_html(self))
+        return forecast_html(self)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -1,12 +1,15 @@
 """How forecasts and comparisons show themselves: a few lines of text, and HTML for notebooks."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from bayeslr.forecast.compare import Comparison
-from bayeslr.forecast.forecast import Forecast
 from bayeslr.markup import COLOURS, bands, box, paragraph, table
+
+if TYPE_CHECKING:
+    from bayeslr.forecast.compare import Comparison
+    from bayeslr.forecast.forecast import Forecast
 
 __all__ = ["comparison_html", "comparison_text", "forecast_html", "forecast_text", "limited"]
 
@@ -21,7 +24,7 @@ def limited(lines: Sequence[str], most: int = 38) -> str:
     return "\n".join([*lines[: most - 1], f"... and {len(lines) - most + 1} more lines"])
 
 
-def forecast_text(forecast: Forecast) -> str:
+def forecast_text(forecast: "Forecast") -> str:
     """Say the final losses of a forecast."""
     final = forecast.final_loss(ci_prob=_CI_PROB)
     head = f"Forecast of {_count(len(final), 'schedule')} for the size {forecast.size}: final loss as measured, 90%"
@@ -32,7 +35,7 @@ def forecast_text(forecast: Forecast) -> str:
     return limited([head, *lines, *(f"  warning: {text}" for text in forecast.warnings)])
 
 
-def forecast_html(forecast: Forecast) -> str:
+def forecast_html(forecast: "Forecast") -> str:
     """Show the final losses of a forecast, and small bands."""
     final = forecast.final_loss(ci_prob=_CI_PROB)
     band = forecast.band(ci_prob=_CI_PROB)
@@ -55,7 +58,7 @@ def forecast_html(forecast: Forecast) -> str:
     )
 
 
-def comparison_text(comparison: Comparison) -> str:
+def comparison_text(comparison: "Comparison") -> str:
     """Say which schedule ends lowest, and the differences."""
     ends, pairs = _ends(comparison), _pairs(comparison)
     lines = ["Comparison: final loss, probability of ending lowest, expected regret"]
@@ -67,7 +70,7 @@ def comparison_text(comparison: Comparison) -> str:
     return limited([*lines, *(f"  warning: {text}" for text in comparison.warnings)])
 
 
-def comparison_html(comparison: Comparison) -> str:
+def comparison_html(comparison: "Comparison") -> str:
     """Show which schedule ends lowest, and the differences."""
     ends, pairs = _ends(comparison)[:_ROWS], _pairs(comparison)[:_ROWS]
     return box(
@@ -79,7 +82,7 @@ def comparison_html(comparison: Comparison) -> str:
     )
 
 
-def _ends(comparison: Comparison) -> list[tuple[str, ...]]:
+def _ends(comparison: "Comparison") -> list[tuple[str, ...]]:
     final = comparison.final_loss[["median", "lower", "upper"]].to_numpy()
     columns = zip(comparison.final_loss.index, final, comparison.p_best, comparison.expected_regret, strict=True)
     return [
@@ -88,7 +91,7 @@ def _ends(comparison: Comparison) -> list[tuple[str, ...]]:
     ]
 
 
-def _pairs(comparison: Comparison) -> list[tuple[str, ...]]:
+def _pairs(comparison: "Comparison") -> list[tuple[str, ...]]:
     rows = comparison.differences.to_dict("records")
     return [
         (

@@ -9,6 +9,7 @@ import xarray as xr
 
 from bayeslr.inference.laplace import MAX_PARETO_K, pareto_k
 from bayeslr.inference.posterior import Posterior
+from bayeslr.inference.shown import health_html
 from bayeslr.laws import forward_area, rate_removed
 from bayeslr.model import PREFIX, size_labels
 
@@ -16,8 +17,6 @@ __all__ = ["STEADY_SHARE", "Check", "Health", "Status", "check", "steady_share"]
 
 # loaded at its first use: it brings scipy.stats and scipy.signal, a third of the time to import everything else
 arviz_stats = lazy_loader.load("arviz_stats")
-# and this one imports what is defined here
-shown = lazy_loader.load("bayeslr.inference.shown")
 
 type Status = Literal["PASS", "REVIEW", "FAIL"]
 
@@ -89,7 +88,7 @@ class Health:
         return str(self)
 
     def _repr_html_(self) -> str:
-        return str(shown.health_html(self))
+        return health_html(self)
 
     def __str__(self) -> str:
         lines = [f"{item.status:6}  {item.name}: {item.evidence}" for item in self.checks]

@@ -6,6 +6,7 @@ import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from bayeslr.inference.integrity import (
     require_structure,
     sealed,
 )
+from bayeslr.inference.shown import posterior_html, posterior_text
 from bayeslr.inference.store import curves_from_dataset, curves_to_dataset
 from bayeslr.laws import Scale
 from bayeslr.model import ScalingModel, size_labels
@@ -35,8 +37,6 @@ __all__ = ["Posterior", "load_posterior"]
 
 # loaded at its first use: it brings scipy.stats and scipy.signal, a third of the time to import everything else
 arviz_stats = lazy_loader.load("arviz_stats")
-# and this one imports what is defined here
-shown = lazy_loader.load("bayeslr.inference.shown")
 
 _FORMAT = 2
 _PACKAGES = ("bayeslr", "jax", "numpyro", "numpy", "arviz-base")
@@ -65,10 +65,14 @@ class Posterior:
     settings: Mapping[str, Any]
 
     def __repr__(self) -> str:
-        return str(shown.posterior_text(self))
+        return posterior_text(self, self._health())
 
     def _repr_html_(self) -> str:
-        return str(shown.posterior_html(self))
+        return posterior_html(self, self._health())
+
+    def _health(self) -> Any:
+        # at its first use, since checks are about what is defined here
+        return import_module("bayeslr.inference.health").check(self)
 
     @property
     def draws(self) -> xr.Dataset:

@@ -1,11 +1,15 @@
 """How a posterior and its health show themselves: a few lines of text, and HTML for notebooks."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pandas as pd
 
-from bayeslr.inference.health import Health, check
-from bayeslr.inference.posterior import Posterior
 from bayeslr.markup import badge, box, paragraph, table
+
+if TYPE_CHECKING:
+    from bayeslr.inference.health import Health
+    from bayeslr.inference.posterior import Posterior
 
 __all__ = ["health_html", "posterior_html", "posterior_text"]
 
@@ -13,21 +17,19 @@ _CI_PROB = 0.9
 _ROWS = 30
 
 
-def posterior_text(posterior: Posterior) -> str:
+def posterior_text(posterior: "Posterior", health: "Health") -> str:
     """Say what was fitted, the parameters of the law with their intervals, and the verdict."""
     summary, rows = _parameters(posterior)
     width = max(len(name) for name, *_ in rows)
     lines = [f"  {name:{width}}  {mean:>9}  ({lower} to {upper})" for name, mean, lower, upper in rows]
     more = [f"  ... and {len(summary) - len(rows)} more"] if len(summary) > len(rows) else []
-    health = check(posterior)
     told = [f"  {item.status}: {item.name}" for item in health.checks if item.status != "PASS"][:6]
     return "\n".join([f"{_head(posterior)}; health {health.status}", *told, "  mean, 90% interval:", *lines, *more])
 
 
-def posterior_html(posterior: Posterior) -> str:
+def posterior_html(posterior: "Posterior", health: "Health") -> str:
     """Show what was fitted, the parameters of the law with their intervals, and the verdict."""
     summary, rows = _parameters(posterior)
-    health = check(posterior)
     told = [
         paragraph(f"{item.status}: {item.name}: {item.evidence}. {item.advice}")
         for item in health.checks
@@ -42,7 +44,7 @@ def posterior_html(posterior: Posterior) -> str:
     )
 
 
-def health_html(health: Health) -> str:
+def health_html(health: "Health") -> str:
     """Show every check with its evidence and advice."""
     rows = [
         (item.status, item.name, f"{item.evidence}{f' -> {item.advice}' if item.advice else ''}")
@@ -52,7 +54,7 @@ def health_html(health: Health) -> str:
     return box(verdict, table(("", "check", "evidence and advice"), rows, texts=3))
 
 
-def _head(posterior: Posterior) -> str:
+def _head(posterior: "Posterior") -> str:
     sizes, draws = posterior.sizes, posterior.draws.sizes
     runs = len(posterior.curves)
     what = "Laplace approximation, draws" if posterior.method == "laplace" else "draws"
@@ -60,7 +62,7 @@ def _head(posterior: Posterior) -> str:
     return f"Posterior of {runs} run{'s' if runs != 1 else ''} of {many}; {what} {draws['chain']} x {draws['draw']}"
 
 
-def _parameters(posterior: Posterior) -> tuple[pd.DataFrame, list[tuple[str, str, str, str]]]:
+def _parameters(posterior: "Posterior") -> tuple[pd.DataFrame, list[tuple[str, str, str, str]]]:
     """Return the summary of what the law and the noise report, and its first rows as text."""
     names = [*posterior.model.law.reported_names, *posterior.model.noise.names]
     summary = posterior.summary(ci_prob=_CI_PROB, var_names=names)
