@@ -10,10 +10,10 @@ from bayeslr.curves import CurveSet
 from bayeslr.errors import BayeslrWarning
 from bayeslr.forecast import predict
 from bayeslr.inference import check, fit
-from bayeslr.inference.density import starting_points
-from bayeslr.inference.devices import place_chains
-from bayeslr.inference.mode import find_mode
-from bayeslr.inference.program import program_for
+from bayeslr.inference.engine.density import starting_points
+from bayeslr.inference.engine.devices import place_chains
+from bayeslr.inference.engine.mode import find_mode
+from bayeslr.inference.engine.program import program_for
 from bayeslr.logs import read_curves
 from bayeslr.model import ScalingModel, size_labels
 

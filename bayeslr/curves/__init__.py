@@ -6,5 +6,6 @@
 
 from bayeslr.curves.curve import LossCurve
 from bayeslr.curves.curveset import CurveSet
+from bayeslr.curves.sizes import Sizes
 
-__all__ = ["CurveSet", "LossCurve"]
+__all__ = ["CurveSet", "LossCurve", "Sizes"]

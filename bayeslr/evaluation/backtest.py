@@ -25,6 +25,7 @@ from bayeslr.evaluation.baselines import BayesianForecast, BlockBootstrap, Forec
 from bayeslr.evaluation.scores import RunScore, score_run
 from bayeslr.evaluation.splits import Split, leave_one_run_out
 from bayeslr.inference import prepare_devices
+from bayeslr.laws import AnnealingLaw
 from bayeslr.markup import box, paragraph, table
 from bayeslr.model import ScalingModel
 
@@ -146,7 +147,8 @@ def default_forecasters(
     """
     forecasters: dict[str, Forecaster] = {"bayeslr": BayesianForecast(model=model, settings=settings or {})}
     if baselines:
-        law = (model or ScalingModel()).law
+        # the paper's recipe, whatever the model is
+        law = AnnealingLaw(warmup=(model or ScalingModel()).law.warmup)
         forecasters |= {
             "point fit": PointFit(law=law),
             "independent noise": independent_noise(model, settings=settings),

@@ -8,7 +8,7 @@ bootstrap around it (:class:`BlockBootstrap`), and a posterior that takes all er
 
 import inspect
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -22,8 +22,8 @@ from bayeslr.evaluation.pointfit import FittedLaw, fit_law, group_by_size
 from bayeslr.evaluation.splits import Split
 from bayeslr.forecast import predict
 from bayeslr.inference import Posterior, check, fit
-from bayeslr.laws import AnnealingLaw
-from bayeslr.model import Discrepancy, ScalingModel, size_labels
+from bayeslr.laws import AnnealingLaw, Law
+from bayeslr.model import NoDiscrepancy, ScalingModel
 
 __all__ = ["BayesianForecast", "BlockBootstrap", "Forecaster", "PointFit", "Predictions", "independent_noise"]
 
@@ -101,11 +101,6 @@ class BayesianForecast:
             if name not in allowed:
                 raise ModelError(f"settings: found {name!r}; allowed: arguments of fit: {', '.join(allowed)}")
 
-    def __reduce__(self) -> tuple[Callable[..., "BayesianForecast"], tuple[Any, ...]]:
-        # as text: JAX arrays inside of priors would be read before the other process has set JAX up
-        model = None if self.model is None else self.model.settings()
-        return _rebuilt, (model, dict(self.settings), self.num_draws)
-
     def forecast(self, split: Split, *, seed: int) -> Predictions:
         """Fit and predict; see :meth:`Forecaster.forecast`."""
         with warnings.catch_warnings():
@@ -136,17 +131,11 @@ class BayesianForecast:
         return forecast.observed[curve.name]
 
 
-def _rebuilt(model: Mapping[str, Any] | None, settings: Mapping[str, Any], num_draws: int) -> BayesianForecast:
-    rebuilt = None if model is None else ScalingModel.from_settings(model)
-    return BayesianForecast(model=rebuilt, settings=settings, num_draws=num_draws)
-
-
 def _size(posterior: Posterior, curve: LossCurve) -> float | str:
     """Return what to ask the posterior for: the label of a size that was fitted, or the parameters of another."""
-    labels, _, index = size_labels(posterior.curves)
-    for fitted, size in zip(posterior.curves, index, strict=True):
-        if (fitted.size, fitted.params) == (curve.size, curve.params):
-            return labels[size]
+    index = posterior.size_of(curve)
+    if index is not None:
+        return posterior.sizes[index]
     if curve.params is None:
         raise PosteriorError(f"size: {curve.size!r} was not fitted, and its number of parameters is not known")
     # a number that was read off a label is as exact as the label
@@ -170,7 +159,7 @@ def independent_noise(
     BayesianForecast
         The baseline.
     """
-    plain = replace(model or ScalingModel(), discrepancy=Discrepancy(enabled=False))
+    plain = replace(model or ScalingModel(), discrepancy=NoDiscrepancy())
     return BayesianForecast(model=plain, settings=settings or {}, num_draws=num_draws)
 
 
@@ -188,7 +177,7 @@ class PointFit:
         Number of starts of the search.
     """
 
-    law: AnnealingLaw = field(default_factory=AnnealingLaw)
+    law: Law = field(default_factory=AnnealingLaw)
     delta: float = 1e-3
     starts: int = 8
 
@@ -224,7 +213,7 @@ class BlockBootstrap:
         loss was logged.
     """
 
-    law: AnnealingLaw = field(default_factory=AnnealingLaw)
+    law: Law = field(default_factory=AnnealingLaw)
     delta: float = 1e-3
     starts: int = 8
     num_draws: int = 200
@@ -256,9 +245,7 @@ class BlockBootstrap:
 _UNSEEN = "no training run of this size, and the point fit knows one size at a time"
 
 
-def _fits(
-    law: AnnealingLaw, split: Split, *, delta: float, starts: int
-) -> dict[tuple[str | None, float | None], FittedLaw]:
+def _fits(law: Law, split: Split, *, delta: float, starts: int) -> dict[tuple[str | None, float | None], FittedLaw]:
     """Fit the law to each size of the training curves; what branches share is counted once."""
     train = split.train.after_warmup()
     distinct = [curve.take(own) for curve, own in zip(train, train.owned(), strict=True) if own.any()]

@@ -26,11 +26,11 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayeslr.curves import CurveSet
+from bayeslr.curves import CurveSet, Sizes
 from bayeslr.errors import ConvergenceWarning, PosteriorError
-from bayeslr.evaluation.density import log_densities
+from bayeslr.evaluation.run_densities import log_densities
 from bayeslr.inference import Posterior, fit
-from bayeslr.model import Design, size_labels
+from bayeslr.model import Observations
 
 __all__ = ["compare_models", "leave_run_out"]
 
@@ -135,12 +135,13 @@ def compare_models(posteriors: Mapping[str, Posterior], *, refit: bool = False, 
 
 def _check_refits(curves: CurveSet, names: list[str]) -> None:
     """Refuse, before any fit, to leave out the only run of a size."""
-    labels, _, size_of_curve = size_labels(curves)
+    sizes = Sizes.of(curves)
+    size_of_curve = sizes.index(curves)
     for name, size in zip(curves.names, size_of_curve, strict=True):
         if name in names and size_of_curve.count(size) == 1:
             raise PosteriorError(
-                f"leave_run_out: {name} is the only run of size {labels[size]}, and nothing can be fitted without it; "
-                "allowed: refit=False, or a backtest that leaves out sizes"
+                f"leave_run_out: {name} is the only run of size {sizes.labels[size]}; nothing can be fitted without "
+                "it; allowed: refit=False, or a backtest that leaves out sizes"
             )
 
 
@@ -173,7 +174,7 @@ class _LeftOut:
 
     posterior: Posterior
     curves: CurveSet
-    design: Design
+    observations: Observations
     tree: xr.DataTree
 
     @classmethod
@@ -193,28 +194,28 @@ class _LeftOut:
         thinned = posterior.curves.after_warmup().thin(posterior.settings["max_points_per_run"])
         owned = zip(thinned, thinned.owned(), strict=True)
         curves = CurveSet(curves=tuple(curve.take(own) for curve, own in owned if own.any()))
-        design, _ = posterior.model.design(curves, posterior.scale)
+        observations, _ = posterior.model.observations(curves, posterior.scale)
         total = posterior.draws.sizes["chain"] * posterior.draws.sizes["draw"]
         draws = posterior.draws.isel(draw=slice(None, None, max(1, round(total / num_draws))))
-        density = _conditional(posterior, design, draws, list(range(len(curves))))
+        density = _conditional(posterior, observations, draws, list(range(len(curves))))
         return cls(
             posterior=posterior,
             curves=curves,
-            design=design,
+            observations=observations,
             tree=xr.DataTree.from_dict(
                 {"posterior": draws, "log_likelihood": density.assign_coords(run=list(curves.names)).to_dataset()}
             ),
         )
 
 
-def _conditional(posterior: Posterior, design: Design, draws: xr.Dataset, runs: list[int]) -> xr.DataArray:
+def _conditional(posterior: Posterior, observations: Observations, draws: xr.Dataset, runs: list[int]) -> xr.DataArray:
     """Return ``log p(y_r | theta, y_-r)`` of some runs, dimensions ``chain, draw, run``."""
     shape = (draws.sizes["chain"], draws.sizes["draw"])
     flat = {str(name): array.to_numpy().reshape((-1, *array.shape[2:])) for name, array in draws.items()}
-    count = int(design.valid.shape[0])
+    count = int(observations.valid.shape[0])
     groups = np.ones((1 + len(runs), count), dtype=bool)
     groups[1 + np.arange(len(runs)), runs] = False
-    density = log_densities(posterior.model, design, flat, groups)
+    density = log_densities(posterior.model, observations, flat, groups)
     given = density[:, :1] - density[:, 1:]
     coords = {"chain": draws["chain"], "draw": draws["draw"]}
     return xr.DataArray(given.reshape((*shape, -1)), dims=("chain", "draw", "run"), coords=coords, name="loss")
@@ -250,5 +251,5 @@ class _Refits(arviz_stats.SamplingWrapper):  # type: ignore[misc]  # ArviZ is no
 
     def log_likelihood__i(self, excluded_obs: int, idata__i: xr.Dataset) -> xr.DataArray:
         """Return the density of the run that was left out."""
-        one = _conditional(self.left_out.posterior, self.left_out.design, idata__i, [excluded_obs])
+        one = _conditional(self.left_out.posterior, self.left_out.observations, idata__i, [excluded_obs])
         return one.isel(run=0)

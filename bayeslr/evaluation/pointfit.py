@@ -10,17 +10,19 @@ least-squares search for the same Huber loss.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.typing import ArrayLike
 from numpy.typing import NDArray
 from scipy.optimize import least_squares, minimize
 from scipy.stats import qmc
 
 from bayeslr.curves import CurveSet, LossCurve
-from bayeslr.laws import AnnealingLaw, Features, Scale
+from bayeslr.laws import Law, Scale
 from bayeslr.model import measure_scale
 from bayeslr.schedules import Schedule
 
@@ -51,18 +53,21 @@ class FittedLaw:
     runs
         Number of observations of each run.
     features
-        Features at all observations, runs joined.
+        Features of the ``R`` runs, padded to one length ``w``, each leaf ``[R, ...]``.
+    taken
+        Which of the ``R * w`` padded places are observations, ``[n]``.
     log_loss
         Logarithm of the observed loss, ``[n]``.
     place
         The optimum, in unconstrained coordinates.
     """
 
-    law: AnnealingLaw
+    law: Law
     scale: Scale
     delta: float
     runs: tuple[int, ...]
-    features: Features
+    features: Any
+    taken: NDArray[np.int64]
     log_loss: Vector
     place: Vector
 
@@ -74,8 +79,8 @@ class FittedLaw:
     def losses(self, refits: Sequence["FittedLaw"], schedule: Schedule, steps: NDArray[np.int64]) -> Vector:
         """Return the losses of several of its refits, ``[refits, n]``."""
         features = self.law.features(schedule, steps, self.scale)
-        places = jnp.asarray(np.stack([refit.place for refit in refits], axis=1))
-        return np.asarray(_losses(self.law, places, features, self.scale.loss))
+        places = jnp.asarray(np.stack([refit.place for refit in refits]))
+        return np.asarray(_each(self.law, places, features, self.scale.loss))
 
     @property
     def parameters(self) -> dict[str, float]:
@@ -86,8 +91,11 @@ class FittedLaw:
 
     def log_residuals(self) -> list[Vector]:
         """Return the logarithm of observed over fitted loss, an array a run."""
-        fitted = _losses(self.law, jnp.asarray(self.place), self.features, self.scale.loss)
-        return np.split(self.log_loss - np.log(np.asarray(fitted)), np.cumsum(self.runs)[:-1])
+        return np.split(self.log_loss - self._log_fitted(), np.cumsum(self.runs)[:-1])
+
+    def _log_fitted(self) -> Vector:
+        fitted = _losses(self.law, jnp.asarray(self.place), self.features, self.taken, self.scale.loss)
+        return np.log(np.asarray(fitted))
 
     def refit(self, log_residuals: Sequence[Vector]) -> "FittedLaw":
         """Fit the law to its own curves with other residuals, from here.
@@ -102,15 +110,16 @@ class FittedLaw:
         FittedLaw
             The new optimum.
         """
-        fitted = np.log(np.asarray(_losses(self.law, jnp.asarray(self.place), self.features, self.scale.loss)))
-        return replace(self, log_loss=fitted + np.concatenate(log_residuals))._finished()
+        return replace(self, log_loss=self._log_fitted() + np.concatenate(log_residuals))._finished()
 
     def _searched(self, start: Vector) -> tuple[float, "FittedLaw"]:
         """Run L-BFGS from a start; return the objective where it ends, and the law there."""
         log_loss, unit = jnp.asarray(self.log_loss), self.scale.loss
 
         def objective(place: Vector) -> tuple[float, Vector]:
-            value, gradient = _objective(self.law, jnp.asarray(place), self.features, log_loss, unit, self.delta)
+            value, gradient = _objective(
+                self.law, jnp.asarray(place), self.features, self.taken, log_loss, unit, self.delta
+            )
             return float(value), np.asarray(gradient)
 
         low, high = _limits(self.law, self.scale)
@@ -129,10 +138,12 @@ class FittedLaw:
         unit = self.scale.loss
 
         def residuals(place: Vector) -> Vector:
-            return np.asarray(_log_losses(self.law, jnp.asarray(place), self.features, unit)) - self.log_loss
+            return (
+                np.asarray(_log_losses(self.law, jnp.asarray(place), self.features, self.taken, unit)) - self.log_loss
+            )
 
         def jacobian(place: Vector) -> Vector:
-            return np.asarray(_log_slopes(self.law, jnp.asarray(place), self.features, unit))
+            return np.asarray(_log_slopes(self.law, jnp.asarray(place), self.features, self.taken, unit))
 
         bounds = _limits(self.law, self.scale)
         found = least_squares(
@@ -156,7 +167,7 @@ def group_by_size(curves: Iterable[LossCurve]) -> dict[tuple[str | None, float |
     return groups
 
 
-def fit_law(law: AnnealingLaw, curves: Sequence[LossCurve], *, delta: float = 1e-3, starts: int = 8) -> FittedLaw:
+def fit_law(law: Law, curves: Sequence[LossCurve], *, delta: float = 1e-3, starts: int = 8) -> FittedLaw:
     """Find the parameters that minimise the mean Huber loss of ``log(predicted) - log(observed)``.
 
     Parameters
@@ -176,14 +187,20 @@ def fit_law(law: AnnealingLaw, curves: Sequence[LossCurve], *, delta: float = 1e
         The best of the optima that were found.
     """
     scale = measure_scale(CurveSet(curves=tuple(curves)), law)
-    parts = [law.features(curve.schedule, curve.steps, scale) for curve in curves]
+    lengths = np.array([len(curve) for curve in curves])
+    width = int(lengths.max())
+    parts = [
+        law.features(curve.schedule, np.append(curve.steps, np.repeat(curve.steps[-1], width - len(curve))), scale)
+        for curve in curves
+    ]
     center, spread = _prior(law, scale)
     unfitted = FittedLaw(
         law=law,
         scale=scale,
         delta=delta,
         runs=tuple(map(len, curves)),
-        features=jax.tree.map(lambda *arrays: jnp.concatenate(arrays), *parts),
+        features=jax.tree.map(lambda *leaves: jnp.asarray(np.stack(leaves)), *parts),
+        taken=np.flatnonzero(np.arange(width) < lengths[:, None]),
         log_loss=np.log(np.concatenate([curve.loss for curve in curves])),
         place=center,
     )
@@ -194,39 +211,42 @@ def fit_law(law: AnnealingLaw, curves: Sequence[LossCurve], *, delta: float = 1e
     return best._finished()
 
 
-def _prior(law: AnnealingLaw, scale: Scale) -> tuple[Vector, Vector]:
+def _prior(law: Law, scale: Scale) -> tuple[Vector, Vector]:
     """Return centers and standard deviations of the law's priors in unconstrained coordinates."""
-    rows = []
-    for parameter in law.parameters:
-        spec = parameter.prior
-        unit = getattr(scale, spec.relative_to) if spec.relative_to else 1.0
-        positive = parameter.support == "positive"
-        rows.append((np.log(spec.center * unit) if positive else spec.center * unit / scale.loss, spec.spread))
-    center, spread = np.array(rows, dtype=np.float64).T
+    rows = [np.array(parameter.unconstrained_prior(scale)) for parameter in law.parameters]
+    units = [scale.loss if parameter.support == "real" else 1.0 for parameter in law.parameters]
+    center, spread = (np.stack(rows) / np.array(units)[:, None]).T
     return center, spread
 
 
-def _limits(law: AnnealingLaw, scale: Scale) -> tuple[Vector, Vector]:
+def _limits(law: Law, scale: Scale) -> tuple[Vector, Vector]:
     center, spread = _prior(law, scale)
     return center - _LIMIT * spread, center + _LIMIT * spread
 
 
-def _values(law: AnnealingLaw, place: Array, unit: Array | float) -> dict[str, Array]:
+def _values(law: Law, place: Array, unit: Array | float) -> dict[str, Array]:
     return {
-        parameter.name: jnp.exp(value) if parameter.support == "positive" else value * unit
+        parameter.name: parameter.constrain(value) * (unit if parameter.support == "real" else 1.0)
         for parameter, value in zip(law.parameters, place, strict=True)
     }
 
 
 @partial(jax.jit, static_argnums=0)
-def _losses(law: AnnealingLaw, place: Array, features: Features, unit: Array | float) -> Array:
-    return law.terms(_values(law, place, unit), features).total
+def _losses(law: Law, place: Array, features: Any, taken: ArrayLike, unit: Array | float) -> Array:
+    values = _values(law, place, unit)
+    return jax.vmap(lambda run: law.terms(values, run).total)(features).ravel()[jnp.asarray(taken)]
 
 
 @partial(jax.jit, static_argnums=0)
-def _log_losses(law: AnnealingLaw, place: Array, features: Features, unit: Array | float) -> Array:
+def _each(law: Law, places: Array, features: Any, unit: Array | float) -> Array:
+    """Return the losses of one run at several places, ``[places, n]``."""
+    return jax.vmap(lambda place: law.terms(_values(law, place, unit), features).total)(places)
+
+
+@partial(jax.jit, static_argnums=0)
+def _log_losses(law: Law, place: Array, features: Any, taken: ArrayLike, unit: Array | float) -> Array:
     # on the way a search may meet curves below zero, whose logarithm does not exist
-    return jnp.log(jnp.maximum(_losses(law, place, features, unit), 1e-3 * unit))
+    return jnp.log(jnp.maximum(_losses(law, place, features, taken, unit), 1e-3 * unit))
 
 
 _log_slopes = jax.jit(jax.jacfwd(_log_losses, argnums=1), static_argnums=0)
@@ -235,8 +255,14 @@ _log_slopes = jax.jit(jax.jacfwd(_log_losses, argnums=1), static_argnums=0)
 @partial(jax.jit, static_argnums=0)
 @partial(jax.value_and_grad, argnums=1)
 def _objective(
-    law: AnnealingLaw, place: Array, features: Features, log_loss: Array, unit: Array | float, delta: Array | float
+    law: Law,
+    place: Array,
+    features: Any,
+    taken: ArrayLike,
+    log_loss: Array,
+    unit: Array | float,
+    delta: Array | float,
 ) -> Array:
     # in units of delta: SciPy stops at absolute gradients
-    size = jnp.abs(_log_losses(law, place, features, unit) - log_loss) / delta
+    size = jnp.abs(_log_losses(law, place, features, taken, unit) - log_loss) / delta
     return jnp.where(size < 1.0, 0.5 * size**2, size - 0.5).mean()

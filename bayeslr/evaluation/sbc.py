@@ -16,7 +16,6 @@ original coordinates, which this posterior does not allow at a bearable cost, an
 the losses of this model are a density with all effects integrated out, not a site.
 """
 
-import json
 import time
 import warnings
 from collections.abc import Callable, Mapping
@@ -33,12 +32,12 @@ from arviz_stats.ecdf_utils import compute_ecdf, ecdf_pit
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
-from bayeslr.curves import CurveSet
+from bayeslr.curves import CurveSet, Sizes
 from bayeslr.errors import ConvergenceWarning, ModelError
-from bayeslr.evaluation.density import log_densities
+from bayeslr.evaluation.run_densities import log_densities
 from bayeslr.inference import fit
 from bayeslr.laws import Scale
-from bayeslr.model import ScalingModel, size_labels
+from bayeslr.model import ScalingModel
 
 __all__ = ["Calibration", "calibrate"]
 
@@ -143,7 +142,7 @@ def _envelope(simulations: int, ci_prob: float) -> tuple[NDArray[np.float64], ND
 class _Job:
     """One simulation: all that a worker needs to fit it."""
 
-    settings: str
+    model: ScalingModel
     curves: CurveSet
     scale: Scale
     truth: Truth
@@ -214,7 +213,7 @@ def calibrate(
     # an observation that branches share is one observation, and is simulated once
     owned = zip(templates, templates.owned(), strict=True)
     templates = CurveSet(curves=tuple(curve.take(own) for curve, own in owned if own.any()))
-    params = size_labels(templates)[1]
+    params = Sizes.of(templates).params
     model, simulator = model.resolved(params), (simulator or model).resolved(params)
     truths, redrawn = _draw(simulator, templates, simulations, seed)
     seeds = np.random.default_rng([seed, 0]).integers(2**31, size=simulations)
@@ -227,7 +226,7 @@ def calibrate(
     }
     jobs = [
         _Job(
-            settings=json.dumps(model.settings()),
+            model=model,
             curves=_with_losses(templates, truth.pop("loss")),
             scale=model.scale(templates),
             truth=truth,
@@ -303,17 +302,16 @@ def _run(
 def _rank(job: _Job) -> tuple[dict[str, int], dict[str, Any]]:
     """Fit one simulation; return the ranks of the true values, and the health of the fit."""
     started = time.perf_counter()
-    model = ScalingModel.from_settings(json.loads(job.settings))
     with warnings.catch_warnings():
         # counted, in the column `failed`
         warnings.simplefilter("ignore", ConvergenceWarning)
-        posterior = fit(job.curves, model, seed=job.seed, scale=job.scale, **job.sampler)
+        posterior = fit(job.curves, job.model, seed=job.seed, scale=job.scale, **job.sampler)
     draws: Truth = {str(name): array.to_numpy() for name, array in posterior.draws.items()}
     names = [name for name in draws if name in job.truth and name != "noise_precision"]
     values, truth = {name: draws[name] for name in names}, {name: job.truth[name] for name in names}
-    required = [name for name in model.sites if name in draws]
+    required = [name for name in job.model.sites if name in draws]
     if all(name in job.truth for name in required):
-        density = _density(job, model, {name: draws[name] for name in required})
+        density = _density(job, {name: draws[name] for name in required})
         values[_LIKELIHOOD], truth[_LIKELIHOOD] = density
     flat = np.concatenate([values[name].reshape((*values[name].shape[:2], -1)) for name in values], axis=-1)
     true = np.concatenate([np.ravel(truth[name]) for name in values])
@@ -329,9 +327,9 @@ def _rank(job: _Job) -> tuple[dict[str, int], dict[str, Any]]:
     return dict(zip(labels, below.tolist(), strict=True)), health
 
 
-def _density(job: _Job, model: ScalingModel, draws: Truth) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _density(job: _Job, draws: Truth) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the log likelihood of the draws, ``[chains, draws]``, and of the truth."""
-    design, _ = model.design(job.curves, job.scale)
+    observations, _ = job.model.observations(job.curves, job.scale)
     shape = draws["noise"].shape[:2]
     # the truth goes along as one more draw, so that one compiled program serves both
     together = {
@@ -339,7 +337,7 @@ def _density(job: _Job, model: ScalingModel, draws: Truth) -> tuple[NDArray[np.f
         for name, value in draws.items()
     }
     every = np.ones((1, len(job.curves)), dtype=bool)
-    density = log_densities(model, design, together, every)[:, 0]
+    density = log_densities(job.model, observations, together, every)[:, 0]
     return density[:-1].reshape(shape), density[-1]
 
 
@@ -349,7 +347,7 @@ def _labels(name: str, shape: tuple[int, ...], sizes: tuple[str, ...]) -> list[s
 
 def _distinct(ranks: pd.DataFrame, truths: list[Truth], templates: CurveSet) -> list[str]:
     """Return the columns without copies: under complete pooling, all sizes have the same parameters."""
-    sizes = size_labels(templates)[0]
+    sizes = Sizes.of(templates).labels
     seen: dict[bytes, str] = {}
     for name in truths[0]:
         values = np.stack([np.atleast_1d(truth[name]) for truth in truths])

@@ -14,10 +14,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from bayeslr.curves import CurveSet, LossCurve
+from bayeslr.curves import CurveSet, LossCurve, Sizes
 from bayeslr.curves.sharing import shared
 from bayeslr.errors import CurveError, DataWarning
-from bayeslr.model import size_labels
 
 __all__ = ["Split", "by_query", "horizon", "leave_one_run_out", "leave_one_size_out"]
 
@@ -149,7 +148,8 @@ def leave_one_size_out(curves: CurveSet) -> tuple[Split, ...]:
     CurveError
         If there is one size.
     """
-    labels, _, index = size_labels(curves)
+    sizes = Sizes.of(curves)
+    labels, index = sizes.labels, sizes.index(curves)
     if len(labels) < 2:
         raise CurveError(f"leave one size out: found one size ({labels[0]}); allowed: at least two")
     groups = [

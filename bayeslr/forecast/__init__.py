@@ -2,7 +2,6 @@
 
 from bayeslr.forecast.alternatives import Alternatives, compare
 from bayeslr.forecast.compare import Comparison, compare_schedules
-from bayeslr.forecast.curves import CurveTerms
 from bayeslr.forecast.extrapolation import extrapolations
 from bayeslr.forecast.forecast import Forecast
 from bayeslr.forecast.optimise import Optimum, optimize
@@ -13,7 +12,6 @@ from bayeslr.forecast.stack import stack
 __all__ = [
     "Alternatives",
     "Comparison",
-    "CurveTerms",
     "Forecast",
     "Optimum",
     "Reach",

@@ -116,7 +116,7 @@ def compare_schedules(forecast: Forecast, *, ci_prob: float = 0.9) -> Comparison
     first, second = np.array(pairs).T
     gaps = final[:, first] - final[:, second]
     lower, median, upper = np.quantile(gaps, [tail, 0.5, 1.0 - tail], axis=0)
-    expected = {name: np.asarray(forecast.terms[name].expected) for name in names}
+    expected = {name: np.asarray(forecast.parts[name].expected) for name in names}
     crossings = []
     for a, b in zip(columns["first"], columns["second"], strict=True):
         step = _last_crossing(forecast.steps[a], expected[a], forecast.steps[b], expected[b])

@@ -14,7 +14,6 @@ from bayeslr.curves import CurveSet, LossCurve
 from bayeslr.errors import PosteriorError
 from bayeslr.forecast.sizes import Target
 from bayeslr.inference import Posterior, fit
-from bayeslr.model import size_labels
 from bayeslr.schedules import Schedule
 
 __all__ = ["check_continues", "fit_with", "fitted_run", "own_effects"]
@@ -52,8 +51,8 @@ def fitted_run(posterior: Posterior, name: str) -> tuple[LossCurve, str]:
     if name not in names:
         listed = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
         raise PosteriorError(f"run: found {name!r}; allowed: a fitted run: {listed}")
-    labels, _, index = size_labels(posterior.curves)
-    return posterior.curves[name].after_warmup(), labels[index[names.index(name)]]
+    curve = posterior.curves[name].after_warmup()
+    return curve, posterior.sizes[posterior.size_of(curve) or 0]
 
 
 def check_continues(run: LossCurve, plans: Mapping[str, Schedule]) -> None:
@@ -121,23 +120,23 @@ def fit_with(
     return refitted, run
 
 
-def own_effects(posterior: Posterior, draws: Mapping[str, Draws], run: str) -> Draws | None:
+def own_effects(posterior: Posterior, effects: Mapping[str, Draws], run: str) -> dict[str, Draws] | None:
     """Return the effects of a fitted run.
 
     Parameters
     ----------
     posterior
         The posterior.
-    draws
-        Its draws by name.
+    effects
+        Draws of its effects by name.
     run
         Name of the run. One whose observations all belong to an earlier run, as the beginning of a branch does, is
         that run so far, and has its effects.
 
     Returns
     -------
-    numpy.ndarray or None
-        Memories, then the offset, ``[draws, 5]``; None where the posterior has none.
+    dict or None
+        Effects by block, each ``[draws, k]``; None where the posterior has none.
     """
     names, trunks = posterior.curves.names, posterior.curves.trunks()
     index = names.index(run)
@@ -146,4 +145,4 @@ def own_effects(posterior: Posterior, draws: Mapping[str, Draws], run: str) -> D
         if index < 0:
             return None
     k = posterior.runs.index(names[index])
-    return np.concatenate([draws["effect_run_memory"][:, k], draws["effect_offset"][:, k, None]], axis=1)
+    return {name: array[:, k] for name, array in effects.items()}

@@ -1,10 +1,13 @@
 """How far a question lies from the data that were fitted."""
 
 from collections.abc import Mapping
+from functools import partial
+
+import numpy as np
 
 from bayeslr.forecast.sizes import Target
 from bayeslr.inference import STEADY_SHARE, Posterior, steady_share
-from bayeslr.model import size_labels
+from bayeslr.laws import Law
 from bayeslr.schedules import Schedule
 
 __all__ = ["extrapolations"]
@@ -37,19 +40,20 @@ def extrapolations(posterior: Posterior, plans: Mapping[str, Schedule], target: 
         differ by more than a tenth.
     """
     found = []
-    peaks = [curve.schedule.peak_lr for curve in posterior.curves]
+    peaks = [curve.schedule.peak_lr for curve in posterior.fitted]
+    area = partial(_whole_area, posterior.model.law)
     low, high = min(peaks) / RATE_FACTOR, max(peaks) * RATE_FACTOR
-    _, _, size_of_curve = size_labels(posterior.curves)
-    of_size = [c for c, k in zip(posterior.curves, size_of_curve, strict=True) if target.index in (None, k)]
-    longest = max((float(c.schedule.lr[: c.steps[-1]].sum()) for c in of_size), default=posterior.scale.area)
+    of_size = [curve for curve in posterior.fitted if target.index in (None, posterior.size_of(curve))]
+    ends = [float(posterior.model.law.area(curve.schedule, curve.steps[-1:])[0]) for curve in of_size]
+    longest = max(ends, default=posterior.scale.area)
     for name, plan in plans.items():
-        ratio = float(plan.lr.sum()) / posterior.scale.area
+        ratio = area(plan) / posterior.scale.area
         if ratio > AREA_FACTOR:
             found.append(
                 f"{name}: trains {ratio:.1f} times the area (sum of rates) of the longest fitted run; "
                 f"bands are tested up to {AREA_FACTOR:g} times"
             )
-        beyond = float(plan.lr.sum()) / longest
+        beyond = area(plan) / longest
         if beyond > UNSTEADY_AREA_FACTOR and steady_share(posterior) < STEADY_SHARE:
             found.append(
                 f"{name}: trains {beyond:.1f} times the area (sum of rates) of its size's longest run, and fitted "
@@ -73,3 +77,7 @@ def extrapolations(posterior: Posterior, plans: Mapping[str, Schedule], target: 
             f"by more than a factor of {SIZE_FACTOR:g}"
         )
     return found
+
+
+def _whole_area(law: Law, plan: Schedule) -> float:
+    return float(law.area(plan, np.array([plan.total_steps]))[0])

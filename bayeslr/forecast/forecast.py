@@ -8,8 +8,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayeslr.errors import PosteriorError
-from bayeslr.forecast.curves import CurveTerms
 from bayeslr.forecast.shown import forecast_html, forecast_text
+from bayeslr.model import CurveParts
 from bayeslr.schedules import Schedule
 
 __all__ = ["Forecast"]
@@ -31,7 +31,7 @@ class Forecast:
         Draws of the loss curve without measurement noise, each ``[draws, n]``.
     observed
         Draws of the loss as it would be measured, each ``[draws, n]``.
-    terms
+    parts
         The parts of the curves.
     warnings
         What the reader of the result must know: extrapolation, a fit that failed its checks.
@@ -42,7 +42,7 @@ class Forecast:
     size: str
     latent: Mapping[str, NDArray[np.float64]]
     observed: Mapping[str, NDArray[np.float64]]
-    terms: Mapping[str, CurveTerms]
+    parts: Mapping[str, CurveParts]
     warnings: tuple[str, ...] = ()
 
     def __repr__(self) -> str:

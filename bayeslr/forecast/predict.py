@@ -1,7 +1,7 @@
 """Predictive bands of the loss for schedules that nobody has run yet."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -9,14 +9,13 @@ from numpy.typing import ArrayLike, NDArray
 from bayeslr.curves import LossCurve
 from bayeslr.errors import ExtrapolationWarning, PosteriorError
 from bayeslr.forecast.continuation import check_continues, fit_with, fitted_run, own_effects
-from bayeslr.forecast.curves import CurveTerms, evaluate, residual_process
 from bayeslr.forecast.extrapolation import extrapolations
 from bayeslr.forecast.forecast import Forecast
 from bayeslr.forecast.guard import require_numbers, require_room
+from bayeslr.forecast.residual import residual_process
 from bayeslr.forecast.sizes import draw_size, find_target
 from bayeslr.inference import Posterior
-from bayeslr.laws import counted_rates
-from bayeslr.model import MEMORIES
+from bayeslr.model import Block, CurveParts, evaluate, find_blocks, prepare
 from bayeslr.schedules import Schedule
 
 __all__ = ["predict"]
@@ -105,24 +104,28 @@ def predict(
     told = [*posterior.settings.get("health", ()), *extrapolations(posterior, named, target)]
     for message in told:
         warnings.warn(message, ExtrapolationWarning, stacklevel=2)
-    draws = posterior.sample(num_draws=num_draws)
+    model, scale = posterior.model, posterior.scale
+    draws, effects = posterior.sample(num_draws=num_draws), posterior.sample_effects(num_draws=num_draws)
     require_room(named, wanted, len(next(iter(draws.values()))))
-    law, scale = posterior.model.law, posterior.scale
-    furthest = float(np.log(max(counted_rates(plan, law.warmup).sum() for plan in named.values()) / scale.area))
-    common = draw_size(posterior, draws, target, np.random.default_rng([seed, 0]), furthest=furthest)
-    own = None
-    if started is not None and posterior.model.discrepancy.enabled:
-        own = own_effects(posterior, draws, started.name)
+    ends = {name: np.array([plan.total_steps]) for name, plan in named.items()}
+    furthest = float(np.log(max(model.law.area(plan, ends[name])[0] for name, plan in named.items()) / scale.area))
+    knots = np.append(posterior.tree["constant_data"]["knots"].to_numpy(), model.discrepancy.knots_ahead(furthest))
+    any_plan = next(iter(named))
+    inputs = prepare(model.law, named[any_plan], ends[any_plan], scale)
+    blocks = find_blocks(model.composition, model.sites, inputs, knots)
+    common = draw_size(posterior, draws, effects, blocks, target, np.random.default_rng([seed, 0]))
     rngs = [np.random.default_rng([seed, 1, k]) for k in range(len(named))]
-    owns = [_own(posterior, rng, len(common.sigma)) if own is None else own for rng in rngs]
+    of_run = [block for block in blocks if block.level == "run"]
+    own = None if started is None else _of_run(of_run, own_effects(posterior, effects, started.name))
+    owns = [_new_run(of_run, rng, len(draws["noise"])) if own is None else own for rng in rngs]
     asked = wanted if started is None else {name: np.append(steps, started.steps[-1]) for name, steps in wanted.items()}
-    features = [law.features(plan, asked[name], scale) for name, plan in named.items()]
-    latent, measured, terms = {}, {}, {}
-    curves = evaluate(posterior.model, common, features, owns)
-    length, df = posterior.model.discrepancy.residual_length, posterior.model.noise.df
-    for name, feature, rng, (parts, noise) in zip(named, features, rngs, curves, strict=True):
-        places = np.asarray(feature.log_area)
-        terms[name], latent[name], sd = _curve(parts, noise, places, wanted[name], length, rng, started)
+    questions = [(plan, asked[name], effect) for (name, plan), effect in zip(named.items(), owns, strict=True)]
+    latent, measured, parts = {}, {}, {}
+    curves = evaluate(model.composition, common.values, common.effects, knots, questions, scale)
+    length, df = model.discrepancy.residual_correlation_length, model.noise.df
+    for (name, plan), rng, (curve, noise) in zip(named.items(), rngs, curves, strict=True):
+        places = np.log(model.law.area(plan, asked[name]) / scale.area)
+        parts[name], latent[name], sd = _curve(curve, noise, places, wanted[name], length, rng, started)
         measured[name] = latent[name] + sd * _white(df, rng, sd.shape)
     require_numbers(latent, measured, posterior.curves)
     return Forecast(
@@ -131,30 +134,34 @@ def predict(
         size=target.label,
         latent=latent,
         observed=measured,
-        terms=terms,
+        parts=parts,
         warnings=tuple(told),
     )
 
 
-def _own(posterior: Posterior, rng: np.random.Generator, count: int) -> Draws:
+def _new_run(blocks: Sequence[Block], rng: np.random.Generator, count: int) -> dict[str, Draws]:
     """Draw the effects of a new run."""
-    effects = len(MEMORIES[1::2]) + 1 if posterior.model.discrepancy.enabled else 0
-    return rng.standard_normal((count, effects))
+    return {block.name: rng.standard_normal((count, block.sd.shape[0])) for block in blocks}
+
+
+def _of_run(blocks: Sequence[Block], effects: Mapping[str, Draws] | None) -> dict[str, Draws] | None:
+    """Return the effects of a fitted run by block."""
+    return None if effects is None else {block.name: effects[f"effect_{block.name}"] for block in blocks}
 
 
 def _curve(
-    terms: CurveTerms,
+    parts: CurveParts,
     noise: Draws,
     places: Draws,
     steps: NDArray[np.int64],
     length: float,
     rng: np.random.Generator,
     started: LossCurve | None,
-) -> tuple[CurveTerms, Draws, Draws]:
-    """Return terms, latent curve and sd of the noise of one schedule, of a new run or of one that has started."""
-    smooth, sd = terms.expected + terms.run, terms.residual_sd
+) -> tuple[CurveParts, Draws, Draws]:
+    """Return parts, latent curve and sd of the noise of one schedule, of a new run or of one that has started."""
+    smooth, sd = parts.expected + parts.run, parts.residual_sd
     if started is None:
-        return terms, smooth + residual_process(sd, places, length, rng), noise
+        return parts, smooth + residual_process(sd, places, length, rng), noise
     n = steps.size
     left = started.loss[-1] - smooth[:, n]
     total = sd[:, n] ** 2 + noise[:, n] ** 2
@@ -164,8 +171,8 @@ def _curve(
     residual = np.empty_like(smooth[:, :n])
     residual[:, ~ahead] = residual_process(sd[:, :n][:, ~ahead], places[:n][~ahead], length, rng)
     residual[:, ahead] = residual_process(sd[:, :n][:, ahead], places[:n][ahead], length, rng, start=known)
-    parts = {name: value[:, :n] for name, value in vars(terms).items()}
-    return CurveTerms(**parts), smooth[:, :n] + residual, noise[:, :n]
+    shown = CurveParts(**{name: value[:, :n] for name, value in vars(parts).items()})
+    return shown, smooth[:, :n] + residual, noise[:, :n]
 
 
 def _white(df: float | None, rng: np.random.Generator, shape: tuple[int, ...]) -> Draws:

@@ -1,17 +1,15 @@
 """The model size of a forecast: fitted or unseen, and the draws of all that the runs of a size share."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import jax.numpy as jnp
 import numpy as np
-from jax import Array
 from numpy.typing import NDArray
 
 from bayeslr.curves.counts import parse_count, rounded_range
 from bayeslr.errors import PosteriorError
 from bayeslr.inference import Posterior
-from bayeslr.model import MEMORIES, PREFIX, Pooling, future_knots
+from bayeslr.model import Block, Pooling
 
 __all__ = ["SizeDraws", "Target", "draw_size", "find_target"]
 
@@ -49,25 +47,13 @@ class SizeDraws:
     Parameters
     ----------
     values
-        The law's parameters, each ``[draws]``.
-    scales
-        The discrepancy's scales, each ``[draws]``.
-    sigma
-        Standard deviation of the measurement noise at the reference peak rate, ``[draws]``.
-    power
-        Exponent with which it follows the rate, ``[draws]``; None: the same at every rate.
-    shared
-        Effects that the runs of the size share, ``[draws, 8 + K]``.
-    knots
-        Places of the bends, those beyond the fitted data included, ``[K]``.
+        Values by site, each ``[draws]``: the law's parameters, the error model's scales, the noise.
+    effects
+        Effects that the runs of the size share, by block, each ``[draws, k]``.
     """
 
-    values: Mapping[str, Array]
-    scales: Mapping[str, Array]
-    sigma: Draws
-    power: Draws | None
-    shared: Draws
-    knots: Array
+    values: Mapping[str, Draws]
+    effects: Mapping[str, Draws]
 
 
 def find_target(posterior: Posterior, size: float | str | None) -> Target:
@@ -119,10 +105,10 @@ def find_target(posterior: Posterior, size: float | str | None) -> Target:
 def draw_size(
     posterior: Posterior,
     draws: Mapping[str, Draws],
+    effects: Mapping[str, Draws],
+    blocks: Sequence[Block],
     target: Target,
     rng: np.random.Generator,
-    *,
-    furthest: float,
 ) -> SizeDraws:
     """Collect the draws of a size; what the posterior does not hold of it is drawn.
 
@@ -132,61 +118,48 @@ def draw_size(
         The posterior.
     draws
         Its draws by name, each ``[draws, ...]``.
+    effects
+        Draws of its effects by name.
+    blocks
+        The blocks of the model for the question at hand. Where one has more effects than were fitted, as when bends
+        lie beyond the data, the further ones are drawn.
     target
         The size.
     rng
-        Source of randomness: an unseen size's deviations, and the bends beyond the fitted data.
-    furthest
-        Largest log area that is asked for.
+        Source of randomness: an unseen size's deviations and effects, and effects beyond the fitted data.
 
     Returns
     -------
     SizeDraws
         The draws.
     """
-    model = posterior.model
-    fitted = np.asarray(posterior.tree["constant_data"].to_dataset()["knots"].to_numpy())
-    future = future_knots(furthest)
+    model, count = posterior.model, len(draws["noise"])
+    values = {name: draws[name] for name in model.sites if name in draws and name not in model.per_size}
+    own = [parameter for parameter in model.law.parameters if not parameter.shared]
     if target.index is not None:
-        values = {p.name: jnp.asarray(draws[p.name][:, target.index]) for p in model.law.parameters}
-        sigma = draws["noise"][:, target.index]
+        values |= {name: draws[name][:, target.index] for name in model.per_size}
     else:
         known = np.log([p for p in posterior.params if p is not None])
-        place = np.zeros(())
+        place: float | Draws = 0.0
         if target.params is not None and known.size:
-            counts = target.params if target.rounded is None else rng.uniform(*target.rounded, len(draws["noise"]))
+            counts = target.params if target.rounded is None else rng.uniform(*target.rounded, count)
             place = np.log(counts) - known.mean()
         pooling = Pooling(name=model.pooling)
-        values = {p.name: jnp.asarray(pooling.unseen(p, dict(draws), place, rng)) for p in model.law.parameters}
-        sigma = np.exp(np.log(draws["noise"]).mean(axis=1))
-    return SizeDraws(
-        values=values,
-        scales={n.removeprefix(PREFIX): jnp.asarray(v) for n, v in draws.items() if n.startswith(PREFIX)},
-        sigma=sigma,
-        power=draws.get("noise_power"),
-        shared=_shared_effects(posterior, draws, target, rng, fitted=fitted.size, future=future.size),
-        knots=jnp.asarray(np.concatenate([fitted, future])),
-    )
-
-
-def _shared_effects(
-    posterior: Posterior,
-    draws: Mapping[str, Draws],
-    target: Target,
-    rng: np.random.Generator,
-    *,
-    fitted: int,
-    future: int,
-) -> Draws:
-    """Return memories, bends at the fitted knots, and bends at the future ones."""
-    discrepancy, count = posterior.model.discrepancy, len(draws["noise"])
-    if not discrepancy.enabled:
-        return np.zeros((count, 0))
-    if target.index is not None:
-        own = np.concatenate([draws["effect_memory"][:, target.index], draws["effect_bend"][:, target.index]], axis=1)
-    else:
-        own = rng.standard_normal((count, len(MEMORIES) + fitted))
-        if "common_memory" in draws:
-            common = np.concatenate([draws["common_memory"], draws["common_bend"]], axis=1)
-            own = discrepancy.common**0.5 * common + (1.0 - discrepancy.common) ** 0.5 * own
-    return np.concatenate([own, rng.standard_normal((count, future))], axis=1)
+        values |= {p.name: pooling.unseen(p, draws, place, rng) for p in own}
+        values["noise"] = np.exp(np.log(draws["noise"]).mean(axis=1))
+    share = model.discrepancy.common_share
+    shared: dict[str, Draws] = {}
+    for block in blocks:
+        if block.level != "size":
+            continue
+        name, wanted = f"effect_{block.name}", block.sd.shape[0]
+        fitted = effects[name].shape[2]
+        if target.index is not None:
+            known_effects = effects[name][:, target.index]
+        else:
+            known_effects = rng.standard_normal((count, fitted))
+            if f"{name}_common" in effects:
+                known_effects = share**0.5 * effects[f"{name}_common"] + (1.0 - share) ** 0.5 * known_effects
+        further = rng.standard_normal((count, wanted - fitted))
+        shared[block.name] = np.concatenate([known_effects, further], axis=1)
+    return SizeDraws(values=values, effects=shared)

@@ -8,8 +8,8 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from bayeslr.errors import PosteriorError
-from bayeslr.forecast.curves import CurveTerms
 from bayeslr.forecast.forecast import Forecast
+from bayeslr.model import CurveParts
 
 __all__ = ["stack"]
 
@@ -65,14 +65,14 @@ def stack(forecasts: Mapping[str, Forecast], weights: Mapping[str, float] | pd.S
         members[0],
         latent={name: mixed(*(member.latent[name] for member in members)) for name in members[0].names},
         observed={name: mixed(*(member.observed[name] for member in members)) for name in members[0].names},
-        terms={name: _mixed_terms(mixed, [member.terms[name] for member in members]) for name in members[0].names},
+        parts={name: _mixed_parts(mixed, [member.parts[name] for member in members]) for name in members[0].names},
         warnings=_warnings(chosen),
     )
 
 
-def _mixed_terms(mixed: Callable[..., NDArray[np.float64]], terms: list[CurveTerms]) -> CurveTerms:
-    parts = {field.name: [getattr(term, field.name) for term in terms] for field in fields(CurveTerms)}
-    return CurveTerms(**{name: mixed(*arrays) for name, arrays in parts.items()})
+def _mixed_parts(mixed: Callable[..., NDArray[np.float64]], curves: list[CurveParts]) -> CurveParts:
+    parts = {field.name: [getattr(curve, field.name) for curve in curves] for field in fields(CurveParts)}
+    return CurveParts(**{name: mixed(*arrays) for name, arrays in parts.items()})
 
 
 def _shares(forecasts: Mapping[str, Forecast], weights: Mapping[str, float]) -> dict[str, float]:

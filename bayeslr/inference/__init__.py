@@ -1,8 +1,9 @@
 """Inference: mode, whitening, NUTS, the posterior with its file, and its health."""
 
 from bayeslr.files import write_atomically
-from bayeslr.inference.devices import ChainMethod, prepare_devices
+from bayeslr.inference.engine.devices import ChainMethod, prepare_devices
 from bayeslr.inference.fit import fit
+from bayeslr.inference.fitted import fitted_curves
 from bayeslr.inference.health import STEADY_SHARE, Check, Health, check, steady_share
 from bayeslr.inference.posterior import Posterior, load_posterior
 
@@ -14,6 +15,7 @@ __all__ = [
     "Posterior",
     "check",
     "fit",
+    "fitted_curves",
     "load_posterior",
     "prepare_devices",
     "steady_share",

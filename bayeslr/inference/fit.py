@@ -6,23 +6,25 @@ from functools import partial
 from importlib import import_module
 from typing import Literal
 
+import jax
 import numpy as np
 import xarray as xr
 from arviz_base import from_dict
+from numpy.typing import NDArray
 
-from bayeslr.curves import CurveSet
+from bayeslr.curves import CurveSet, Sizes
 from bayeslr.errors import ConvergenceWarning, ModelError
-from bayeslr.inference.density import starting_points
-from bayeslr.inference.devices import ChainMethod, place_chains, prepare_devices, unshared_solves
+from bayeslr.inference.engine.density import starting_points
+from bayeslr.inference.engine.devices import ChainMethod, place_chains, prepare_devices, unshared_solves
+from bayeslr.inference.engine.mode import Vector, find_mode
+from bayeslr.inference.engine.program import Program, program_for
+from bayeslr.inference.engine.sampler import Draws, in_background
 from bayeslr.inference.health import check
 from bayeslr.inference.inputs import MAX_DRAWS, require_fittable
 from bayeslr.inference.laplace import LAPLACE_LABEL, draw_gaussian
-from bayeslr.inference.mode import Vector, find_mode
 from bayeslr.inference.posterior import Posterior
-from bayeslr.inference.program import Program, program_for
-from bayeslr.inference.sampler import Draws, in_background
 from bayeslr.laws import Scale
-from bayeslr.model import Design, ScalingModel, size_labels
+from bayeslr.model import Observations, ScalingModel, find_blocks
 
 __all__ = ["fit"]
 
@@ -49,7 +51,7 @@ def fit(
     curves
         The curves. Observations inside warm-up are left out, and those that branches share are counted once.
     model
-        The model. Default: the annealing law with its default priors, pooling and discrepancy.
+        The model. Default: :class:`ScalingModel` as it is.
     seed
         Seed of the sampler; the same seed gives the same draws on the same machine.
     num_warmup
@@ -101,36 +103,44 @@ def fit(
     prepare_devices()
     require_fittable(curves.after_warmup())
     observed = curves.after_warmup().thin(max_points_per_run)
-    labels, params, _ = size_labels(observed)
-    model = (model or ScalingModel()).resolved(params)
+    sizes = Sizes.of(observed)
+    model = (model or ScalingModel()).resolved(sizes.params)
     scale = scale or model.scale(observed)
-    design, runs = model.design(observed, scale)
+    observations, runs = model.observations(observed, scale)
     program = program_for(
         model,
-        design,
+        observations,
         num_warmup=num_warmup,
         target_accept_prob=target_accept_prob,
         placement=place_chains(chain_method, num_chains),
     )
 
     def densities(places: Vector) -> tuple[Vector, Vector]:
-        return program.values_and_gradients(places, design)
+        return program.values_and_gradients(places, observations)
 
     with unshared_solves():
-        program.prepare(design, num_chains=num_chains if method == "nuts" else None)
-        starts = [np.asarray(program.unconstrain(start, design)) for start in starting_points(design)]
+        program.prepare(observations, num_chains=num_chains if method == "nuts" else None)
+        starts = [
+            np.asarray(program.unconstrain(start, observations)) for start in starting_points(model, observations)
+        ]
         mode = find_mode(densities, starts)
         if method == "laplace":
             draws = draw_gaussian(densities, mode, seed=seed, num_samples=num_samples, num_chains=num_chains)
         else:
             # compiles while the sampler still does so in its own thread
-            program.describe(mode.position[None], design, seed=seed)
+            program.describe(mode.position[None], observations, seed=seed)
             # the health check's import takes a second or two: now this thread has nothing to do but wait
             in_background(partial(import_module, "arviz_stats"))
             draws = program.sampler.run(
-                densities, mode, design, seed=seed, num_samples=num_samples, num_chains=num_chains, progress=progress
+                densities,
+                mode,
+                observations,
+                seed=seed,
+                num_samples=num_samples,
+                num_chains=num_chains,
+                progress=progress,
             )
-        tree = _groups(program, draws, model, design, labels, runs, seed)
+        tree = _groups(program, draws, model, observations, sizes.labels, runs, seed)
     settings = {
         "method": method,
         "seed": seed,
@@ -165,43 +175,54 @@ def _groups(
     program: Program,
     draws: Draws,
     model: ScalingModel,
-    design: Design,
+    observations: Observations,
     labels: tuple[str, ...],
     runs: tuple[str, ...],
     seed: int,
 ) -> xr.DataTree:
     """Put draws, statistics and data into ArviZ's groups."""
     chains, length, _ = draws.position.shape
-    values = program.describe(draws.position.reshape(chains * length, -1), design, seed=seed)
+    values = program.describe(draws.position.reshape(chains * length, -1), observations, seed=seed)
     posterior = {name: value.reshape((chains, length, *value.shape[1:])) for name, value in values.items()}
-    knots = design.knots.shape[0]
-    common, shared, run = (posterior.pop(f"effect_{level}") for level in ("common", "shared", "run"))
-    names = model.discrepancy.labels(knots)
-    if model.discrepancy.enabled:
-        memories, kept = len(names["memory"]), len(names["run_memory"])
-        posterior["effect_memory"], posterior["effect_bend"] = shared[..., :memories], shared[..., memories:]
-        if len(labels) > 1 and model.discrepancy.common:
-            posterior["common_memory"], posterior["common_bend"] = common[..., :memories], common[..., memories:]
-        posterior["effect_run_memory"], posterior["effect_offset"] = run[..., :kept], run[..., kept]
-    per_size = [*(p.name for p in model.law.parameters), *model.law.reported_names, "noise"]
-    dims = {name: ["size"] for name in per_size} | {
-        "effect_memory": ["size", "memory"],
-        "effect_bend": ["size", "bend"],
-        "common_memory": ["memory"],
-        "common_bend": ["bend"],
-        "effect_run_memory": ["run", "run_memory"],
-        "effect_offset": ["run"],
-        "loss": ["run", "obs"],
-        "knots": ["bend"],
-    }
-    longest = int(np.asarray(design.valid).sum(axis=1).max())
+    levels = {level: posterior.pop(f"effect_{level}") for level in ("common", "size", "run")}
+    effects, dims, coords = _effects(model, observations, levels)
+    per_size = [*model.per_size, *(p.name for p in model.law.parameters if not p.shared), *model.law.reported_names]
+    dims |= {name: ["size"] for name in per_size if name in posterior and posterior[name].ndim == 3}
+    longest = int(np.asarray(observations.valid).sum(axis=1).max())
+    knots = np.asarray(observations.knots)
     data = {
         "posterior": posterior,
+        "effects": effects,
         "sample_stats": draws.stats,
-        "observed_data": {"loss": np.where(design.valid, design.loss, np.nan)[:, :longest]},
-        "constant_data": {"knots": np.asarray(design.knots)},
+        "observed_data": {"loss": np.where(observations.valid, observations.loss, np.nan)[:, :longest]},
+        "constant_data": {"knots": knots},
     }
-    tree = from_dict(data, coords={"size": list(labels), "run": list(runs), **names}, dims=dims)
+    dims |= {"loss": ["run", "obs"], "knots": ["knot"]}
+    tree = from_dict(
+        {name: group for name, group in data.items() if group},
+        coords={"size": list(labels), "run": list(runs), **coords},
+        dims=dims,
+    )
     if not isinstance(tree, xr.DataTree):
         raise TypeError(f"ArviZ returned a {type(tree).__name__}")
     return tree
+
+
+def _effects(
+    model: ScalingModel, observations: Observations, levels: dict[str, NDArray[np.float64]]
+) -> tuple[dict[str, NDArray[np.float64]], dict[str, list[str]], dict[str, list[str]]]:
+    """Split the draws of all effects into named blocks; return them with their dimensions and coordinates."""
+    first = jax.tree.map(lambda leaf: leaf[0], observations.inputs)
+    effects: dict[str, NDArray[np.float64]] = {}
+    dims: dict[str, list[str]] = {}
+    coords: dict[str, list[str]] = {}
+    reached = {"size": 0, "run": 0}
+    for block in find_blocks(model.composition, model.sites, first, observations.knots):
+        name, count = f"effect_{block.name}", block.sd.shape[0]
+        part = slice(reached[block.level], reached[block.level] + count)
+        reached[block.level] += count
+        effects[name], dims[name] = levels[block.level][..., part], [block.level, block.name]
+        if block.level == "size" and levels["size"].shape[2] > 1 and model.discrepancy.common_share:
+            effects[f"{name}_common"], dims[f"{name}_common"] = levels["common"][..., part], [block.name]
+        coords[block.name] = list(block.labels or map(str, range(count)))
+    return effects, dims, coords

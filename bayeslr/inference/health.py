@@ -10,8 +10,7 @@ import xarray as xr
 from bayeslr.inference.laplace import MAX_PARETO_K, pareto_k
 from bayeslr.inference.posterior import Posterior
 from bayeslr.inference.shown import health_html
-from bayeslr.laws import forward_area, rate_removed
-from bayeslr.model import PREFIX, size_labels
+from bayeslr.laws import rate_removed
 
 __all__ = ["STEADY_SHARE", "Check", "Health", "Status", "check", "steady_share"]
 
@@ -35,14 +34,6 @@ STEADY_SHARE = 1.0 / 3.0
 """Least share of the area of the longest run that a run is to keep its rate for; a cosine keeps it for 0.28."""
 
 _SAME_RATE = 1.2
-_ERRORS = {
-    "memory": "in the response to a lowered rate",
-    "run_memory": "in that of single runs",
-    "bend": "in the forward curve",
-    "offset": "that last for a whole run",
-    "residual": "that wander along a run",
-}
-"""What the scales of the discrepancy measure."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,23 +206,20 @@ def _geometry(posterior: Posterior) -> list[Check]:
 def _identification(posterior: Posterior) -> list[Check]:
     """Compare each size's parameters with their priors, and the memory with its."""
     model, scale = posterior.model, posterior.scale
-    draws = posterior.sample([parameter.name for parameter in model.law.parameters])
-    conflicts, vague = [], []
+    conflicts, vague, advice = [], [], ""
     for parameter in model.law.parameters:
-        spec = parameter.prior
-        unit = getattr(scale, spec.relative_to) if spec.relative_to else 1.0
-        positive = spec.family == "LogNormal"
-        for k, size in enumerate(posterior.sizes):
-            values = np.log(draws[parameter.name][:, k]) if positive else draws[parameter.name][:, k]
-            center = np.log(spec.center * unit) if positive else spec.center * unit
-            spread = spec.spread if positive else spec.spread * unit
+        center, spread = parameter.unconstrained_prior(scale)
+        draws = np.asarray(parameter.unconstrain(posterior.sample([parameter.name])[parameter.name]))
+        labels = ("",) if parameter.shared else tuple(f"[{size}]" for size in posterior.sizes)
+        for label, values in zip(labels, draws.reshape(len(draws), -1).T, strict=True):
             place = float((np.median(values) - center) / spread)
             if parameter.name not in model.priors and abs(place) > _TAIL:
-                conflicts.append(f"{parameter.name}[{size}] lies {abs(place):.1f} prior sd from its default prior")
-            if parameter.name == "tau" and values.std() > 0.7 * spread:
-                vague.append(f"{size}: log tau has sd {values.std():.2f}, its prior {spread:.2f}")
+                conflicts.append(f"{parameter.name}{label} lies {abs(place):.1f} prior sd from its default prior")
+            if parameter.advice and values.std() > 0.7 * spread:
+                vague.append(f"{parameter.name}{label} has sd {values.std():.2f} in log units, its prior {spread:.2f}")
+                advice = parameter.advice
     # what was planned but lies beyond the observations does not count
-    largest = max(float(np.max(np.abs(rate_removed(curve.schedule, curve.steps)))) for curve in posterior.curves)
+    largest = max(float(np.max(np.abs(rate_removed(curve.schedule, curve.steps)))) for curve in posterior.fitted)
     flat = largest < _FLAT * scale.rate
     steady = steady_share(posterior)
     return [
@@ -263,13 +251,10 @@ def _identification(posterior: Posterior) -> list[Check]:
             else "",
         ),
         Check(
-            name="memory (decay) identified",
+            name="parameters identified",
             status="REVIEW" if vague else "PASS",
-            evidence="; ".join(vague) if vague else "the data narrow the prior of tau",
-            advice="do not read C and decay one by one, their ratio (drop) is what is known; a run with a sudden drop "
-            "of the rate would tell them apart"
-            if vague
-            else "",
+            evidence="; ".join(vague) if vague else "the data narrow the priors",
+            advice=advice,
         ),
     ]
 
@@ -277,15 +262,13 @@ def _identification(posterior: Posterior) -> list[Check]:
 def _errors_of_the_law(posterior: Posterior) -> list[Check]:
     """Compare what the law gets wrong of these curves with what its error model was tested on."""
     model = posterior.model
-    if not model.discrepancy.enabled:
+    if not model.scales:
         return []
-    usual = float(np.exp(_TAIL * model.discrepancy.prior_spread))
     large, ratios = [], []
-    for name, what in _ERRORS.items():
-        site = f"{PREFIX}{name}"
-        ratio = float(np.median(posterior.draws[site])) / getattr(model.discrepancy, name)
-        if site not in model.priors and ratio > usual:
-            large.append(f"errors {what} are {ratio:.1f} times as large as usual ({site})")
+    for site, parameter in model.scales.items():
+        ratio = float(np.median(posterior.draws[site])) / parameter.prior.center
+        if site not in model.priors and ratio > np.exp(_TAIL * parameter.prior.spread):
+            large.append(f"{site} is {ratio:.1f} times its usual size ({parameter.meaning.rstrip('.').lower()})")
             ratios.append(ratio)
     bad: Status = "FAIL" if max(ratios, default=0.0) > _FAILED_ERRORS else "REVIEW"
     return [
@@ -315,10 +298,10 @@ def steady_share(posterior: Posterior) -> float:
         Largest area at which a loss was observed while less than a twentieth of the rate had been removed, over the
         largest observed area; the least of all sizes.
     """
-    labels, _, size_of_curve = size_labels(posterior.curves)
-    steady, longest = np.zeros((2, len(labels)))
-    for curve, size in zip(posterior.curves, size_of_curve, strict=True):
-        areas = forward_area(curve.schedule, curve.steps)
+    steady, longest = np.zeros((2, len(posterior.sizes)))
+    for curve in posterior.fitted:
+        size = posterior.size_of(curve) or 0
+        areas = posterior.model.law.area(curve.schedule, curve.steps)
         kept = np.abs(rate_removed(curve.schedule, curve.steps)) < _FLAT * curve.schedule.peak_lr
         steady[size] = max(steady[size], areas[kept].max(initial=0.0))
         longest[size] = max(longest[size], areas[-1])
@@ -327,9 +310,8 @@ def steady_share(posterior: Posterior) -> float:
 
 def _mixed_rates(posterior: Posterior) -> str:
     """Tell of peak rates that differ within a size."""
-    size_of_curve = size_labels(posterior.curves)[2]
-    for size in sorted(set(size_of_curve)):
-        peaks = [c.schedule.peak_lr for c, k in zip(posterior.curves, size_of_curve, strict=True) if k == size]
+    for size in range(len(posterior.sizes)):
+        peaks = [curve.schedule.peak_lr for curve in posterior.fitted if posterior.size_of(curve) == size]
         if max(peaks) > _SAME_RATE * min(peaks):
             return (
                 f"runs with peak rates of {min(peaks):.3g} and {max(peaks):.3g} are mixed, and the law knows a rate by "

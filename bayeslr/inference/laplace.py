@@ -12,8 +12,8 @@ import lazy_loader
 import numpy as np
 from numpy.typing import NDArray
 
-from bayeslr.inference.mode import Densities, Mode
-from bayeslr.inference.sampler import Draws
+from bayeslr.inference.engine.mode import Densities, Mode
+from bayeslr.inference.engine.sampler import Draws
 
 __all__ = ["LAPLACE_LABEL", "MAX_PARETO_K", "draw_gaussian", "pareto_k"]
 

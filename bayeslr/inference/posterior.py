@@ -17,7 +17,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayeslr.curves import CurveSet
+from bayeslr.curves import CurveSet, LossCurve, Sizes
 from bayeslr.errors import PosteriorError
 from bayeslr.files import write_atomically
 from bayeslr.inference.integrity import (
@@ -31,7 +31,7 @@ from bayeslr.inference.integrity import (
 from bayeslr.inference.shown import posterior_html, posterior_text
 from bayeslr.inference.store import curves_from_dataset, curves_to_dataset
 from bayeslr.laws import Scale
-from bayeslr.model import ScalingModel, size_labels
+from bayeslr.model import PREFIX, ScalingModel, model_from_settings, model_settings
 
 __all__ = ["Posterior", "load_posterior"]
 
@@ -49,8 +49,8 @@ class Posterior:
     Parameters
     ----------
     tree
-        ArviZ groups: ``posterior``, ``sample_stats``, ``observed_data`` and ``constant_data``. Pass it to any function
-        of ArviZ.
+        ArviZ groups: ``posterior``, ``effects`` (what the error model drew of the law's errors), ``sample_stats``,
+        ``observed_data`` and ``constant_data``. Pass it to any function of ArviZ.
     curves
         The curves that were fitted, before thinning.
     model
@@ -85,14 +85,27 @@ class Posterior:
         return Scale(**self.settings["scale"])
 
     @cached_property
-    def sizes(self) -> tuple[str, ...]:
-        """Labels of the fitted sizes, in the order of the dimension ``size``."""
-        return size_labels(self.curves)[0]
+    def fitted(self) -> CurveSet:
+        """The observations that could be fitted: those after the warm-up, before thinning."""
+        return self.curves.after_warmup()
 
     @cached_property
+    def _sizes(self) -> Sizes:
+        return Sizes.of(self.fitted)
+
+    @property
+    def sizes(self) -> tuple[str, ...]:
+        """Labels of the fitted sizes, in the order of the dimension ``size``."""
+        return self._sizes.labels
+
+    @property
     def params(self) -> tuple[float | None, ...]:
         """Parameters of the fitted sizes, none where unknown."""
-        return size_labels(self.curves)[1]
+        return self._sizes.params
+
+    def size_of(self, curve: LossCurve) -> int | None:
+        """Return the index of a curve's size in the dimension ``size``, none where it was not fitted."""
+        return self._sizes.find(curve)
 
     @property
     def runs(self) -> tuple[str, ...]:
@@ -118,17 +131,35 @@ class Posterior:
         -------
         dict
             Arrays by name, each ``[draws, ...]``.
+
+        Raises
+        ------
+        PosteriorError
+            If there is no variable of a name.
         """
-        stacked = {
-            str(name): array.to_numpy().reshape((-1, *array.shape[2:]))
-            for name, array in self.draws.items()
-            if names is None or name in names
-        }
-        total = next(iter(stacked.values())).shape[0]
-        if num_draws is None or num_draws >= total:
-            return stacked
-        keep = np.linspace(0, total - 1, num_draws).round().astype(int)
-        return {name: array[keep] for name, array in stacked.items()}
+        if names is not None:
+            unknown = [name for name in names if name not in self.draws]
+            if unknown or not names:
+                raise PosteriorError(
+                    f"sample: found {', '.join(unknown) or 'no name'}; allowed: {', '.join(map(str, self.draws))}"
+                )
+        return _joined(self.draws if names is None else self.draws[names], num_draws)
+
+    def sample_effects(self, *, num_draws: int | None = None) -> dict[str, NDArray[np.float64]]:
+        """Return draws of the error model's effects, those that :meth:`sample` returns with as many draws.
+
+        Parameters
+        ----------
+        num_draws
+            As in :meth:`sample`.
+
+        Returns
+        -------
+        dict
+            Effects in prior standard deviations: ``effect_<block>``, each ``[draws, S, k]`` or ``[draws, R, k]``, and
+            of several sizes ``effect_<block>_common``, ``[draws, k]``. Empty without an error model.
+        """
+        return _joined(self.tree["effects"].to_dataset(), num_draws) if "effects" in self.tree.children else {}
 
     def summary(self, *, ci_prob: float = 0.9, var_names: list[str] | None = None) -> pd.DataFrame:
         """Summarise parameters: mean, sd, interval, effective sample sizes, R-hat.
@@ -148,7 +179,7 @@ class Posterior:
         """
         if var_names is None:
             var_names = [*self.model.law.reported_names, *self.model.noise.names]
-            var_names += [str(name) for name in self.draws.data_vars if str(name).startswith("discrepancy_")]
+            var_names += [str(name) for name in self.draws.data_vars if str(name).startswith(PREFIX)]
         table = arviz_stats.summary(self.tree, var_names=var_names, ci_prob=ci_prob, ci_kind="eti", round_to="none")
         bounds = [str(name) for name in table.columns if str(name).endswith(("_lb", "_ub"))]
         table = table.rename(columns=dict(zip(bounds, ("lower", "upper"), strict=True)))
@@ -178,12 +209,14 @@ class Posterior:
         ------
         PosteriorError
             If the file exists and `force` is false, or its folder does not exist or cannot be written to.
+        ModelError
+            If the law or the error model is not part of the library, so that no file can rebuild it.
         OSError
             If the disk is full.
         """
         attributes = {
             "bayeslr_format": _FORMAT,
-            "model": json.dumps(self.model.settings()),
+            "model": json.dumps(model_settings(self.model)),
             "settings": json.dumps(dict(self.settings)),
             "versions": json.dumps({name: version(name) for name in _PACKAGES} | {"python": platform.python_version()}),
             "data_sha256": data_hash(self.curves),
@@ -196,6 +229,16 @@ class Posterior:
         return write_atomically(
             Path(path), lambda target: target.write_bytes(sealed(content)), force=force, error=PosteriorError
         )
+
+
+def _joined(draws: xr.Dataset, num_draws: int | None) -> dict[str, NDArray[np.float64]]:
+    """Return draws with chains joined, at most so many."""
+    stacked = {str(name): array.to_numpy().reshape((-1, *array.shape[2:])) for name, array in draws.items()}
+    total = next(iter(stacked.values())).shape[0]
+    if num_draws is None or num_draws >= total:
+        return stacked
+    keep = np.linspace(0, total - 1, num_draws).round().astype(int)
+    return {name: array[keep] for name, array in stacked.items()}
 
 
 def data_hash(curves: CurveSet) -> str:
@@ -255,7 +298,7 @@ def load_posterior(path: str | Path) -> Posterior:
     described = read_json(tree.attrs.get("model"), f"{path}: model")
     try:
         curves = curves_from_dataset(tree["curves"].to_dataset())
-        model = ScalingModel.from_settings(described)
+        model = model_from_settings(described)
     except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as problem:
         raise PosteriorError(f"{path}: the file is damaged ({problem})") from None
     if data_hash(curves) != tree.attrs.get("data_sha256"):

@@ -1,4 +1,4 @@
-"""What a law declares about each of its parameters; priors, summaries, docs and reports read it from here.
+"""What a law or an error model declares about each of its parameters; priors, summaries, docs and reports read it here.
 
 Sampling happens on the scale of the data: the forward area is divided by a reference area, rates by a reference peak.
 Priors are declared relative to a :class:`Scale` as well, so that one declaration serves a loss of 1.7 and of 9, a peak
@@ -8,9 +8,16 @@ rate of 1e-5 and of 1e-2, a horizon of 1e3 and of 1e6 steps.
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["Parameter", "PriorSpec", "Scale", "Trend"]
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.typing import ArrayLike
+
+__all__ = ["Parameter", "PriorSpec", "Scale", "Support", "Trend"]
 
 type Trend = Literal["linear", "power", "none"]
+type Support = Literal["real", "positive", "share"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,16 +50,17 @@ class PriorSpec:
     Parameters
     ----------
     family
-        ``"Normal"`` or ``"LogNormal"``.
+        ``"Normal"``, ``"LogNormal"``, or ``"Beta"`` for a share.
     center
-        Median of the prior, in units of the scale that `relative_to` names.
+        Median of the prior, in units of the scale that `relative_to` names; of a Beta its mean.
     spread
-        Standard deviation: of a Normal in those same units, of a LogNormal in log units.
+        Standard deviation: of a Normal in those same units, of a LogNormal in log units. Of a Beta the sum of its two
+        parameters: the larger, the narrower.
     relative_to
         Field of :class:`Scale` that multiplies `center` (and a Normal's `spread`); none: an absolute prior.
     """
 
-    family: Literal["Normal", "LogNormal"]
+    family: Literal["Normal", "LogNormal", "Beta"]
     center: float
     spread: float
     relative_to: Literal["loss", "memory"] | None = None
@@ -60,20 +68,22 @@ class PriorSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class Parameter:
-    """One parameter of a law, as it is sampled.
+    """One parameter, as it is sampled.
 
     Parameters
     ----------
     name
         Name of the sample site.
     support
-        ``"real"`` or ``"positive"``; a positive parameter is sampled as its logarithm.
+        ``"real"``, ``"positive"`` (sampled as its logarithm) or ``"share"``, between 0 and 1 (as its logit).
     unit
         Unit of its values.
     meaning
         One sentence.
     prior
         Default prior of the parameter of one size (of the reference size where sizes are pooled).
+    shared
+        True: one value for all sizes, whatever the pooling. False (default): a value a size.
     trend
         How it may move with model size N: ``"linear"`` (its unconstrained value is linear in log N), ``"power"`` (an
         asymptote plus a power of N), or ``"none"``.
@@ -82,13 +92,53 @@ class Parameter:
     deviation
         Prior median of the sizes' standard deviation around the trend, in unconstrained units (for a real parameter,
         relative to the loss).
+    advice
+        What the user can do where the data hardly narrow the prior; empty where that is nothing to worry about.
     """
 
     name: str
-    support: Literal["real", "positive"]
+    support: Support
     unit: str
     meaning: str
     prior: PriorSpec
+    shared: bool = False
     trend: Trend = "linear"
     slope: float = 0.2
     deviation: float = 0.1
+    advice: str = ""
+
+    def constrain(self, position: ArrayLike) -> Array:
+        """Turn an unconstrained position into a value."""
+        position = jnp.asarray(position)
+        if self.support == "real":
+            return position
+        return jnp.exp(position) if self.support == "positive" else jax.nn.sigmoid(position)
+
+    def unconstrain(self, value: ArrayLike) -> Array:
+        """Turn a value into its unconstrained position."""
+        value = jnp.asarray(value)
+        if self.support == "real":
+            return value
+        return jnp.log(value) if self.support == "positive" else jnp.log(value) - jnp.log1p(-value)
+
+    def unconstrained_prior(self, scale: Scale) -> tuple[float, float]:
+        """Return center and standard deviation of the default prior in unconstrained positions.
+
+        Parameters
+        ----------
+        scale
+            The data's scale.
+
+        Returns
+        -------
+        center, spread : float
+            Exact for a Normal and a LogNormal; of a Beta those of the Normal that its logit is close to.
+        """
+        spec = self.prior
+        unit = getattr(scale, spec.relative_to) if spec.relative_to else 1.0
+        if spec.family == "Normal":
+            return spec.center * unit, spec.spread * unit
+        if spec.family == "LogNormal":
+            return float(np.log(spec.center * unit)), spec.spread
+        ends = spec.center * spec.spread, (1.0 - spec.center) * spec.spread
+        return float(np.log(ends[0] / ends[1])), float(np.sqrt(1.0 / ends[0] + 1.0 / ends[1]))

@@ -1,33 +1,38 @@
-"""The probabilistic model: priors, pooling over sizes, noise, discrepancy, and the ScalingModel that composes them."""
+"""The probabilistic model: priors, pooling over sizes, noise, error models, and the ScalingModel that composes them."""
 
-from bayeslr.model.design import (
-    MEMORIES,
-    Design,
-    build_design,
-    future_knots,
-    measure_scale,
-    memory_responses,
-    size_labels,
-)
-from bayeslr.model.discrepancy import MIXED, PREFIX, Discrepancy
+from bayeslr.model.curves import Composition, CurveParts, RunParts, evaluate, find_blocks
+from bayeslr.model.discrepancy import Discrepancy
+from bayeslr.model.effects import MEMORIES, PREFIX, Block, ErrorModel, Exposure, NoDiscrepancy
 from bayeslr.model.noise import Noise
+from bayeslr.model.observations import Inputs, Observations, measure_scale, prepare
 from bayeslr.model.pooling import Pooling, PoolingName, resolve_pooling
 from bayeslr.model.scaling import ScalingModel
+from bayeslr.model.settings import ERROR_MODELS, LAWS, model_from_settings, model_settings
 
 __all__ = [
+    "ERROR_MODELS",
+    "LAWS",
     "MEMORIES",
-    "MIXED",
     "PREFIX",
-    "Design",
+    "Block",
+    "Composition",
+    "CurveParts",
     "Discrepancy",
+    "ErrorModel",
+    "Exposure",
+    "Inputs",
+    "NoDiscrepancy",
     "Noise",
+    "Observations",
     "Pooling",
     "PoolingName",
+    "RunParts",
     "ScalingModel",
-    "build_design",
-    "future_knots",
+    "evaluate",
+    "find_blocks",
     "measure_scale",
-    "memory_responses",
+    "model_from_settings",
+    "model_settings",
+    "prepare",
     "resolve_pooling",
-    "size_labels",
 ]

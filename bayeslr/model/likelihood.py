@@ -35,7 +35,7 @@ class Structure:
         ``[R, n]``.
     sd
         Standard deviation of the residual (process and white noise together), ``[R, n]``.
-    link
+    autocorrelation
         Correlation of the residual with the one before it in the run, ``[R, n]``; the first of a run is zero.
     run_shapes
         Shapes of the effects of a run, ``[R, q, n]``. All shapes are data: no derivative is taken by them.
@@ -61,7 +61,7 @@ class Structure:
 
     mean: Array
     sd: Array
-    link: Array
+    autocorrelation: Array
     run_shapes: Array
     run_scale: Array
     shared_shapes: Array
@@ -103,9 +103,9 @@ def _after(rows: Array) -> Array:
 
 def _precision(structure: Structure) -> tuple[Array, Array]:
     """Return the residual's precision: its diagonal and what stands before it, ``[R, n]``; zero where padded."""
-    fresh = jnp.where(structure.valid, 1.0 / (1.0 - structure.link**2), 0.0)
-    kept = structure.link * fresh
-    diagonal = (fresh + _after(structure.link * kept)) / structure.sd**2
+    fresh = jnp.where(structure.valid, 1.0 / (1.0 - structure.autocorrelation**2), 0.0)
+    kept = structure.autocorrelation * fresh
+    diagonal = (fresh + _after(structure.autocorrelation * kept)) / structure.sd**2
     beside = -kept[:, 1:] / (structure.sd[:, 1:] * structure.sd[:, :-1])
     return diagonal, jnp.pad(beside, ((0, 0), (1, 0)))
 
@@ -326,7 +326,7 @@ def log_density(structure: Structure, loss: Array) -> Array:
     jax.Array
         Scalar. Its first derivatives are exact; second ones must be taken as differences of these.
     """
-    spread = jnp.log(structure.sd) + 0.5 * jnp.log1p(-(structure.link**2)) + 0.5 * jnp.log(2.0 * jnp.pi)
+    spread = jnp.log(structure.sd) + 0.5 * jnp.log1p(-(structure.autocorrelation**2)) + 0.5 * jnp.log(2.0 * jnp.pi)
     fitted = _integrated(_gram(structure, loss), structure.size_of_run, _Levels.of(structure))
     return fitted - jnp.where(structure.valid, spread, 0.0).sum()
 
@@ -389,9 +389,9 @@ def simulate(structure: Structure, key: Array) -> Array:
     noise = jax.random.normal(keys[2], structure.mean.shape)
 
     def advance(before: Array, now: tuple[Array, Array]) -> tuple[Array, Array]:
-        link, fresh = now
-        value = link * before + jnp.sqrt(1.0 - link**2) * fresh
+        autocorrelation, fresh = now
+        value = autocorrelation * before + jnp.sqrt(1.0 - autocorrelation**2) * fresh
         return value, value
 
-    _, walk = jax.lax.scan(advance, jnp.zeros(noise.shape[0]), (structure.link.T, noise.T))
+    _, walk = jax.lax.scan(advance, jnp.zeros(noise.shape[0]), (structure.autocorrelation.T, noise.T))
     return -residuals(structure, jnp.zeros_like(structure.mean), shared, run) + structure.sd * walk.T

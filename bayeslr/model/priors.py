@@ -55,6 +55,8 @@ def default_prior(spec: PriorSpec, scale: Mapping[str, Array]) -> dist.Distribut
     unit = scale[spec.relative_to] if spec.relative_to else jnp.asarray(1.0)
     if spec.family == "LogNormal":
         return dist.LogNormal(jnp.log(spec.center * unit), spec.spread)
+    if spec.family == "Beta":
+        return dist.Beta(spec.spread * spec.center, spec.spread * (1.0 - spec.center))
     return dist.Normal(spec.center * unit, spec.spread * unit)
 
 

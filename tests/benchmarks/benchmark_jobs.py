@@ -82,7 +82,7 @@ def _seconds_in(owner, method, spent):
 
 def _loop_gradient(value_and_gradient, z, *arguments, evaluations):
     """Seconds of one gradient as a sampler calls it, the least of twenty loops."""
-    from bayeslr.inference.devices import unshared_solves
+    from bayeslr.inference.engine.devices import unshared_solves
 
     once = _loop(value_and_gradient, z, *arguments, evaluations=evaluations)
     with unshared_solves():

@@ -19,8 +19,8 @@ import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
-from bayeslr.inference.density import build_density, starting_points
-from bayeslr.inference.devices import OFTEN, compiler_options, unshared_solves
+from bayeslr.inference.engine.density import build_density, starting_points
+from bayeslr.inference.engine.devices import OFTEN, compiler_options, unshared_solves
 from bayeslr.model import ScalingModel, likelihood, size_labels
 
 ROUNDS, EVALUATIONS = 20, 200

@@ -25,7 +25,7 @@ from bayeslr.datasets import load
 from bayeslr.errors import BayeslrWarning
 from bayeslr.evaluation import BayesianForecast, Split, backtest, by_query, default_forecasters
 from bayeslr.logs import read_curves
-from bayeslr.model import Discrepancy, Noise, ScalingModel
+from bayeslr.model import Discrepancy, ErrorModel, NoDiscrepancy, Noise, ScalingModel
 
 DATA = Path(os.environ.get("BAYESLR_DATA", Path(__file__).parents[3] / "shared" / "data"))
 SHOWN = ("runs", "coverage_50", "coverage_90", "final_in_90", "crps", "interval_score", "mae", "mape", "width_90")
@@ -99,7 +99,7 @@ SETS: dict[str, Callable[[], Split]] = {
 COMPARED = ("mpl-25M", "mpl-100M", "epfl-1e-3", "epfl-5e-4", "epfl-cosines")
 """Sets on which variants are compared unless others are asked for."""
 
-VARIANTS: dict[str, Discrepancy | ScalingModel] = {
+VARIANTS: dict[str, ErrorModel | ScalingModel] = {
     "default": Discrepancy(),
     "noise follows the rate": ScalingModel(noise=Noise(power=0.5)),
     "the same, rougher residual": ScalingModel(
@@ -112,9 +112,9 @@ VARIANTS: dict[str, Discrepancy | ScalingModel] = {
     "one noise, rougher residual, larger effects of runs": Discrepancy(
         residual=0.02, residual_length=0.2, run_memory=0.045
     ),
-    "no mixture of memories": Discrepancy(spread=0.3),
-    "memory in steps, by its prior": Discrepancy(area_memory=0.005),
-    "memory in area, by its prior": Discrepancy(area_memory=0.995),
+    "no mixture of memories": ScalingModel(priors={"memory_spread": "LogNormal(-1.2, 0.3)"}),
+    "memory in steps, by its prior": ScalingModel(priors={"area_memory": "Beta(0.02, 3.98)"}),
+    "memory in area, by its prior": ScalingModel(priors={"area_memory": "Beta(3.98, 0.02)"}),
     "no memory effects": Discrepancy(memory=1e-3, run_memory=1e-3),
     "no effects of runs": Discrepancy(run_memory=1e-3, offset=1e-4),
     "no bends": Discrepancy(bend=1e-3),
@@ -122,7 +122,7 @@ VARIANTS: dict[str, Discrepancy | ScalingModel] = {
     "sizes independent": Discrepancy(common=0.0),
     "all scales halved": Discrepancy(memory=0.02, run_memory=0.0175, bend=0.0325, offset=0.006, residual=0.0075),
     "all scales doubled": Discrepancy(memory=0.08, run_memory=0.07, bend=0.13, offset=0.024, residual=0.03),
-    "none: law and white noise": Discrepancy(enabled=False),
+    "none: law and white noise": NoDiscrepancy(),
 }
 
 

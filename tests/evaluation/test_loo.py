@@ -15,7 +15,7 @@ from bayeslr import inference
 from bayeslr.curves import CurveSet, LossCurve
 from bayeslr.errors import ConvergenceWarning, PosteriorError
 from bayeslr.evaluation import compare_models, leave_run_out, loo
-from bayeslr.evaluation.density import log_densities
+from bayeslr.evaluation.run_densities import log_densities
 from bayeslr.inference import Posterior
 from bayeslr.laws import AnnealingLaw
 from bayeslr.model import Discrepancy, Noise, ScalingModel

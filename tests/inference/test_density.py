@@ -12,7 +12,7 @@ from numpyro.infer.util import log_density
 from scipy import integrate, stats
 
 from bayeslr.curves import CurveSet
-from bayeslr.inference.density import build_density, starting_points
+from bayeslr.inference.engine.density import build_density, starting_points
 from bayeslr.model import Discrepancy, ScalingModel, size_labels
 
 OTHERS = {"alpha": "Gamma(5, 10)", "noise": "HalfNormal(0.01)", "level": "StudentT(4, 3, 1)"}

@@ -9,9 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bayeslr.inference.devices import place_chains, prepare_devices
-from bayeslr.inference.mode import Mode
-from bayeslr.inference.sampler import Sampler
+from bayeslr.inference.engine.devices import place_chains, prepare_devices
+from bayeslr.inference.engine.mode import Mode
+from bayeslr.inference.engine.sampler import Sampler
 
 CHAINS = 8
 

@@ -10,8 +10,8 @@ from scipy import stats
 from bayeslr import inference
 from bayeslr.errors import ConvergenceWarning, ExtrapolationWarning, ModelError
 from bayeslr.forecast import predict
+from bayeslr.inference.engine.mode import Mode, find_mode
 from bayeslr.inference.laplace import LAPLACE_LABEL, MAX_PARETO_K, draw_gaussian, pareto_k
-from bayeslr.inference.mode import Mode, find_mode
 
 COVARIANCE = np.array([[1.0, 0.9, 0.0], [0.9, 1.0, 0.0], [0.0, 0.0, 25.0]])
 MEAN = np.array([1.0, -2.0, 30.0])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize, rosen, rosen_der
 
-from bayeslr.inference.mode import find_mode
+from bayeslr.inference.engine.mode import find_mode
 
 
 def search(density, starts):

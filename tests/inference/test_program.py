@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from bayeslr.inference.density import build_density, starting_points
-from bayeslr.inference.devices import place_chains
-from bayeslr.inference.program import program_for
+from bayeslr.inference.engine.density import build_density, starting_points
+from bayeslr.inference.engine.devices import place_chains
+from bayeslr.inference.engine.program import program_for
 from bayeslr.model import ScalingModel
 
 

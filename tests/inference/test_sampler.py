@@ -7,9 +7,9 @@ import pytest
 from arviz_stats import ess, rhat
 
 from bayeslr.errors import ModelError
-from bayeslr.inference.devices import place_chains
-from bayeslr.inference.mode import Mode
-from bayeslr.inference.sampler import Sampler
+from bayeslr.inference.engine.devices import place_chains
+from bayeslr.inference.engine.mode import Mode
+from bayeslr.inference.engine.sampler import Sampler
 
 MEAN = np.array([1.0, -2.0, 300.0])
 COVARIANCE = np.array([[1.0, 0.95, 0.0], [0.95, 1.0, 0.0], [0.0, 0.0, 1e4]])

@@ -7,7 +7,7 @@ import numpyro.distributions as dist
 import pytest
 from scipy import stats
 
-from bayeslr.inference.trends import find_trends
+from bayeslr.inference.engine.hyperparameters import find_trends
 
 SIZES = np.array([-1.4, 0.1, 0.3, 1.0])
 PRIORS = {

@@ -5,8 +5,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from bayeslr.inference import Posterior
-from bayeslr.model import MIXED, size_labels
+from bayeslr.inference import Posterior, fitted_curves
 from bayeslr.report.plots.style import colour, current, new_figure, settings, short_names, step_axis, tint
 
 __all__ = ["plot_residuals"]
@@ -33,20 +32,10 @@ def plot_residuals(posterior: Posterior, *, num_draws: int = 200) -> Figure:
         model is not subtracted. The grey band is the measurement noise, so what lies outside of it is what the error
         model stands for.
     """
-    law, scale = posterior.model.law, posterior.scale
-    scales = [f"discrepancy_{name}" for name in MIXED] if posterior.model.discrepancy.enabled else []
-    names = [*(parameter.name for parameter in law.parameters), *posterior.model.noise.names, *scales]
-    draws = posterior.sample(names, num_draws=num_draws)
-    power = draws.pop("noise_power", None)
-    mixed = {name.removeprefix("discrepancy_"): draws.pop(name) for name in scales}
-    curves = posterior.curves.after_warmup()
-    residuals = {}
-    for curve, size in zip(curves, size_labels(curves)[2], strict=True):
-        values = {name: array[:, size] for name, array in draws.items()}
-        features = law.features(curve.schedule, curve.steps, scale)
-        fitted = np.median(np.asarray(law.terms(values, features, mixed).total), axis=0)
-        noise = np.median(np.asarray(posterior.model.noise.sd(values["noise"], power, features.rate)), axis=0)
-        residuals[curve.name] = (curve.steps, curve.loss - fitted, noise)
+    residuals = {
+        name: (steps, loss - np.median(parts.law, axis=0), np.median(noise, axis=0))
+        for name, steps, loss, parts, noise in fitted_curves(posterior, num_draws=num_draws)
+    }
     shown = sorted(residuals, key=lambda name: -float(np.abs(residuals[name][1]).max()))[:_MAX_RUNS]
     columns = min(_COLUMNS, len(shown))
     lines = -(-len(shown) // columns)

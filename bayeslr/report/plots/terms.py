@@ -37,10 +37,10 @@ def plot_terms(forecast: Forecast, *, name: str | None = None, ax: Axes | None =
     name = forecast.names[0] if name is None else name
     if name not in forecast.names:
         raise PosteriorError(f"plot_terms: there is no schedule {name!r}; allowed: {', '.join(forecast.names)}")
-    terms, steps = forecast.terms[name], forecast.steps[name]
+    terms, steps = forecast.parts[name], forecast.steps[name]
     base = np.median(np.asarray(terms.base), axis=0)
     forward = np.median(np.asarray(terms.base + terms.forward), axis=0)
-    law = np.median(np.asarray(terms.base + terms.forward - terms.annealing), axis=0)
+    law = np.median(np.asarray(terms.law), axis=0)
     loss = np.median(forecast.latent[name], axis=0)
     with mpl.rc_context(settings()):
         if ax is None:

@@ -1,6 +1,5 @@
 """Log densities of the losses of some of the runs, for every draw, all effects integrated out."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -11,8 +10,8 @@ import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
-from bayeslr.inference.devices import unshared_solves
-from bayeslr.model import Design, ScalingModel
+from bayeslr.inference.engine.devices import unshared_solves
+from bayeslr.model import Observations, ScalingModel
 from bayeslr.model.likelihood import log_density
 
 __all__ = ["log_densities"]
@@ -22,7 +21,7 @@ _AT_ONCE = 50  # draws whose arrays are in memory together
 
 
 def log_densities(
-    model: ScalingModel, design: Design, draws: Mapping[str, NDArray[np.float64]], runs: NDArray[np.bool_]
+    model: ScalingModel, observations: Observations, draws: Mapping[str, NDArray[np.float64]], runs: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
     """Return the log density of the losses of each of several groups of runs.
 
@@ -30,7 +29,7 @@ def log_densities(
     ----------
     model
         The model, its pooling resolved.
-    design
+    observations
         The arrays of a fit with ``R`` runs.
     draws
         Draws by site, each ``[D, ...]``; names that the density does not need are left aside. Without the precisions
@@ -44,7 +43,6 @@ def log_densities(
         ``log p(losses of the group | draw)``, ``[D, G]``. Effects that runs share are integrated over the runs of the
         group together, so that the difference of two groups is the density of some runs given the others.
     """
-    settings = json.dumps(model.settings(), sort_keys=True)
     arrays = {name: np.asarray(draws[name]) for name in model.sites if name in draws}
     total = len(arrays["noise"])
     parts = []
@@ -53,20 +51,17 @@ def log_densities(
             # the last batch is filled up, so that one compiled program serves all
             rows = np.minimum(np.arange(start, start + _BATCH), total - 1)
             batch = {name: jnp.asarray(array[rows]) for name, array in arrays.items()}
-            parts.append(np.asarray(_densities(batch, design, jnp.asarray(runs), settings=settings)))
+            parts.append(np.asarray(_densities(batch, observations, jnp.asarray(runs), model=model)))
     return np.concatenate(parts)[:total]
 
 
-@partial(jax.jit, static_argnames=("settings",))
-def _densities(draws: dict[str, Array], design: Design, runs: Array, *, settings: str) -> Array:
-    """Evaluate; settings are text, so that equal models on data of equal shapes share a compiled program."""
-    model = ScalingModel.from_settings(json.loads(settings))
-
+@partial(jax.jit, static_argnames=("model",))
+def _densities(draws: dict[str, Array], observations: Observations, runs: Array, *, model: ScalingModel) -> Array:
     def of_draw(draw: dict[str, Array]) -> Array:
-        structure = model.structure(design, draw)
+        structure = model.structure(observations, draw)
 
         def of_group(group: Array) -> Array:
-            return log_density(replace(structure, valid=structure.valid & group[:, None]), design.loss)
+            return log_density(replace(structure, valid=structure.valid & group[:, None]), observations.loss)
 
         return jnp.asarray(jax.lax.map(of_group, runs))
 

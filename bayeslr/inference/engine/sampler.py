@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from numpyro.infer.hmc import hmc
 from tqdm.auto import tqdm
 
-from bayeslr.inference.devices import OFTEN, SELDOM, Placement, compiler_options
-from bayeslr.inference.mode import Densities, Mode
-from bayeslr.model import Design
+from bayeslr.inference.engine.devices import OFTEN, SELDOM, Placement, compiler_options
+from bayeslr.inference.engine.mode import Densities, Mode
+from bayeslr.model import Observations
 
 __all__ = ["Draws", "Sampler"]
 
@@ -55,7 +55,7 @@ class Sampler:
     Parameters
     ----------
     potential
-        ``(z, design) -> -log density``.
+        ``(z, observations) -> -log density``.
     num_warmup
         Steps of adaptation.
     target_accept_prob
@@ -66,7 +66,7 @@ class Sampler:
 
     def __init__(
         self,
-        potential: Callable[[Array, Design], Array],
+        potential: Callable[[Array, Observations], Array],
         *,
         num_warmup: int,
         target_accept_prob: float,
@@ -74,15 +74,15 @@ class Sampler:
     ) -> None:
         starting = False
 
-        def whitened(mode: Array, factor: Array, design: Design) -> Callable[[Array], Array]:
+        def whitened(mode: Array, factor: Array, observations: Observations) -> Callable[[Array], Array]:
             if starting:
                 # `run` fills in the first state's potential and gradient: compiling them here would take seconds
                 return lambda w: 0.5 * (w**2).sum()
-            return lambda w: potential(mode + factor @ w, design)
+            return lambda w: potential(mode + factor @ w, observations)
 
         init_kernel, sample_kernel = hmc(potential_fn_gen=whitened, algo="NUTS")
 
-        def start(key: Array, args: tuple[Array, Array, Design]) -> Any:
+        def start(key: Array, args: tuple[Array, Array, Observations]) -> Any:
             nonlocal starting
             place, chain = jax.random.split(key)
             starting = True
@@ -100,7 +100,7 @@ class Sampler:
             finally:
                 starting = False
 
-        def advance(state: Any, args: tuple[Array, Array, Design]) -> tuple[Any, Any]:
+        def advance(state: Any, args: tuple[Array, Array, Observations]) -> tuple[Any, Any]:
             def step(state: Any, _: None) -> tuple[Any, Any]:
                 state = sample_kernel(state, model_args=args)
                 return state, (
@@ -115,7 +115,7 @@ class Sampler:
 
             return jax.lax.scan(step, state, None, length=_CHUNK)
 
-        def advance_all(states: Any, args: tuple[Array, Array, Design]) -> tuple[Any, Any]:
+        def advance_all(states: Any, args: tuple[Array, Array, Observations]) -> tuple[Any, Any]:
             if placement.vectorized:
                 return jax.vmap(advance, in_axes=(0, None))(states, args)
             # without a batch branches stay branches, and the program is smaller
@@ -137,21 +137,21 @@ class Sampler:
         self._advance = jax.jit(spread(advance_all), compiler_options=compiler_options(OFTEN))
         self._compiled: dict[int, Future[Any]] = {}
 
-    def prepare(self, size: int, design: Design, *, num_chains: int) -> None:
+    def prepare(self, size: int, observations: Observations, *, num_chains: int) -> None:
         """Start to compile in the background, while the mode is searched.
 
         Parameters
         ----------
         size
             Length of the unconstrained vector.
-        design
+        observations
             The arrays of the fit.
         num_chains
             Number of chains.
         """
         if num_chains in self._compiled:
             return
-        args = (jnp.zeros(size), jnp.eye(size), design)
+        args = (jnp.zeros(size), jnp.eye(size), observations)
         # shapes are enough: what makes the first state compiles later, while this does
         one = jax.eval_shape(self._start, jax.random.key(0), args)
         state = jax.tree.map(
@@ -161,7 +161,7 @@ class Sampler:
         self._compiled[num_chains] = in_background(lowered.compile)
 
     def _begin(
-        self, densities: Densities, mode: Mode, args: tuple[Array, Array, Design], *, seed: int, num_chains: int
+        self, densities: Densities, mode: Mode, args: tuple[Array, Array, Observations], *, seed: int, num_chains: int
     ) -> Any:
         """Return the first state of all chains."""
         # one chain at a time: a program for all of them takes twice as long to compile, for a millisecond of work
@@ -178,7 +178,7 @@ class Sampler:
         self,
         densities: Densities,
         mode: Mode,
-        design: Design,
+        observations: Observations,
         *,
         seed: int,
         num_samples: int,
@@ -193,7 +193,7 @@ class Sampler:
             Returns minus the log density and its gradient at some places.
         mode
             The mode and the factor that whitens.
-        design
+        observations
             The arrays of the fit.
         seed
             Seed of the chains.
@@ -209,11 +209,11 @@ class Sampler:
         Draws
             Draws and statistics.
         """
-        self.prepare(mode.position.size, design, num_chains=num_chains)
+        self.prepare(mode.position.size, observations, num_chains=num_chains)
         total = self._num_warmup + num_samples
         chunks: list[Any] = []
         with tqdm(total=total, desc="sampling", unit="draw", disable=not progress, leave=False) as bar:
-            args = (jnp.asarray(mode.position), jnp.asarray(mode.factor), design)
+            args = (jnp.asarray(mode.position), jnp.asarray(mode.factor), observations)
             state = self._begin(densities, mode, args, seed=seed, num_chains=num_chains)
             args = jax.device_put(args, self._everywhere)
             advance = self._compiled[num_chains].result()

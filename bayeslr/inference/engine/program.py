@@ -1,6 +1,5 @@
 """Compiled functions of a model for data of given shapes: compiled once, used for every fit of those shapes."""
 
-import json
 import os
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,11 +12,11 @@ import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
-from bayeslr.inference.density import build_density
-from bayeslr.inference.devices import OFTEN, SELDOM, Placement, compiler_options
-from bayeslr.inference.mode import Vector
-from bayeslr.inference.sampler import Sampler, in_background
-from bayeslr.model import Design, ScalingModel
+from bayeslr.inference.engine.density import build_density
+from bayeslr.inference.engine.devices import OFTEN, SELDOM, Placement, compiler_options
+from bayeslr.inference.engine.mode import Vector
+from bayeslr.inference.engine.sampler import Sampler, in_background
+from bayeslr.model import Observations, ScalingModel
 from bayeslr.model.likelihood import condition, count_effects
 
 __all__ = ["Program", "program_for"]
@@ -33,7 +32,7 @@ class Program:
     model
         The model, its pooling resolved.
     shapes
-        A design, or one of whose leaves only shapes are known.
+        A observations, or one of whose leaves only shapes are known.
     num_warmup, target_accept_prob, placement
         Settings of the sampler.
     """
@@ -41,7 +40,7 @@ class Program:
     def __init__(
         self,
         model: ScalingModel,
-        shapes: Design,
+        shapes: Observations,
         *,
         num_warmup: int,
         target_accept_prob: float,
@@ -58,13 +57,15 @@ class Program:
         )
         self._values_and_gradients: Future[Any] | None = None
 
-        def several(places: Array, count: Array, design: Design) -> tuple[Array, Array]:
+        def several(places: Array, count: Array, observations: Observations) -> tuple[Array, Array]:
             if placement.vectorized:
-                together: tuple[Array, Array] = jax.vmap(density.value_and_gradient, in_axes=(0, None))(places, design)
+                together: tuple[Array, Array] = jax.vmap(density.value_and_gradient, in_axes=(0, None))(
+                    places, observations
+                )
                 return together
 
             def one(k: Array, found: tuple[Array, Array]) -> tuple[Array, Array]:
-                value, gradient = density.value_and_gradient(places[k], design)
+                value, gradient = density.value_and_gradient(places[k], observations)
                 return found[0].at[k].set(value), found[1].at[k].set(gradient)
 
             none = jnp.zeros(len(places)), jnp.zeros_like(places)
@@ -73,47 +74,47 @@ class Program:
 
         self._several = jax.jit(several)
 
-        def describe(z: Array, normals: Array, design: Design) -> dict[str, Array]:
-            for_trends, for_effects = jnp.split(normals, [density.drawn])
-            values = density.constrain(z, design, for_trends)
-            common, shared, run = condition(model.structure(design, values), design.loss, for_effects)
+        def describe(z: Array, normals: Array, observations: Observations) -> dict[str, Array]:
+            for_hyperparameters, for_effects = jnp.split(normals, [density.drawn])
+            values = density.constrain(z, observations, for_hyperparameters)
+            common, shared, run = condition(model.structure(observations, values), observations.loss, for_effects)
             values.pop("noise_precision", None)
-            return values | {"effect_common": common, "effect_shared": shared, "effect_run": run}
+            return values | {"effect_common": common, "effect_size": shared, "effect_run": run}
 
-        def effects(design: Design) -> Array:
-            values = density.constrain(jnp.zeros(density.size), design, jnp.zeros(density.drawn))
-            return jnp.zeros(count_effects(model.structure(design, values)))
+        def effects(observations: Observations) -> Array:
+            values = density.constrain(jnp.zeros(density.size), observations, jnp.zeros(density.drawn))
+            return jnp.zeros(count_effects(model.structure(observations, values)))
 
         self._normals = density.drawn + jax.eval_shape(effects, shapes).shape[0]
 
-        def describe_all(z: Array, normals: Array, design: Design) -> dict[str, Array]:
+        def describe_all(z: Array, normals: Array, observations: Observations) -> dict[str, Array]:
             # one after the other on a CPU, whose caches a batch of small matrices does not fit
             at_once = _BATCH if placement.vectorized else None
-            each = jax.lax.map(lambda draw: describe(draw[0], draw[1], design), (z, normals), batch_size=at_once)
+            each = jax.lax.map(lambda draw: describe(draw[0], draw[1], observations), (z, normals), batch_size=at_once)
             described: dict[str, Array] = each
             return described
 
         self._describe = jax.jit(describe_all, compiler_options=compiler_options(OFTEN))
 
-    def prepare(self, design: Design, *, num_chains: int | None) -> None:
+    def prepare(self, observations: Observations, *, num_chains: int | None) -> None:
         """Start to compile in the background; what is compiled already stays so.
 
         Parameters
         ----------
-        design
+        observations
             The arrays of a fit.
         num_chains
             Number of chains; none: the sampler is not needed.
         """
         if self._values_and_gradients is None:
             # NumPyro traces models through a global stack, so that only the compilation itself can leave this thread
-            lowered = self._several.lower(np.zeros((_BATCH, self.size)), 1, design)
+            lowered = self._several.lower(np.zeros((_BATCH, self.size)), 1, observations)
             options = compiler_options(SELDOM)
             self._values_and_gradients = in_background(partial(lowered.compile, compiler_options=options))
         if num_chains is not None:
-            self.sampler.prepare(self.size, design, num_chains=num_chains)
+            self.sampler.prepare(self.size, observations, num_chains=num_chains)
 
-    def values_and_gradients(self, places: Vector, design: Design) -> tuple[Vector, Vector]:
+    def values_and_gradients(self, places: Vector, observations: Observations) -> tuple[Vector, Vector]:
         """Return minus the log density at places ``[m, d]``, ``[m]``, and its gradients, ``[m, d]``."""
         if self._values_and_gradients is None:
             raise RuntimeError("values_and_gradients: the program was not prepared")
@@ -123,20 +124,22 @@ class Program:
             part = places[start : start + _BATCH]
             whole = np.zeros((_BATCH, self.size))
             whole[: len(part)] = part
-            values, gradients = program(whole, len(part), design)
+            values, gradients = program(whole, len(part), observations)
             return np.asarray(values)[: len(part)], np.asarray(gradients)[: len(part)]
 
         values, gradients = zip(*_in_batches(batch, len(places)), strict=True)
         return np.concatenate(values), np.concatenate(gradients)
 
-    def describe(self, z: NDArray[np.float64], design: Design, *, seed: int) -> dict[str, NDArray[np.float64]]:
+    def describe(
+        self, z: NDArray[np.float64], observations: Observations, *, seed: int
+    ) -> dict[str, NDArray[np.float64]]:
         """Turn unconstrained draws into values by site, and draw the effects given each.
 
         Parameters
         ----------
         z
             Draws, ``[draws, d]``.
-        design
+        observations
             The arrays of the fit.
         seed
             Seed of the effects.
@@ -144,7 +147,7 @@ class Program:
         Returns
         -------
         dict
-            Values by name, each ``[draws, ...]``, with ``effect_common`` ``[draws, p]``, ``effect_shared``
+            Values by name, each ``[draws, ...]``, with ``effect_common`` ``[draws, p]``, ``effect_size``
             ``[draws, S, p]`` and ``effect_run`` ``[draws, R, q]`` in prior standard deviations.
         """
         normals = np.random.default_rng([seed, 1]).standard_normal((len(z), self._normals))
@@ -152,7 +155,7 @@ class Program:
         def batch(start: int) -> dict[str, NDArray[np.float64]]:
             # the last batch is filled up, so that one compiled program serves all
             rows = np.minimum(np.arange(start, start + _BATCH), len(z) - 1)
-            part = self._describe(jnp.asarray(z[rows]), normals[rows], design)
+            part = self._describe(jnp.asarray(z[rows]), normals[rows], observations)
             return {name: np.asarray(value)[: len(z) - start] for name, value in part.items()}
 
         parts = _in_batches(batch, len(z))
@@ -171,19 +174,19 @@ def _in_batches[T](work: Callable[[int], T], count: int) -> list[T]:
 
 def program_for(
     model: ScalingModel,
-    design: Design,
+    observations: Observations,
     *,
     num_warmup: int,
     target_accept_prob: float,
     placement: Placement,
 ) -> Program:
-    """Return the program for a model and the shapes of a design; one that was made before is used again.
+    """Return the program for a model and the shapes of a observations; one that was made before is used again.
 
     Parameters
     ----------
     model
         The model, its pooling resolved.
-    design
+    observations
         The arrays of a fit.
     num_warmup, target_accept_prob, placement
         Settings of the sampler.
@@ -193,15 +196,14 @@ def program_for(
     Program
         The program, whose functions compile at their first use.
     """
-    leaves, structure = jax.tree.flatten(design)
+    leaves, structure = jax.tree.flatten(observations)
     shapes = tuple((leaf.shape, str(leaf.dtype)) for leaf in leaves)
-    settings = json.dumps(model.settings(), sort_keys=True)
-    return _cached(settings, structure, shapes, num_warmup, target_accept_prob, placement)
+    return _cached(model, structure, shapes, num_warmup, target_accept_prob, placement)
 
 
 @lru_cache(maxsize=8)
 def _cached(
-    settings: str,
+    model: ScalingModel,
     structure: Any,
     shapes: tuple[tuple[tuple[int, ...], str], ...],
     num_warmup: int,
@@ -210,7 +212,7 @@ def _cached(
 ) -> Program:
     leaves = [jax.ShapeDtypeStruct(shape, dtype) for shape, dtype in shapes]
     return Program(
-        ScalingModel.from_settings(json.loads(settings)),
+        model,
         jax.tree.unflatten(structure, leaves),
         num_warmup=num_warmup,
         target_accept_prob=target_accept_prob,

@@ -16,7 +16,7 @@ import numpy as np
 import numpyro.distributions as dist
 from jax import Array
 
-__all__ = ["Trends", "find_trends"]
+__all__ = ["Hyperparameters", "find_hyperparameters"]
 
 _NODES = np.linspace(-8.0, 8.0, 81)
 """Grid of the scatter, in prior standard deviations of its logarithm.
@@ -27,7 +27,7 @@ better than ``(2 S)^-1/2``, and a sum over a grid of a function that smooth has 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trends:
+class Hyperparameters:
     """Which sites of a model are integrated out.
 
     Parameters
@@ -149,9 +149,9 @@ class Trends:
         return -0.5 * (exponent + sizes * jnp.log(2.0 * jnp.pi))
 
 
-def find_trends(
+def find_hyperparameters(
     positive: Mapping[str, bool], families: Mapping[str, type[dist.Distribution] | None], replaced: Collection[str]
-) -> Trends:
+) -> Hyperparameters:
     """Find the sites of a model that can be integrated out.
 
     Parameters
@@ -165,7 +165,7 @@ def find_trends(
 
     Returns
     -------
-    Trends
+    Hyperparameters
         The sites.
     """
     names = tuple(name for name in positive if f"{name}_sd" in families)
@@ -173,7 +173,7 @@ def find_trends(
     means = [f"{name}_mean" for name in names if families[f"{name}_mean"] is conjugate[name]]
     slopes = [f"{name}_slope" for name in names if f"{name}_slope" in families]
     scatters = [f"{name}_sd" for name in names if f"{name}_sd" not in replaced]
-    return Trends(names=names, sites=(*means, *slopes, *scatters))
+    return Hyperparameters(names=names, sites=(*means, *slopes, *scatters))
 
 
 def _conjugate(

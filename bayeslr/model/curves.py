@@ -1,0 +1,330 @@
+"""The one place where the mean of a law, the effects and the residual of an error model, and the noise come together.
+
+:func:`run_parts` evaluates one run. A fit maps it over runs (:func:`structure`), a forecast over draws and schedules
+(:func:`evaluate`).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.typing import ArrayLike
+from numpy.typing import NDArray
+
+from bayeslr.laws import Law, Scale, Terms
+from bayeslr.model.effects import PREFIX, Block, ErrorModel, Level
+from bayeslr.model.likelihood import Structure
+from bayeslr.model.noise import Noise
+from bayeslr.model.observations import Inputs, Observations, prepare
+from bayeslr.schedules import Schedule
+
+__all__ = ["CurveParts", "RunParts", "evaluate", "find_blocks", "run_parts", "structure"]
+
+type Draws = NDArray[np.float64]
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, kw_only=True)
+class RunParts:
+    """All that a model says of the losses of one run, given its parameters.
+
+    Parameters
+    ----------
+    terms
+        The law's terms.
+    mean
+        The law's loss, ``[n]``.
+    blocks
+        The effects.
+    residual_sd
+        Standard deviation of the residual process, ``[n]``.
+    noise_sd
+        Standard deviation of the white noise, ``[n]``.
+    """
+
+    terms: Terms
+    mean: Array
+    blocks: tuple[Block, ...]
+    residual_sd: Array
+    noise_sd: Array
+
+
+@dataclass(frozen=True, kw_only=True)
+class Composition:
+    """Law, error model and noise: the part of a model that says how the losses of one run are made."""
+
+    law: Law
+    discrepancy: ErrorModel
+    noise: Noise
+
+
+def run_parts(model: Composition, values: Mapping[str, Array], inputs: Inputs, knots: Array) -> RunParts:
+    """Evaluate a model for one run.
+
+    Parameters
+    ----------
+    model
+        Law, error model and noise.
+    values
+        Values by site, scalars: the law's parameters, the error model's scales and the noise.
+    inputs
+        What law and error model see of the run, ``n`` observations.
+    knots
+        The error model's places, ``[K]``.
+
+    Returns
+    -------
+    RunParts
+        Terms, blocks and standard deviations.
+    """
+    terms = model.law.terms(values, inputs.features)
+    scales = {name.removeprefix(PREFIX): value for name, value in values.items() if name.startswith(PREFIX)}
+    return RunParts(
+        terms=terms,
+        mean=terms.total,
+        blocks=model.discrepancy.blocks(scales, terms, inputs.exposure, knots, partial(model.law.slope, values)),
+        residual_sd=model.discrepancy.residual_sd(scales, terms, inputs.exposure),
+        noise_sd=model.noise.sd(values["noise"], values.get("noise_power"), inputs.exposure.rate),
+    )
+
+
+def structure(
+    model: Composition, observations: Observations, values: Mapping[str, Array], per_size: Sequence[str]
+) -> Structure:
+    """Return mean and covariance of the losses of all runs for given parameters.
+
+    Parameters
+    ----------
+    model
+        Law, error model and noise.
+    observations
+        The arrays.
+    values
+        Values by site: ``[S]`` of those in `per_size`, else scalars; ``noise_precision`` of a Student-t, ``[R, n]``.
+    per_size
+        Names of the sites that have a value a size.
+
+    Returns
+    -------
+    Structure
+        Low-rank mean and covariance.
+    """
+    # together, since each look-up would cost a pass of its own, and another in the gradient
+    of_size = jnp.stack([values[name] for name in per_size], axis=-1)
+    of_run = dict(zip(per_size, jnp.moveaxis(of_size[observations.size_of_run], -1, 0), strict=True))
+    shared = {name: value for name, value in values.items() if name not in of_run and name != "noise_precision"}
+
+    def one(own: Mapping[str, Array], inputs: Inputs) -> RunParts:
+        return run_parts(model, {**shared, **own}, inputs, observations.knots)
+
+    parts = jax.vmap(one)(of_run, observations.inputs)
+    process, log_area = parts.residual_sd, observations.inputs.exposure.log_area
+    sd = jnp.sqrt(process**2 + parts.noise_sd**2 / values.get("noise_precision", jnp.ones(())))
+    distance = jnp.abs(jnp.diff(log_area, axis=1))
+    together = process[:, 1:] * process[:, :-1] / (sd[:, 1:] * sd[:, :-1])
+    correlation = together * jnp.exp(-distance / model.discrepancy.residual_correlation_length)
+    # padding repeats the last observation: its correlation of one would divide by zero
+    correlation = jnp.where(observations.valid[:, 1:], correlation, 0.0)
+    runs, width = observations.loss.shape
+
+    def joined(level: Level) -> tuple[Array, Array]:
+        blocks = [block for block in parts.blocks if block.level == level]
+        bases = [jnp.zeros((runs, 0, width)), *(block.basis for block in blocks)]
+        return jnp.concatenate(bases, axis=1), jnp.concatenate(
+            [jnp.zeros((runs, 0)), *(block.sd for block in blocks)], axis=1
+        )
+
+    shared_shapes, shared_scale = joined("size")
+    run_shapes, run_scale = joined("run")
+    takes = [np.full(block.sd.shape[1], block.takes) for block in parts.blocks if block.level == "size"]
+    return Structure(
+        mean=parts.mean,
+        sd=sd,
+        autocorrelation=jnp.concatenate([jnp.zeros_like(correlation[:, :1]), correlation], axis=1),
+        run_shapes=run_shapes,
+        run_scale=run_scale,
+        shared_shapes=shared_shapes,
+        shared_scale=shared_scale,
+        exchange=jnp.asarray(np.concatenate([np.zeros(0), *takes])),
+        response=parts.terms.response,
+        valid=observations.valid,
+        size_of_run=observations.size_of_run,
+        sizes=observations.log_params,
+        common=model.discrepancy.common_share if observations.log_params.shape[0] > 1 else 0.0,
+    )
+
+
+def find_blocks(model: Composition, values: Sequence[str], inputs: Inputs, knots: ArrayLike) -> list[Block]:
+    """Return a model's blocks with shapes in place of numbers, without evaluating it.
+
+    Parameters
+    ----------
+    model
+        Law, error model and noise.
+    values
+        Names of the sites that :func:`run_parts` takes.
+    inputs
+        What law and error model see of any run.
+    knots
+        The error model's places, ``[K]``.
+
+    Returns
+    -------
+    list of Block
+        In the model's order; their arrays have shapes alone.
+    """
+    scalars = {name: jax.ShapeDtypeStruct((), float) for name in values}
+    return list(jax.eval_shape(partial(run_parts, model), scalars, inputs, knots).blocks)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CurveParts:
+    """The parts of a loss curve, ``base + forward - annealing + shared + run + residual``, each ``[draws, n]``.
+
+    Parameters
+    ----------
+    base, forward, annealing
+        The law: L0, the forward term, the annealing term.
+    shared
+        What the law leaves out, common to the runs of a size.
+    run
+        What is the run's own.
+    residual_sd
+        Standard deviation of the residual process.
+    """
+
+    base: Draws
+    forward: Draws
+    annealing: Draws
+    shared: Draws
+    run: Draws
+    residual_sd: Draws
+
+    @property
+    def law(self) -> Draws:
+        """The law alone."""
+        return self.base + self.forward - self.annealing
+
+    @property
+    def expected(self) -> Draws:
+        """The curve that the runs of this schedule have in common."""
+        return self.law + self.shared
+
+
+_AT_ONCE = 512
+
+
+def evaluate(
+    model: Composition,
+    values: Mapping[str, Draws],
+    effects: Mapping[str, Draws],
+    knots: NDArray[np.float64],
+    plans: Sequence[tuple[Schedule, NDArray[np.int64], Mapping[str, Draws]]],
+    scale: Scale,
+) -> Iterator[tuple[CurveParts, Draws]]:
+    """Evaluate the parts of several curves, and how noisy their losses are, for every draw.
+
+    Many short questions are answered together: a call of a compiled program takes longer than its work.
+
+    Parameters
+    ----------
+    model
+        Law, error model and noise.
+    values
+        Values by site, each ``[draws]``.
+    effects
+        Effects of the size by block, each ``[draws, k]``.
+    knots
+        The error model's places, ``[K]``.
+    plans
+        For each curve its schedule, its steps ``[n]``, and the effects of its run by block, each ``[draws, k]``.
+    scale
+        The data's scale.
+
+    Yields
+    ------
+    parts : CurveParts
+        For each curve in turn, each part ``[draws, n]``.
+    noise : numpy.ndarray
+        Standard deviation of the white noise, ``[draws, n]``.
+    """
+    sites = {name: jnp.asarray(value) for name, value in values.items()}
+    of_size = {name: jnp.asarray(value) for name, value in effects.items()}
+    places = jnp.asarray(knots)
+    for group in _groups([len(steps) for _, steps, _ in plans]):
+        chosen = [plans[k] for k in group]
+        width = _width(max(len(steps) for _, steps, _ in chosen))
+        inputs = [
+            prepare(model.law, schedule, np.append(steps, np.repeat(steps[-1], width - len(steps))), scale)
+            for schedule, steps, _ in chosen
+        ]
+        own = [own for _, _, own in chosen]
+        # one of few numbers of curves, each of which compiles once
+        fill = (1 << (len(chosen) - 1).bit_length()) - len(chosen)
+        stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *inputs, *inputs[-1:] * fill)
+        of_run = jax.tree.map(lambda *leaves: np.stack(leaves), *own, *own[-1:] * fill)
+        whole = {
+            name: np.asarray(part) for name, part in _evaluate(model, sites, of_size, places, stacked, of_run).items()
+        }
+        for k, (_, steps, _) in enumerate(chosen):
+            parts = {name: part[k, : len(steps)].T for name, part in whole.items()}
+            noise = parts.pop("noise")
+            yield CurveParts(**parts), noise
+
+
+def _width(count: int) -> int:
+    """Return the number of steps that a curve is filled up to."""
+    return 1 << (count - 1).bit_length() if count <= 8 else 8 * -(-count // 8)
+
+
+def _groups(counts: Sequence[int]) -> Iterator[list[int]]:
+    """Group neighbours of one width, so that a group has at most so many points, or is a single curve."""
+    group: list[int] = []
+    for k, count in enumerate(counts):
+        same = bool(group) and _width(counts[group[0]]) == _width(count)
+        if group and not (same and (len(group) + 1) * _width(count) <= _AT_ONCE):
+            yield group
+            group = []
+        group.append(k)
+    yield group
+
+
+@partial(jax.jit, static_argnums=0)
+def _evaluate(
+    model: Composition,
+    values: Mapping[str, Array],
+    effects: Mapping[str, Array],
+    knots: Array,
+    inputs: Inputs,
+    own: Mapping[str, Array],
+) -> dict[str, Array]:
+    """Return the parts of some curves, ``[curves, n, draws]``: a point's draws together."""
+
+    def curve(inputs: Inputs, own: Mapping[str, Array]) -> dict[str, Array]:
+        def draw(
+            values: Mapping[str, Array], effects: Mapping[str, Array], own: Mapping[str, Array]
+        ) -> dict[str, Array]:
+            parts = run_parts(model, values, inputs, knots)
+            moved = {"size": jnp.zeros_like(parts.mean), "run": jnp.zeros_like(parts.mean)}
+            for block in parts.blocks:
+                sized = block.sd * (effects if block.level == "size" else own)[block.name]
+                moved[block.level] = moved[block.level] + sized @ block.basis
+                if block.takes:
+                    moved[block.level] = moved[block.level] - block.takes * sized.sum() * parts.terms.response
+            return {
+                "base": jnp.broadcast_to(parts.terms.base, parts.mean.shape),
+                "forward": parts.terms.forward,
+                "annealing": parts.terms.annealing,
+                "shared": moved["size"],
+                "run": moved["run"],
+                "residual_sd": parts.residual_sd,
+                "noise": parts.noise_sd,
+            }
+
+        return jax.vmap(draw, out_axes=-1)(values, effects, own)
+
+    return jax.vmap(curve)(inputs, own)

@@ -1,0 +1,201 @@
+"""The data of a fit as arrays: one row a run, padded to the same length, computed once in float64.
+
+Everything that the likelihood needs of a schedule is in here, so that its cost does not depend on the number of
+training steps, and so that two data sets of the same shape share one compiled program.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from numpy.typing import NDArray
+
+from bayeslr.curves import CurveSet, LossCurve, Sizes
+from bayeslr.errors import ModelError
+from bayeslr.laws import Law, Scale, rate_removed, response
+from bayeslr.model.effects import MEMORIES, ErrorModel, Exposure
+from bayeslr.schedules import Schedule
+
+__all__ = ["Inputs", "Observations", "build_observations", "measure_scale", "prepare"]
+
+_WIDTHS = 8
+"""Similar data sets get the same shapes, and so the same compiled program: runs are padded to a multiple of this."""
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """What a law and an error model see of a schedule at some steps.
+
+    Parameters
+    ----------
+    features
+        What the law computed.
+    exposure
+        What every error model gets.
+    """
+
+    features: Any
+    exposure: Exposure
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, kw_only=True)
+class Observations:
+    """Arrays of ``R`` runs of ``S`` sizes, padded to ``n`` observations a run.
+
+    Parameters
+    ----------
+    loss
+        Observed loss, ``[R, n]``; where padded, the last one again.
+    valid
+        True where there is an observation, ``[R, n]``; padding comes last.
+    inputs
+        What law and error model see of the runs, each leaf ``[R, ...]``.
+    size_of_run
+        Index of the size of each run, ``[R]``.
+    log_params
+        Logarithm of the sizes' parameters relative to their geometric mean, ``[S]``; zero where unknown.
+    knots
+        The error model's places in log area, ``[K]``.
+    scatter
+        How far losses scatter from one observation to the next, ``[S]``: an upper bound of the noise, by which the
+        sampler scales its coordinates. It has no influence on the posterior.
+    scale
+        The data's scale: ``area, rate, loss, memory``, each a scalar.
+    """
+
+    loss: Array
+    valid: Array
+    inputs: Inputs
+    size_of_run: Array
+    log_params: Array
+    knots: Array
+    scatter: Array
+    scale: dict[str, Array]
+
+
+def prepare(law: Law, schedule: Schedule, steps: NDArray[np.int64], scale: Scale) -> Inputs:
+    """Compute what law and error model see of a schedule, in float64 NumPy.
+
+    Parameters
+    ----------
+    law
+        The law, whose convention counts the area.
+    schedule
+        The schedule.
+    steps
+        Steps, ``[n]``; the last one may be repeated to fill up.
+    scale
+        The data's scale.
+
+    Returns
+    -------
+    Inputs
+        Arrays whose shapes depend on ``n`` alone.
+
+    Raises
+    ------
+    ModelError
+        If a step lies outside the schedule, or no area has been covered by a step.
+    """
+    exposure = Exposure(
+        log_area=np.log(law.area(schedule, steps) / scale.area),
+        memory=response(schedule, steps, np.array(MEMORIES)).T / scale.rate,
+        removed=rate_removed(schedule, steps) / scale.rate,
+        rate=schedule.lr[np.asarray(steps) - 1] / scale.rate,
+    )
+    return Inputs(features=law.features(schedule, steps, scale), exposure=exposure)
+
+
+def measure_scale(curves: CurveSet, law: Law) -> Scale:
+    """Measure the scale of curves: largest area, largest peak, lowest loss, longest horizon.
+
+    Parameters
+    ----------
+    curves
+        Curves after warm-up.
+    law
+        The law, whose convention counts the area.
+
+    Returns
+    -------
+    Scale
+        The scale, which depends on the observed parts of the curves alone.
+    """
+    return Scale(
+        area=max(float(law.area(curve.schedule, curve.steps[-1:])[0]) for curve in curves),
+        rate=max(float(curve.schedule.lr[: curve.steps[-1]].max()) for curve in curves),
+        loss=float(min(curve.loss.min() for curve in curves)),
+        memory=float(max(curve.steps[-1] for curve in curves)) ** 0.5,
+    )
+
+
+def _scatter(curves: Sequence[LossCurve]) -> float:
+    """Measure how far losses scatter from one observation to the next, by third differences."""
+    differences = np.concatenate([np.diff(curve.loss, 3) for curve in curves if len(curve) > 3] or [np.zeros(1)])
+    typical = float(np.median(np.abs(differences))) / (0.6745 * float(np.sqrt(20.0)))  # of the sd of white noise
+    least = 1e-6 * float(np.mean([curve.loss.mean() for curve in curves]))
+    return max(typical, least)
+
+
+def _filled(array: NDArray[Any], width: int) -> NDArray[Any]:
+    """Repeat the last value up to a length, so that every function of it stays finite."""
+    return np.concatenate([array, np.repeat(array[-1:], width - len(array))])
+
+
+def build_observations(
+    curves: CurveSet, law: Law, errors: ErrorModel, scale: Scale
+) -> tuple[Observations, tuple[str, ...]]:
+    """Turn curves into the arrays of a fit; observations that an earlier curve owns are left out.
+
+    Parameters
+    ----------
+    curves
+        Curves after warm-up, thinned as wanted.
+    law
+        The law.
+    errors
+        The error model, which chooses its knots.
+    scale
+        The data's scale.
+
+    Returns
+    -------
+    observations : Observations
+        The arrays.
+    runs : tuple of str
+        Names of the runs of the rows: a curve all of whose observations belong to earlier curves has none.
+
+    Raises
+    ------
+    ModelError
+        If fewer than eight observations are left.
+    """
+    sizes = Sizes.of(curves)
+    kept = [curve.take(own) for curve, own in zip(curves, curves.owned(), strict=True) if own.any()]
+    count = sum(map(len, kept))
+    if count < 8:
+        raise ModelError(f"curves: found {count} observations after warm-up; allowed: at least 8")
+    width = _WIDTHS * -(-max(map(len, kept)) // _WIDTHS)
+    inputs = [prepare(law, curve.schedule, _filled(curve.steps, width), scale) for curve in kept]
+    size_of_run = sizes.index(kept)
+    known = [np.log(p) if p is not None else np.nan for p in sizes.params]
+    centered = np.nan_to_num(np.array(known) - np.nanmean(known)) if np.isfinite(known).any() else np.zeros(len(known))
+    scatter = [_scatter([c for c, size in zip(kept, size_of_run, strict=True) if size == k]) for k in range(len(sizes))]
+    lowest = min(float(part.exposure.log_area[0]) for part in inputs)
+    observations = Observations(
+        loss=jnp.asarray(np.stack([_filled(curve.loss, width) for curve in kept])),
+        valid=jnp.asarray(np.stack([np.arange(width) < len(curve) for curve in kept])),
+        inputs=jax.tree.map(lambda *leaves: jnp.asarray(np.stack(leaves)), *inputs),
+        size_of_run=jnp.asarray(np.array(size_of_run)),
+        log_params=jnp.asarray(centered),
+        knots=jnp.asarray(errors.knots(lowest)),
+        scatter=jnp.asarray(np.array(scatter)),
+        scale={name: jnp.asarray(float(getattr(scale, name))) for name in ("area", "rate", "loss", "memory")},
+    )
+    return observations, tuple(curve.name for curve in kept)
