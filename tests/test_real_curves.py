@@ -56,8 +56,8 @@ def test_the_highest_of_several_modes_is_found(data_dir):
     loss = "eval/c4_en-validation/CrossEntropyLoss"
     curves = read_curves(data_dir / "olmo-ladder" / "runs.csv", where="horizon in ['0.5xC', '1xC', '2xC']", loss=loss)
     observed = curves.after_warmup().thin(64)
-    model = ScalingModel().resolved(size_labels(observed)[1])
-    design, _ = model.design(observed, model.scale(observed))
+    model = ScalingModel().resolved(Sizes.of(observed).params)
+    design, _ = model.observations(observed, model.scale(observed))
     program = program_for(
         model, design, num_warmup=250, target_accept_prob=0.65, placement=place_chains("auto", num_chains=4)
     )
@@ -67,7 +67,7 @@ def test_the_highest_of_several_modes_is_found(data_dir):
         places = [np.asarray(program.unconstrain(start, design)) for start in starts]
         return find_mode(lambda where: program.values_and_gradients(where, design), places)
 
-    starts = starting_points(design)
+    starts = starting_points(model, design)
     found = search(starts)
     # starts that the library does not have: less noise still, and most of the scatter in the residual
     others = [starts[0] | {"noise": 0.03 * starts[0]["noise"]}, starts[1] | {"discrepancy_residual": np.array(0.045)}]

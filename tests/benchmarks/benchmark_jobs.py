@@ -238,9 +238,9 @@ def gradient(*, name, evaluations=200, case="three_runs", case_settings=None, po
     curves = curves.after_warmup().thin(points)
     scale = model.scale(curves)
     # once for the libraries that load at their first use
-    model.design(curves, scale)
+    model.observations(curves, scale)
     begun = time.perf_counter()
-    model.design(curves, scale)
+    model.observations(curves, scale)
     features_s = time.perf_counter() - begun
     if name in ("default", "no discrepancy"):
         density, design, start = peers.library_gradient(curves, model)

@@ -33,7 +33,7 @@ def arrays(curves):
     """Turn one size's curves into flat arrays, one entry an observation."""
     model = ScalingModel()
     scale = model.scale(curves)
-    design, _ = model.design(curves, scale)
+    design, _ = model.observations(curves, scale)
     valid = np.asarray(design.valid)
     owned = [own for own in curves.owned() if own.any()]
     kept = [curve for curve, own in zip(curves, curves.owned(), strict=True) if own.any()]
@@ -220,7 +220,7 @@ def library_gradient(curves, model):
     from bayeslr.inference.engine.density import build_density, starting_points
     from bayeslr.model import size_labels
 
-    model = model.resolved(size_labels(curves)[1])
-    design, _ = model.design(curves, model.scale(curves))
+    model = model.resolved(Sizes.of(curves).params)
+    design, _ = model.observations(curves, model.scale(curves))
     density = build_density(model, design)
-    return density.potential, design, np.asarray(density.unconstrain(starting_points(design)[1], design))
+    return density.potential, design, np.asarray(density.unconstrain(starting_points(model, design)[1], design))

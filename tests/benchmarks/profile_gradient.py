@@ -30,7 +30,7 @@ ROOMS = ("bayeslr/model/", "bayeslr/laws/", "bayeslr/inference/")
 def parts(model, design):
     """Values with gradients, and where they are taken: the whole density, and less and less of it."""
     density = build_density(model, design)
-    start = density.unconstrain(starting_points(design)[1], design)
+    start = density.unconstrain(starting_points(model, design)[1], design)
     values = density.constrain(start, design, jnp.zeros(density.drawn))
     sites, of_sites = ravel_pytree({name: jnp.asarray(values[name]) for name in model.sites})
     structure = model.structure(design, of_sites(sites))
@@ -111,8 +111,8 @@ def kernels(program, start, design):
 def compile_parts(case):
     """Compile a loop of gradients of each part; also returns the design that they are called with."""
     curves = getattr(benchmark_cases, case)()[0].after_warmup().thin(64)
-    model = ScalingModel().resolved(size_labels(curves)[1])
-    design, _ = model.design(curves, model.scale(curves))
+    model = ScalingModel().resolved(Sizes.of(curves).params)
+    design, _ = model.observations(curves, model.scale(curves))
     # at the level of optimisation that the sampler is compiled with
     settings = {"evaluations": EVALUATIONS, "compiler_options": compiler_options(OFTEN)}
     programs = {

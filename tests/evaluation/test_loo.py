@@ -84,7 +84,7 @@ def test_the_density_of_a_run_given_the_others_is_that_of_the_dense_gaussian():
     draws = {name: value * rng.lognormal(0.0, 0.2, (3, 2)) for name, value in medians.items()}
     draws |= {name: value * rng.lognormal(0.0, 0.2, 3) for name, value in scales.items()}
     draws["noise_power"] = rng.lognormal(-0.7, 0.3, 3)
-    design, _ = model.design(curves, model.scale(curves))
+    design, _ = model.observations(curves, model.scale(curves))
     count = len(curves)
     groups = np.concatenate([np.ones((1, count), bool), ~np.eye(count, dtype=bool)])
     found = log_densities(model, design, draws, groups)
@@ -121,7 +121,7 @@ def residuals(curves, alpha):
 
 def law_posterior(curves, *, alpha=0.5, seed=0, shape=(4, 500), model=None):
     """The exact posterior of each size's level, under a flat prior; all else is known, and there is no discrepancy."""
-    model = model or ScalingModel(discrepancy=Discrepancy(enabled=False), pooling="none")
+    model = model or ScalingModel(discrepancy=NoDiscrepancy(), pooling="none")
     labels = list(dict.fromkeys(curve.size for curve in curves))
     rest = residuals(curves, alpha)
     known = KNOWN | {"alpha": alpha, "noise": SD}
@@ -209,7 +209,7 @@ def test_what_cannot_be_left_out_is_refused():
     one = runs(points=10, seeds=1).select("run == 'wsd-0-10M'")
     with pytest.raises(PosteriorError, match="one run"):
         leave_run_out(law_posterior(one))
-    student = ScalingModel(discrepancy=Discrepancy(enabled=False), pooling="none", noise=Noise(df=4.0))
+    student = ScalingModel(discrepancy=NoDiscrepancy(), pooling="none", noise=Noise(df=4.0))
     with pytest.raises(PosteriorError, match="Student-t"):
         leave_run_out(law_posterior(runs(), model=student))
     whole = law_posterior(runs())
@@ -271,7 +271,7 @@ def test_refits_and_weights_agree_with_brute_force(small_curves, small_posterior
         weighted = leave_run_out(small_posterior)
         refitted = leave_run_out(small_posterior, refit=True)
     model, scale = small_posterior.model, small_posterior.scale
-    design, _ = model.design(small_curves.after_warmup(), scale)
+    design, _ = model.observations(small_curves.after_warmup(), scale)
     for k, name in enumerate(small_curves.names):
         rest = CurveSet(curves=tuple(curve for curve in small_curves if curve.name != name))
         posterior = inference.fit(rest, model, seed=40 + k, scale=scale, num_chains=2, num_samples=1000)

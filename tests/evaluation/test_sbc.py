@@ -94,7 +94,7 @@ def test_arviz_draws_the_ranks():
 @pytest.fixture(scope="module")
 def ignorant():
     """Calibration of a fit that never looks at the losses: its draws are those of the prior."""
-    model = ScalingModel(discrepancy=Discrepancy(enabled=False), pooling="none", noise=Noise(spread=0.5))
+    model = ScalingModel(discrepancy=NoDiscrepancy(), pooling="none", noise=Noise(spread=0.5))
     curves = templates()
     pool = model.prior_predictive(curves, num_samples=60, seed=77)
 

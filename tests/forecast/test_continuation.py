@@ -20,7 +20,7 @@ def test_the_run_keeps_its_own_effects(small_posterior):
     # at a constant rate no memory has anything to say: the offset is all that a run has of its own
     offset = draws["discrepancy_offset"] * draws["slope"][:, 0] * draws["effect_offset"][:, k]
     for column in (0, 1):
-        np.testing.assert_allclose(forecast.terms["schedule"].run[:, column], offset, rtol=1e-9)
+        np.testing.assert_allclose(forecast.parts["schedule"].run[:, column], offset, rtol=1e-9)
     new = predict(small_posterior, LONGER, steps=[1990, 2400], seed=0)
     assert not np.allclose(new.terms["schedule"].run[:, 0], offset)
 

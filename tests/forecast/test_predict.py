@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from bayeslr.forecast.curves import residual_process
+from bayeslr.forecast.residual import residual_process
 
 from bayeslr.curves import CurveSet
 from bayeslr.errors import ExtrapolationWarning, PosteriorError
@@ -56,14 +56,14 @@ def test_same_seed_same_draws_and_steps_do_not_disturb_the_law(small_posterior, 
     other = predict(small_posterior, WSD, seed=4)
     assert not np.array_equal(other.observed["schedule"], forecast.observed["wsd"])
     few = predict(small_posterior, WSD, steps=[1500, 2000], seed=3)
-    np.testing.assert_allclose(few.terms["schedule"].base[:, 0], forecast.terms["wsd"].base[:, 0])
-    np.testing.assert_allclose(few.terms["schedule"].annealing[:, -1], forecast.terms["wsd"].annealing[:, -1])
+    np.testing.assert_allclose(few.terms["schedule"].base[:, 0], forecast.parts["wsd"].base[:, 0])
+    np.testing.assert_allclose(few.terms["schedule"].annealing[:, -1], forecast.parts["wsd"].annealing[:, -1])
 
 
 def test_terms_add_up_to_the_law_of_the_reported_parameters(forecast, small_posterior):
     values = {name: array[5, 0] for name, array in small_posterior.sample(["L0", "A", "alpha"], num_draws=2000).items()}
     step = forecast.steps["constant"]
-    terms = forecast.terms["constant"]
+    terms = forecast.parts["constant"]
     expected = AnnealingLaw().loss(forecast.schedules["constant"], step, C=0.0, decay=0.9, **values)
     np.testing.assert_allclose((terms.base + terms.forward)[5], expected, rtol=1e-9)
     np.testing.assert_allclose(terms.annealing[5], 0.0, atol=1e-9)

@@ -24,7 +24,7 @@ def posterior(small_curves):
         params=(1e8, 4e8),
         curves=CurveSet(curves=(small_curves["constant"],)),
         scale=SimpleNamespace(area=1.0),
-        model=ScalingModel(pooling="trend", discrepancy=Discrepancy(enabled=False)),
+        model=ScalingModel(pooling="trend", discrepancy=NoDiscrepancy()),
         tree=xr.DataTree.from_dict({"constant_data": xr.Dataset({"knots": ("knot", np.zeros(0))})}),
     )
 

@@ -62,7 +62,7 @@ def test_a_draw_comes_from_one_model_for_all_schedules():
     np.testing.assert_allclose(mixture.latent["short"] - mixture.latent["long"], 0.1, atol=1e-12)
     for name in PLANS:
         np.testing.assert_allclose(mixture.observed[name], mixture.latent[name] + 1.0)
-        np.testing.assert_allclose(np.asarray(mixture.terms[name].expected), mixture.latent[name])
+        np.testing.assert_allclose(np.asarray(mixture.parts[name].expected), mixture.latent[name])
     assert compare_schedules(mixture).p_best["long"] == 1.0
 
 

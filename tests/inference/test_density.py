@@ -32,10 +32,10 @@ def fitted(small_curves, request):
         curves = CurveSet(curves=(*curves, *larger))
     priors = {"other priors": OTHERS, "trend and other priors": SCATTERS}.get(request.param, {})
     # without the discrepancy, whose coordinates are NumPyro's own, all compiles in a third of the time
-    model = ScalingModel(discrepancy=Discrepancy(enabled=False), priors=priors).resolved(size_labels(curves)[1])
-    design, _ = model.design(curves, model.scale(curves))
+    model = ScalingModel(discrepancy=NoDiscrepancy(), priors=priors).resolved(Sizes.of(curves).params)
+    design, _ = model.observations(curves, model.scale(curves))
     density = build_density(model, design)
-    return model, design, density, np.asarray(density.unconstrain(starting_points(design)[1], design))
+    return model, design, density, np.asarray(density.unconstrain(starting_points(model, design)[1], design))
 
 
 @pytest.fixture(scope="module")
@@ -146,9 +146,9 @@ def test_a_density_without_any_normal_prior(fitted, pooling, others):
     _, design, _, _ = fitted
     names = ["noise", *others] if pooling != "trend" else ["noise", "level_gap", "level_beta"]
     priors = dict.fromkeys(names, "Gamma(5, 10)")
-    model = ScalingModel(pooling=pooling, discrepancy=Discrepancy(enabled=False), priors=priors)
+    model = ScalingModel(pooling=pooling, discrepancy=NoDiscrepancy(), priors=priors)
     density = build_density(model, design)
-    value, _ = density.value_and_gradient(density.unconstrain(starting_points(design)[1], design), design)
+    value, _ = density.value_and_gradient(density.unconstrain(starting_points(model, design)[1], design), design)
     assert np.isfinite(value)
 
 
@@ -157,7 +157,7 @@ def test_sizes_of_equal_parameters_have_a_density(fitted):
     """Two models of the same number of parameters: no line goes through them."""
     _, design, density, _ = fitted
     design = replace(design, log_params=0.0 * design.log_params)
-    z = density.unconstrain(starting_points(design)[1], design)
+    z = density.unconstrain(starting_points(model, design)[1], design)
     value, gradient = density.value_and_gradient(z, design)
     assert np.isfinite(value)
     assert np.all(np.isfinite(gradient))

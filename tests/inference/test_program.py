@@ -14,13 +14,13 @@ def test_densities_of_several_places_are_those_of_each(small_curves, method):
     """More places than a batch holds, and a number that does not fill the last one, beside one place at a time."""
     model = ScalingModel().resolved((1e7,))
     curves = small_curves.after_warmup()
-    design, _ = model.design(curves, model.scale(curves))
+    design, _ = model.observations(curves, model.scale(curves))
     density = build_density(model, design)
     program = program_for(
         model, design, num_warmup=50, target_accept_prob=0.8, placement=place_chains(method, num_chains=1)
     )
     program.prepare(design, num_chains=None)
-    start = np.asarray(density.unconstrain(starting_points(design)[1], design))
+    start = np.asarray(density.unconstrain(starting_points(model, design)[1], design))
     places = start + 0.1 * np.random.default_rng(0).standard_normal((103, start.size))
     values, gradients = program.values_and_gradients(places, design)
     assert values.shape == (103,)
@@ -36,12 +36,12 @@ def test_draws_are_described_alike_one_by_one_and_as_a_batch(small_curves):
     """The batch is what a GPU runs."""
     model = ScalingModel().resolved((1e7,))
     curves = small_curves.after_warmup()
-    design, _ = model.design(curves, model.scale(curves))
+    design, _ = model.observations(curves, model.scale(curves))
     found = {}
     for method in ("sequential", "vectorized"):
         placement = place_chains(method, num_chains=1)
         program = program_for(model, design, num_warmup=50, target_accept_prob=0.8, placement=placement)
-        start = np.asarray(program.unconstrain(starting_points(design)[1], design))
+        start = np.asarray(program.unconstrain(starting_points(model, design)[1], design))
         places = start + 0.1 * np.random.default_rng(0).standard_normal((53, start.size))
         found[method] = program.describe(places, design, seed=3)
     assert set(found["sequential"]) == set(found["vectorized"]) >= {"L0", "effect_shared", "effect_run"}

@@ -14,7 +14,7 @@ from bayeslr.model.likelihood import log_density
 
 def structure_of(model, curves, *, noise=0.002):
     scale = model.scale(curves)
-    design, _ = model.design(curves, scale)
+    design, _ = model.observations(curves, scale)
     ones = jnp.ones(design.log_params.shape)
     values = {"level": 2.65 * ones, "slope": 0.13 * ones, "alpha": 0.5 * ones, "drop": 0.12 * ones, "tau": 40.0 * ones}
     settings = model.discrepancy.settings()
@@ -25,7 +25,7 @@ def structure_of(model, curves, *, noise=0.002):
 
 def test_disabled_is_the_law_and_white_noise(make_curves):
     curves = make_curves(noise=0.001)
-    model = ScalingModel(discrepancy=Discrepancy(enabled=False))
+    model = ScalingModel(discrepancy=NoDiscrepancy())
     structure, design, values = structure_of(model, curves)
     assert structure.run_shapes.shape[1] == structure.shared_shapes.shape[1] == structure.exchange.size == 0
     expected = 0.0

@@ -152,7 +152,7 @@ def at_truth(make_curves):
     curves = make_curves(noise=0.001)
     model = ScalingModel().resolved((1e7,))
     scale = model.scale(curves)
-    design, _ = model.design(curves, scale)
+    design, _ = model.observations(curves, scale)
     values = {
         "level": jnp.array([1.01 * scale.loss]),
         "slope": jnp.array([0.05 * scale.loss]),
@@ -221,6 +221,6 @@ def test_information_pulls_in_its_direction(at_truth):
 
 def test_settings_keep_priors_given_as_distributions():
     model = ScalingModel(priors={"alpha": dist.LogNormal(-0.7, 0.4), "L0": dist.Normal(2.0, 0.1)})
-    again = ScalingModel.from_settings(json.loads(json.dumps(model.settings())))
+    again = model_from_settings(json.loads(json.dumps(model.settings())))
     assert again.settings() == model.settings()
     assert set(again.priors) == {"alpha", "L0"}

@@ -36,7 +36,7 @@ models = st.builds(
 @given(model=models)
 def test_any_model_comes_back_from_its_settings(model):
     kept = json.dumps(model.settings())
-    again = ScalingModel.from_settings(json.loads(kept))
+    again = model_from_settings(json.loads(kept))
     assert json.dumps(again.settings()) == kept
     assert (again.law, again.noise, again.discrepancy, again.pooling) == (
         model.law,
@@ -50,7 +50,7 @@ def test_any_model_comes_back_from_its_settings(model):
 def test_another_law_is_one_line():
     kept = ScalingModel().settings() | {"law": "multi-power"}
     with pytest.raises(ModelError, match=r"^law: found 'multi-power'; allowed: 'annealing'$"):
-        ScalingModel.from_settings(kept)
+        model_from_settings(kept)
 
 
 def test_resolving_chooses_the_pooling_and_keeps_the_rest():

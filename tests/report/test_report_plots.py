@@ -182,7 +182,7 @@ def test_the_last_loss_of_a_measured_curve_is_drawn(forecast, measured):
 
 def test_terms_add_up(forecast):
     (ax,) = bl.plots.plot_terms(forecast, name="cosine").axes
-    terms = forecast.terms["cosine"]
+    terms = forecast.parts["cosine"]
     lines = [line.get_ydata() for line in ax.lines]
     np.testing.assert_allclose(lines[0], np.median(terms.base + terms.forward, axis=0))
     np.testing.assert_allclose(lines[1], np.median(terms.base, axis=0))

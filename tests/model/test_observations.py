@@ -169,6 +169,6 @@ def test_the_scatter_bounds_the_noise_of_a_smooth_curve_and_is_never_zero(make_c
     found = {}
     for noise in (0.0, 0.02):
         curves = make_curves(noise=noise, points=150)
-        (found[noise],) = np.asarray(model.design(curves, model.scale(curves))[0].scatter)
+        (found[noise],) = np.asarray(model.observations(curves, model.scale(curves))[0].scatter)
     assert 0.0 < found[0.0] < 0.01
     assert found[0.02] == pytest.approx(0.02 * 2.6, rel=0.1)

@@ -7,7 +7,7 @@ import numpyro.distributions as dist
 import pytest
 from scipy import stats
 
-from bayeslr.inference.engine.hyperparameters import find_trends
+from bayeslr.inference.engine.hyperparameters import find_hyperparameters
 
 SIZES = np.array([-1.4, 0.1, 0.3, 1.0])
 PRIORS = {
@@ -19,7 +19,9 @@ PRIORS = {
     "b_mean": dist.Normal(3.0, 0.5),
     "b_sd": dist.LogNormal(-1.0, 0.7),
 }
-TRENDS = find_trends({"a": True, "b": False}, {name: type(prior) for name, prior in PRIORS.items()}, replaced=())
+TRENDS = find_hyperparameters(
+    {"a": True, "b": False}, {name: type(prior) for name, prior in PRIORS.items()}, replaced=()
+)
 COUNT = 4000
 
 
