@@ -308,8 +308,8 @@ def load_posterior(path: str | Path) -> Posterior:
     require_contents(
         groups,
         str(path),
-        sizes=size_labels(curves.after_warmup())[0],
+        sizes=Sizes.of(curves.after_warmup()).labels,
         curves=curves.names,
-        needed=list(dict.fromkeys([p.name for p in law.parameters] + [*law.reported_names, *model.noise.names])),
+        needed=list(dict.fromkeys([*(name for name in model.sites if name != "noise_precision"), *law.reported_names])),
     )
     return Posterior(tree=xr.DataTree.from_dict(groups), curves=curves, model=model, settings=settings)
