@@ -15,7 +15,7 @@ from bayeslr.inference.engine.devices import place_chains
 from bayeslr.inference.engine.mode import find_mode
 from bayeslr.inference.engine.program import program_for
 from bayeslr.logs import read_curves
-from bayeslr.model import ScalingModel, size_labels
+from bayeslr.model import ScalingModel
 
 EPFL = "slimpajama_L12H12D768_lr0.001"
 

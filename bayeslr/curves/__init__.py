@@ -4,8 +4,8 @@
 :mod:`bayeslr.logs`; :meth:`CurveSet.from_frame` builds them from a table in memory.
 """
 
-from bayeslr.curves.curve import LossCurve
+from bayeslr.curves.curve import LossCurve, Setup
 from bayeslr.curves.curveset import CurveSet
 from bayeslr.curves.sizes import Sizes
 
-__all__ = ["CurveSet", "LossCurve", "Sizes"]
+__all__ = ["CurveSet", "LossCurve", "Setup", "Sizes"]

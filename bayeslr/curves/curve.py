@@ -16,7 +16,23 @@ from bayeslr.errors import CurveError
 from bayeslr.markup import box, line, paragraph
 from bayeslr.schedules import MAX_STEPS, Schedule
 
-__all__ = ["LossCurve"]
+__all__ = ["LossCurve", "Setup"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setup:
+    """What of a run's configuration acts on its loss together with the rates.
+
+    Parameters
+    ----------
+    weight_decay
+        Decoupled weight decay, as the optimiser was given it; none: not known.
+    batch_size
+        Size of a batch in any unit that all runs of a set share, such as tokens or sequences; none: not known.
+    """
+
+    weight_decay: float | None = None
+    batch_size: float | None = None
 
 _MAX_NAME = 500
 """Longest name of a run or a size, in characters."""
@@ -43,6 +59,10 @@ class LossCurve:
         Label of the model size, for example ``"25M"``; None where there is none.
     metadata
         Further facts of the run, such as the columns of a manifest. Kept as a copy.
+    weight_decay
+        Decoupled weight decay of the optimiser. Default: that of the metadata, None where it is not there.
+    batch_size
+        Size of a batch, in the same unit for all runs of a set. Default: that of the metadata.
 
     Raises
     ------
@@ -57,6 +77,8 @@ class LossCurve:
     params: float | None = None
     size: str | None = None
     metadata: Mapping[str, object] = field(default_factory=dict)
+    weight_decay: float | None = None
+    batch_size: float | None = None
 
     def __post_init__(self) -> None:
         _check_text(self.name, "curve: the name")
@@ -76,7 +98,14 @@ class LossCurve:
         object.__setattr__(self, "params", _checked_params(self.params, where))
         if self.size is not None:
             _check_text(self.size, f"{where}: size", empty=True)
-        object.__setattr__(self, "metadata", dict(self.metadata))
+        metadata = dict(self.metadata)
+        for name in ("weight_decay", "batch_size"):
+            given = getattr(self, name)
+            value = _checked_setting(name, metadata.get(name) if given is None else given, where)
+            object.__setattr__(self, name, value)
+            if given is not None:
+                metadata[name] = value
+        object.__setattr__(self, "metadata", metadata)
 
     def __len__(self) -> int:
         return int(self.steps.size)
@@ -104,6 +133,11 @@ class LossCurve:
         the schedule it is the rate of that update.
         """
         return self.schedule.lr[np.minimum(self.steps, self.schedule.total_steps - 1)]
+
+    @property
+    def setup(self) -> Setup:
+        """Weight decay and batch size."""
+        return Setup(weight_decay=self.weight_decay, batch_size=self.batch_size)
 
     @property
     def past_warmup(self) -> NDArray[np.bool_]:
@@ -203,6 +237,19 @@ def _checked_loss(values: ArrayLike, where: str) -> NDArray[np.float64]:
     loss = loss.copy()
     loss.setflags(write=False)
     return loss
+
+
+def _checked_setting(name: str, value: object, where: str) -> float | None:
+    """Return a number above zero (a weight decay may be zero), or None where there is none."""
+    if value is None or value == "":
+        return None
+    number = float(value) if isinstance(value, int | float | np.number) and not isinstance(value, bool) else np.nan
+    least_open = name == "batch_size"
+    if not (np.isfinite(number) and (number > 0.0 if least_open else number >= 0.0)):
+        raise CurveError(
+            f"{where}: {name} is {value!r}; allowed: a number {'above' if least_open else 'from'} 0, or None"
+        )
+    return number
 
 
 def _checked_params(params: object, where: str) -> float | None:

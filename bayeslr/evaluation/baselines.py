@@ -127,6 +127,8 @@ class BayesianForecast:
             seed=seed,
             num_draws=self.num_draws,
             run=curve.name if continued else None,
+            weight_decay=curve.weight_decay,
+            batch_size=curve.batch_size,
         )
         return forecast.observed[curve.name]
 
@@ -190,7 +192,7 @@ class PointFit:
             if fitted is None:
                 missing[curve.name] = _UNSEEN
             else:
-                draws[curve.name] = fitted.loss(curve.schedule, curve.steps)[None]
+                draws[curve.name] = fitted.loss(curve.schedule, curve.steps, curve.setup)[None]
         return Predictions(draws=draws, missing=missing)
 
 
@@ -238,7 +240,7 @@ class BlockBootstrap:
             refits = [fitted.refit([path(len(run)) for run in residuals]) for _ in range(self.num_draws)]
             for curve in curves:
                 paths = np.stack([path(len(curve)) for _ in refits])
-                draws[curve.name] = fitted.losses(refits, curve.schedule, curve.steps) * np.exp(paths)
+                draws[curve.name] = fitted.losses(refits, curve.schedule, curve.steps, curve.setup) * np.exp(paths)
         return Predictions(draws=draws, missing=missing)
 
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from scipy.optimize import least_squares, minimize
 from scipy.stats import qmc
 
-from bayeslr.curves import CurveSet, LossCurve
+from bayeslr.curves import CurveSet, LossCurve, Setup
 from bayeslr.laws import Law, Scale
 from bayeslr.model import measure_scale
 from bayeslr.schedules import Schedule
@@ -71,14 +71,20 @@ class FittedLaw:
     log_loss: Vector
     place: Vector
 
-    def loss(self, schedule: Schedule, steps: NDArray[np.int64]) -> Vector:
-        """Return the loss under a schedule at some steps, ``[n]``."""
-        loss: Vector = self.losses([self], schedule, steps)[0]
+    def loss(self, schedule: Schedule, steps: NDArray[np.int64], setup: Setup | None = None) -> Vector:
+        """Return the loss under a schedule at some steps, ``[n]``; setup: weight decay and batch size."""
+        loss: Vector = self.losses([self], schedule, steps, setup)[0]
         return loss
 
-    def losses(self, refits: Sequence["FittedLaw"], schedule: Schedule, steps: NDArray[np.int64]) -> Vector:
+    def losses(
+        self,
+        refits: Sequence["FittedLaw"],
+        schedule: Schedule,
+        steps: NDArray[np.int64],
+        setup: Setup | None = None,
+    ) -> Vector:
         """Return the losses of several of its refits, ``[refits, n]``."""
-        features = self.law.features(schedule, steps, self.scale)
+        features = self.law.features(schedule, steps, self.scale, setup or Setup())
         places = jnp.asarray(np.stack([refit.place for refit in refits]))
         return np.asarray(_each(self.law, places, features, self.scale.loss))
 
@@ -190,7 +196,9 @@ def fit_law(law: Law, curves: Sequence[LossCurve], *, delta: float = 1e-3, start
     lengths = np.array([len(curve) for curve in curves])
     width = int(lengths.max())
     parts = [
-        law.features(curve.schedule, np.append(curve.steps, np.repeat(curve.steps[-1], width - len(curve))), scale)
+        law.features(
+            curve.schedule, np.append(curve.steps, np.repeat(curve.steps[-1], width - len(curve))), scale, curve.setup
+        )
         for curve in curves
     ]
     center, spread = _prior(law, scale)

@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bayeslr.curves import LossCurve
+from bayeslr.curves import LossCurve, Setup
 from bayeslr.errors import ExtrapolationWarning, PosteriorError
 from bayeslr.forecast.continuation import check_continues, fit_with, fitted_run, own_effects
 from bayeslr.forecast.extrapolation import extrapolations
 from bayeslr.forecast.forecast import Forecast
 from bayeslr.forecast.guard import require_numbers, require_room
 from bayeslr.forecast.residual import residual_process
-from bayeslr.forecast.sizes import draw_size, find_target
+from bayeslr.forecast.sizes import Target, draw_size, find_target
 from bayeslr.inference import Posterior
-from bayeslr.model import Block, CurveParts, evaluate, find_blocks, prepare
+from bayeslr.model import Block, CurveParts, Plan, evaluate, find_blocks, prepare
 from bayeslr.schedules import Schedule
 
 __all__ = ["predict"]
@@ -36,6 +36,8 @@ def predict(
     num_draws: int | None = 2000,
     observed: LossCurve | None = None,
     run: str | None = None,
+    weight_decay: float | None = None,
+    batch_size: float | None = None,
     progress: bool = False,
 ) -> Forecast:
     """Predict the loss under new schedules.
@@ -62,6 +64,9 @@ def predict(
     run
         Name of a fitted run that the plans continue beyond its last observation: its own effects and the last state of
         its residual are used, without a new fit.
+    weight_decay, batch_size
+        Of the runs that the plans describe, in the units of the fitted ones. Default: those of the fitted runs, where
+        all of them (of the size, where it was fitted) have the same.
     progress
         Whether the fit with `observed` shows a progress bar.
 
@@ -110,8 +115,9 @@ def predict(
     ends = {name: np.array([plan.total_steps]) for name, plan in named.items()}
     furthest = float(np.log(max(model.law.area(plan, ends[name])[0] for name, plan in named.items()) / scale.area))
     knots = np.append(posterior.tree["constant_data"]["knots"].to_numpy(), model.discrepancy.knots_ahead(furthest))
+    setup = _setup(posterior, target, weight_decay, batch_size)
     any_plan = next(iter(named))
-    inputs = prepare(model.law, named[any_plan], ends[any_plan], scale)
+    inputs = prepare(model.law, named[any_plan], ends[any_plan], scale, setup)
     blocks = find_blocks(model.composition, model.sites, inputs, knots)
     common = draw_size(posterior, draws, effects, blocks, target, np.random.default_rng([seed, 0]))
     rngs = [np.random.default_rng([seed, 1, k]) for k in range(len(named))]
@@ -119,7 +125,10 @@ def predict(
     own = None if started is None else _of_run(of_run, own_effects(posterior, effects, started.name))
     owns = [_new_run(of_run, rng, len(draws["noise"])) if own is None else own for rng in rngs]
     asked = wanted if started is None else {name: np.append(steps, started.steps[-1]) for name, steps in wanted.items()}
-    questions = [(plan, asked[name], effect) for (name, plan), effect in zip(named.items(), owns, strict=True)]
+    questions = [
+        Plan(schedule=plan, steps=asked[name], setup=setup, effects=effect)
+        for (name, plan), effect in zip(named.items(), owns, strict=True)
+    ]
     latent, measured, parts = {}, {}, {}
     curves = evaluate(model.composition, common.values, common.effects, knots, questions, scale)
     length, df = model.discrepancy.residual_correlation_length, model.noise.df
@@ -137,6 +146,17 @@ def predict(
         parts=parts,
         warnings=tuple(told),
     )
+
+
+def _setup(posterior: Posterior, target: Target, weight_decay: float | None, batch_size: float | None) -> Setup:
+    """Return weight decay and batch size of the question, by default what the fitted runs have in common."""
+    alike = [curve for curve in posterior.fitted if target.index in (None, posterior.size_of(curve))]
+
+    def common(name: str, given: float | None) -> float | None:
+        found = {getattr(curve, name) for curve in alike}
+        return given if given is not None else found.pop() if len(found) == 1 else None
+
+    return Setup(weight_decay=common("weight_decay", weight_decay), batch_size=common("batch_size", batch_size))
 
 
 def _new_run(blocks: Sequence[Block], rng: np.random.Generator, count: int) -> dict[str, Draws]:

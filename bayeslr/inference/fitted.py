@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayeslr.inference.posterior import Posterior
-from bayeslr.model import CurveParts, evaluate
+from bayeslr.model import CurveParts, Plan, evaluate
 
 __all__ = ["fitted_curves"]
 
@@ -58,6 +58,6 @@ def fitted_curves(
             if site not in of_run and not site.endswith("_common")
         }
         own = {site.removeprefix("effect_"): effects[site][:, run] for site in of_run}
-        plan = [(curve.schedule, curve.steps, own)]
-        ((parts, noise),) = evaluate(model.composition, values, shared, knots, plan, posterior.scale)
+        plan = Plan(schedule=curve.schedule, steps=curve.steps, setup=curve.setup, effects=own)
+        ((parts, noise),) = evaluate(model.composition, values, shared, knots, [plan], posterior.scale)
         yield curve.name, curve.steps, curve.loss, parts, noise

@@ -18,6 +18,7 @@ from jax import Array
 from jax.typing import ArrayLike
 from numpy.typing import NDArray
 
+from bayeslr.curves import Setup
 from bayeslr.laws.areas import annealing_area
 from bayeslr.laws.basis import chebyshev, response_coefficients
 from bayeslr.laws.law import Law, Terms
@@ -147,7 +148,7 @@ class AnnealingLaw(Law):
         """The paper's parameters."""
         return ("L0", "A", "alpha", "C", "decay")
 
-    def features(self, schedule: Schedule, steps: NDArray[np.int64], scale: Scale) -> Any:
+    def features(self, schedule: Schedule, steps: NDArray[np.int64], scale: Scale, setup: Setup) -> Any:
         """Compute an :class:`AnnealingFeatures`; see :meth:`Law.features`."""
         return AnnealingFeatures(
             log_area=np.log(self.area(schedule, steps) / scale.area),

@@ -16,6 +16,7 @@ from jax import Array
 from jax.typing import ArrayLike
 from numpy.typing import NDArray
 
+from bayeslr.curves import Setup
 from bayeslr.laws.areas import Warmup, forward_area
 from bayeslr.laws.parameters import Parameter, Scale
 from bayeslr.schedules import Schedule
@@ -89,7 +90,7 @@ class Law(ABC):
         return tuple(parameter.name for parameter in self.parameters)
 
     @abstractmethod
-    def features(self, schedule: Schedule, steps: NDArray[np.int64], scale: Scale) -> Any:
+    def features(self, schedule: Schedule, steps: NDArray[np.int64], scale: Scale, setup: Setup) -> Any:
         """Compute what the law needs of a schedule, once, in float64 NumPy.
 
         Parameters
@@ -100,6 +101,8 @@ class Law(ABC):
             Steps of the observations, shape ``[n]``; one may occur several times.
         scale
             The data's scale.
+        setup
+            Weight decay and batch size of the run.
 
         Returns
         -------

@@ -17,6 +17,7 @@ from jax import Array
 from jax.typing import ArrayLike
 from numpy.typing import NDArray
 
+from bayeslr.curves import Setup
 from bayeslr.laws.annealing import DROP, FORWARD_PARAMETERS, TAU, AnnealingFeatures, AnnealingLaw, power_law_terms
 from bayeslr.laws.basis import area_coefficients, mixture
 from bayeslr.laws.law import Law, Terms
@@ -88,9 +89,9 @@ class MixedMemoryLaw(Law):
         """The paper's parameters, with the decay of the median memory, and the two of the mixture."""
         return (*AnnealingLaw().reported_names, "memory_spread", "area_memory")
 
-    def features(self, schedule: Schedule, steps: NDArray[np.int64], scale: Scale) -> Any:
+    def features(self, schedule: Schedule, steps: NDArray[np.int64], scale: Scale, setup: Setup) -> Any:
         """Compute a :class:`MixedFeatures`; see :meth:`Law.features`."""
-        simple = AnnealingLaw(warmup=self.warmup).features(schedule, steps, scale)
+        simple = AnnealingLaw(warmup=self.warmup).features(schedule, steps, scale, setup)
         return MixedFeatures(**vars(simple), by_area=area_coefficients(schedule, steps) / scale.rate)
 
     def terms(self, values: Mapping[str, Array], features: Any) -> Terms:

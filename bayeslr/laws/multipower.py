@@ -22,6 +22,7 @@ from jax import Array
 from jax.typing import ArrayLike
 from numpy.typing import NDArray
 
+from bayeslr.curves import Setup
 from bayeslr.laws.annealing import DROP, FORWARD_PARAMETERS, TAU, AnnealingLaw, power_law_terms
 from bayeslr.laws.law import Law, Terms
 from bayeslr.laws.parameters import Parameter, PriorSpec, Scale
@@ -102,7 +103,7 @@ class MultiPowerLaw(Law):
         """The paper's parameters."""
         return ("L0", "A", "alpha", "B", "C", "beta", "gamma")
 
-    def features(self, schedule: Schedule, steps: NDArray[np.int64], scale: Scale) -> Any:
+    def features(self, schedule: Schedule, steps: NDArray[np.int64], scale: Scale, setup: Setup) -> Any:
         """Compute a :class:`MultiPowerFeatures`; see :meth:`Law.features`."""
         rate = schedule.lr / scale.rate
         covered = np.cumsum(rate)

@@ -15,6 +15,7 @@ from jax import Array
 from jax.typing import ArrayLike
 from numpy.typing import NDArray
 
+from bayeslr.curves import Setup
 from bayeslr.laws import Law, Scale, Terms
 from bayeslr.model.effects import PREFIX, Block, ErrorModel, Level
 from bayeslr.model.likelihood import Structure
@@ -22,7 +23,7 @@ from bayeslr.model.noise import Noise
 from bayeslr.model.observations import Inputs, Observations, prepare
 from bayeslr.schedules import Schedule
 
-__all__ = ["CurveParts", "RunParts", "evaluate", "find_blocks", "run_parts", "structure"]
+__all__ = ["Composition", "CurveParts", "Plan", "RunParts", "evaluate", "find_blocks", "run_parts", "structure"]
 
 type Draws = NDArray[np.float64]
 
@@ -215,7 +216,30 @@ class CurveParts:
         return self.law + self.shared
 
 
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A curve to evaluate.
+
+    Parameters
+    ----------
+    schedule
+        Its schedule.
+    steps
+        Its steps, ``[n]``.
+    setup
+        Weight decay and batch size of its run.
+    effects
+        Effects of its run by block, each ``[draws, k]``.
+    """
+
+    schedule: Schedule
+    steps: NDArray[np.int64]
+    setup: Setup
+    effects: Mapping[str, Draws]
+
+
 _AT_ONCE = 512
+"""Points of several curves that are evaluated together."""
 
 
 def evaluate(
@@ -223,7 +247,7 @@ def evaluate(
     values: Mapping[str, Draws],
     effects: Mapping[str, Draws],
     knots: NDArray[np.float64],
-    plans: Sequence[tuple[Schedule, NDArray[np.int64], Mapping[str, Draws]]],
+    plans: Sequence[Plan],
     scale: Scale,
 ) -> Iterator[tuple[CurveParts, Draws]]:
     """Evaluate the parts of several curves, and how noisy their losses are, for every draw.
@@ -241,7 +265,7 @@ def evaluate(
     knots
         The error model's places, ``[K]``.
     plans
-        For each curve its schedule, its steps ``[n]``, and the effects of its run by block, each ``[draws, k]``.
+        The curves.
     scale
         The data's scale.
 
@@ -255,14 +279,11 @@ def evaluate(
     sites = {name: jnp.asarray(value) for name, value in values.items()}
     of_size = {name: jnp.asarray(value) for name, value in effects.items()}
     places = jnp.asarray(knots)
-    for group in _groups([len(steps) for _, steps, _ in plans]):
+    for group in _groups([len(plan.steps) for plan in plans]):
         chosen = [plans[k] for k in group]
-        width = _width(max(len(steps) for _, steps, _ in chosen))
-        inputs = [
-            prepare(model.law, schedule, np.append(steps, np.repeat(steps[-1], width - len(steps))), scale)
-            for schedule, steps, _ in chosen
-        ]
-        own = [own for _, _, own in chosen]
+        width = _width(len(chosen[0].steps))
+        inputs = [prepare(model.law, plan.schedule, _filled(plan.steps, width), scale, plan.setup) for plan in chosen]
+        own = [plan.effects for plan in chosen]
         # one of few numbers of curves, each of which compiles once
         fill = (1 << (len(chosen) - 1).bit_length()) - len(chosen)
         stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *inputs, *inputs[-1:] * fill)
@@ -270,10 +291,14 @@ def evaluate(
         whole = {
             name: np.asarray(part) for name, part in _evaluate(model, sites, of_size, places, stacked, of_run).items()
         }
-        for k, (_, steps, _) in enumerate(chosen):
-            parts = {name: part[k, : len(steps)].T for name, part in whole.items()}
+        for k, plan in enumerate(chosen):
+            parts = {name: part[k, : len(plan.steps)].T for name, part in whole.items()}
             noise = parts.pop("noise")
             yield CurveParts(**parts), noise
+
+
+def _filled(steps: NDArray[np.int64], width: int) -> NDArray[np.int64]:
+    return np.append(steps, np.repeat(steps[-1], width - len(steps)))
 
 
 def _width(count: int) -> int:

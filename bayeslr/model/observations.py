@@ -14,7 +14,7 @@ import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
-from bayeslr.curves import CurveSet, LossCurve, Sizes
+from bayeslr.curves import CurveSet, LossCurve, Setup, Sizes
 from bayeslr.errors import ModelError
 from bayeslr.laws import Law, Scale, rate_removed, response
 from bayeslr.model.effects import MEMORIES, ErrorModel, Exposure
@@ -79,7 +79,7 @@ class Observations:
     scale: dict[str, Array]
 
 
-def prepare(law: Law, schedule: Schedule, steps: NDArray[np.int64], scale: Scale) -> Inputs:
+def prepare(law: Law, schedule: Schedule, steps: NDArray[np.int64], scale: Scale, setup: Setup) -> Inputs:
     """Compute what law and error model see of a schedule, in float64 NumPy.
 
     Parameters
@@ -92,6 +92,8 @@ def prepare(law: Law, schedule: Schedule, steps: NDArray[np.int64], scale: Scale
         Steps, ``[n]``; the last one may be repeated to fill up.
     scale
         The data's scale.
+    setup
+        Weight decay and batch size of the run.
 
     Returns
     -------
@@ -109,7 +111,7 @@ def prepare(law: Law, schedule: Schedule, steps: NDArray[np.int64], scale: Scale
         removed=rate_removed(schedule, steps) / scale.rate,
         rate=schedule.lr[np.asarray(steps) - 1] / scale.rate,
     )
-    return Inputs(features=law.features(schedule, steps, scale), exposure=exposure)
+    return Inputs(features=law.features(schedule, steps, scale, setup), exposure=exposure)
 
 
 def measure_scale(curves: CurveSet, law: Law) -> Scale:
@@ -182,7 +184,7 @@ def build_observations(
     if count < 8:
         raise ModelError(f"curves: found {count} observations after warm-up; allowed: at least 8")
     width = _WIDTHS * -(-max(map(len, kept)) // _WIDTHS)
-    inputs = [prepare(law, curve.schedule, _filled(curve.steps, width), scale) for curve in kept]
+    inputs = [prepare(law, curve.schedule, _filled(curve.steps, width), scale, curve.setup) for curve in kept]
     size_of_run = sizes.index(kept)
     known = [np.log(p) if p is not None else np.nan for p in sizes.params]
     centered = np.nan_to_num(np.array(known) - np.nanmean(known)) if np.isfinite(known).any() else np.zeros(len(known))

@@ -218,7 +218,6 @@ def pymc_gradient(data, *, scaled):
 def library_gradient(curves, model):
     """Return the library's minus log density over a flat vector and a design, the design, and a place."""
     from bayeslr.inference.engine.density import build_density, starting_points
-    from bayeslr.model import size_labels
 
     model = model.resolved(Sizes.of(curves).params)
     design, _ = model.observations(curves, model.scale(curves))

@@ -21,7 +21,7 @@ from jax.flatten_util import ravel_pytree
 
 from bayeslr.inference.engine.density import build_density, starting_points
 from bayeslr.inference.engine.devices import OFTEN, compiler_options, unshared_solves
-from bayeslr.model import ScalingModel, likelihood, size_labels
+from bayeslr.model import ScalingModel, likelihood
 
 ROUNDS, EVALUATIONS = 20, 200
 ROOMS = ("bayeslr/model/", "bayeslr/laws/", "bayeslr/inference/")

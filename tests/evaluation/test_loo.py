@@ -18,7 +18,7 @@ from bayeslr.evaluation import compare_models, leave_run_out, loo
 from bayeslr.evaluation.run_densities import log_densities
 from bayeslr.inference import Posterior
 from bayeslr.laws import AnnealingLaw
-from bayeslr.model import Discrepancy, Noise, ScalingModel
+from bayeslr.model import Noise, ScalingModel
 from bayeslr.model.discrepancy import SCALES
 from bayeslr.schedules import constant, cosine, wsd
 

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from bayeslr.forecast.residual import residual_process
 
 from bayeslr.curves import CurveSet
 from bayeslr.errors import ExtrapolationWarning, PosteriorError
 from bayeslr.forecast import predict
+from bayeslr.forecast.residual import residual_process
 from bayeslr.laws import AnnealingLaw
 from bayeslr.schedules import constant, cosine, wsd
 

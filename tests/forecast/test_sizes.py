@@ -10,7 +10,7 @@ from bayeslr.curves import CurveSet
 from bayeslr.errors import PosteriorError
 from bayeslr.forecast.extrapolation import extrapolations
 from bayeslr.forecast.sizes import draw_size, find_target
-from bayeslr.model import Discrepancy, ScalingModel
+from bayeslr.model import ScalingModel
 
 COUNT = 4000
 TREND = {"slope": 0.1, "alpha": 0.5, "drop": 0.2, "tau": 100.0}

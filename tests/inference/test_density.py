@@ -13,7 +13,7 @@ from scipy import integrate, stats
 
 from bayeslr.curves import CurveSet
 from bayeslr.inference.engine.density import build_density, starting_points
-from bayeslr.model import Discrepancy, ScalingModel, size_labels
+from bayeslr.model import ScalingModel
 
 OTHERS = {"alpha": "Gamma(5, 10)", "noise": "HalfNormal(0.01)", "level": "StudentT(4, 3, 1)"}
 SCATTERS = {
