@@ -87,15 +87,18 @@ class AnnealingFeatures:
     ----------
     log_area
         ``log(S1 / scale.area)``, ``[n]``.
+    peak
+        Peak rate of the run over ``scale.rate``, a scalar.
     response
-        Annealing response on the Chebyshev basis, divided by ``scale.rate``, ``[n, 48]``.
+        Annealing response on the Chebyshev basis, divided by the run's peak rate, ``[n, 48]``.
     """
 
     log_area: Array | NDArray[np.float64]
+    peak: Array | NDArray[np.float64]
     response: Array | NDArray[np.float64]
 
 
-def power_law_terms(values: Mapping[str, Array], log_area: ArrayLike, response: Array) -> Terms:
+def power_law_terms(values: Mapping[str, Array], log_area: ArrayLike, peak: ArrayLike, response: Array) -> Terms:
     """Put a power law in the area and a response together.
 
     Parameters
@@ -104,6 +107,8 @@ def power_law_terms(values: Mapping[str, Array], log_area: ArrayLike, response: 
         ``level, slope, alpha, drop``, scalars.
     log_area
         ``[n]``.
+    peak
+        Peak rate of the run over the reference peak.
     response
         Share of the drop that has been gained, ``[n]``.
 
@@ -117,7 +122,7 @@ def power_law_terms(values: Mapping[str, Array], log_area: ArrayLike, response: 
     return Terms(
         base=values["level"] - scale,
         forward=forward,
-        drop=values["drop"],
+        drop=values["drop"] * jnp.asarray(peak),
         response=response,
         slope=values["alpha"] * forward,
     )
@@ -152,13 +157,14 @@ class AnnealingLaw(Law):
         """Compute an :class:`AnnealingFeatures`; see :meth:`Law.features`."""
         return AnnealingFeatures(
             log_area=np.log(self.area(schedule, steps) / scale.area),
-            response=response_coefficients(schedule, steps) / scale.rate,
+            peak=np.asarray(schedule.peak_lr / scale.rate),
+            response=response_coefficients(schedule, steps) / schedule.peak_lr,
         )
 
     def terms(self, values: Mapping[str, Array], features: Any) -> Terms:
         """Evaluate the law; see :meth:`Law.terms`."""
         response = jnp.asarray(features.response) @ chebyshev(jnp.log(values["tau"]))
-        return power_law_terms(values, features.log_area, response)
+        return power_law_terms(values, features.log_area, features.peak, response)
 
     def slope(self, values: Mapping[str, Array], log_area: ArrayLike) -> Array:
         """Return ``slope * exp(-alpha * log_area)``; see :meth:`Law.slope`."""

@@ -36,7 +36,7 @@ class Terms:
     forward
         What training longer still removes, ``[n]``.
     drop
-        Loss gained when a rate as high as the reference peak has been removed for long, a scalar.
+        Loss gained when the run's peak rate has been removed for long, a scalar.
     response
         Share of it that has been gained, ``[n]``.
     slope

@@ -34,10 +34,10 @@ class MixedFeatures(AnnealingFeatures):
 
     Parameters
     ----------
-    log_area, response
+    log_area, peak, response
         As in :class:`AnnealingFeatures`.
     by_area
-        The response with a memory that runs in area, on the first 24 polynomials, over ``scale.rate``, ``[n, 24]``.
+        The response with a memory that runs in area, on the first 24 polynomials, over the run's peak rate, ``[n, 24]``.
     """
 
     by_area: Array | NDArray[np.float64]
@@ -92,7 +92,7 @@ class MixedMemoryLaw(Law):
     def features(self, schedule: Schedule, steps: NDArray[np.int64], scale: Scale, setup: Setup) -> Any:
         """Compute a :class:`MixedFeatures`; see :meth:`Law.features`."""
         simple = AnnealingLaw(warmup=self.warmup).features(schedule, steps, scale, setup)
-        return MixedFeatures(**vars(simple), by_area=area_coefficients(schedule, steps) / scale.rate)
+        return MixedFeatures(**vars(simple), by_area=area_coefficients(schedule, steps) / schedule.peak_lr)
 
     def terms(self, values: Mapping[str, Array], features: Any) -> Terms:
         """Evaluate the law; see :meth:`Law.terms`."""
@@ -100,7 +100,7 @@ class MixedMemoryLaw(Law):
         by_area = jnp.asarray(features.by_area)
         response = (1.0 - values["area_memory"]) * (jnp.asarray(features.response) @ weights)
         response = response + values["area_memory"] * (by_area @ weights[: by_area.shape[-1]])
-        return power_law_terms(values, features.log_area, response)
+        return power_law_terms(values, features.log_area, features.peak, response)
 
     def slope(self, values: Mapping[str, Array], log_area: ArrayLike) -> Array:
         """Return the slope of the power law; see :meth:`Law.slope`."""

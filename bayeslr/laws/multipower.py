@@ -45,14 +45,17 @@ class MultiPowerFeatures:
     ----------
     log_area
         ``log(S1 / scale.area)``, ``[n]``.
+    peak
+        Peak rate of the run over ``scale.rate``, a scalar.
     area
         Area covered, in updates at the reference peak, ``[n]``.
     change, log_rate, before
-        Of each cell of changes the rate removed and the logarithm of the rate after it, both over the reference peak,
-        and the area covered before it, ``[96]``.
+        Of each cell of changes the rate removed over the run's peak, the logarithm of the rate after it over the
+        reference peak, and the area covered before it, ``[96]``.
     """
 
     log_area: Array | NDArray[np.float64]
+    peak: Array | NDArray[np.float64]
     area: Array | NDArray[np.float64]
     change: Array | NDArray[np.float64]
     log_rate: Array | NDArray[np.float64]
@@ -120,8 +123,9 @@ class MultiPowerLaw(Law):
             before = np.bincount(cell, weight * covered[changed - 1], _CELLS) / filled
         return MultiPowerFeatures(
             log_area=np.log(self.area(schedule, steps) / scale.area),
+            peak=np.asarray(schedule.peak_lr / scale.rate),
             area=covered[np.asarray(steps) - 1],
-            change=change,
+            change=change * scale.rate / schedule.peak_lr,
             log_rate=log_rate,
             before=before,
         )
@@ -131,7 +135,7 @@ class MultiPowerLaw(Law):
         since = jnp.maximum(jnp.asarray(features.area)[:, None] - jnp.asarray(features.before)[None], 0.0)
         pace = jnp.exp(-values["gamma"] * jnp.asarray(features.log_rate)) / values["tau"]
         gained = -jnp.expm1(-values["beta"] * jnp.log1p(since * pace[None]))
-        return power_law_terms(values, features.log_area, gained @ jnp.asarray(features.change))
+        return power_law_terms(values, features.log_area, features.peak, gained @ jnp.asarray(features.change))
 
     def slope(self, values: Mapping[str, Array], log_area: ArrayLike) -> Array:
         """Return the slope of the power law; see :meth:`Law.slope`."""

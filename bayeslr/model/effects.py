@@ -41,9 +41,9 @@ class Exposure:
     log_area
         Logarithm of the forward area over the reference area, ``[n]``.
     memory
-        Rate removed so far as seen through memories of 10 to 30,000 steps, over the reference peak, ``[8, n]``.
+        Share of the peak rate removed so far, as seen through memories of 10 to 30,000 steps, ``[8, n]``.
     removed
-        Rate removed so far over the reference peak, ``[n]``.
+        Share of the peak rate removed so far, ``[n]``.
     rate
         Rate of the last update over the reference peak, ``[n]``.
     """

@@ -107,8 +107,8 @@ def prepare(law: Law, schedule: Schedule, steps: NDArray[np.int64], scale: Scale
     """
     exposure = Exposure(
         log_area=np.log(law.area(schedule, steps) / scale.area),
-        memory=response(schedule, steps, np.array(MEMORIES)).T / scale.rate,
-        removed=rate_removed(schedule, steps) / scale.rate,
+        memory=response(schedule, steps, np.array(MEMORIES)).T / schedule.peak_lr,
+        removed=rate_removed(schedule, steps) / schedule.peak_lr,
         rate=schedule.lr[np.asarray(steps) - 1] / scale.rate,
     )
     return Inputs(features=law.features(schedule, steps, scale, setup), exposure=exposure)
