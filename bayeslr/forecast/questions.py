@@ -69,7 +69,7 @@ def final_draws(forecast: Forecast, question: Question = "schedule") -> Draws:
 
 def expected_curves(forecast: Forecast) -> dict[str, Draws]:
     """Return draws of the curve that the runs of each schedule have in common, ``[draws, n]``."""
-    return {name: np.asarray(forecast.terms[name].expected) for name in forecast.names}
+    return {name: np.asarray(forecast.parts[name].expected) for name in forecast.names}
 
 
 def ask_finals(

@@ -4,8 +4,9 @@ from bayeslr.files import write_atomically
 from bayeslr.inference.engine.devices import ChainMethod, prepare_devices
 from bayeslr.inference.fit import fit
 from bayeslr.inference.fitted import fitted_curves
-from bayeslr.inference.health import STEADY_SHARE, Check, Health, check, steady_share
+from bayeslr.inference.health import STEADY_SHARE, check, steady_share
 from bayeslr.inference.posterior import Posterior, load_posterior
+from bayeslr.inference.verdict import Check, Health
 
 __all__ = [
     "STEADY_SHARE",

@@ -149,6 +149,10 @@ def fit(
         "num_chains": num_chains,
         "target_accept_prob": target_accept_prob,
         "max_points_per_run": max_points_per_run,
+        "search": {
+            "gradient": mode.gradient,
+            "others": [{"below": below, "distance": distance} for below, distance in mode.others],
+        },
         "scale": {field.name: float(getattr(scale, field.name)) for field in fields(scale)},
     }
     told = [LAPLACE_LABEL] if method == "laplace" else []

@@ -1,15 +1,13 @@
 """Can this posterior be trusted? Each check has its evidence and, where it fails, advice in plain words."""
 
-from dataclasses import dataclass
-from typing import Literal
-
 import lazy_loader
 import numpy as np
 import xarray as xr
 
 from bayeslr.inference.laplace import MAX_PARETO_K, pareto_k
+from bayeslr.inference.misfit import misfit_checks
 from bayeslr.inference.posterior import Posterior
-from bayeslr.inference.shown import health_html
+from bayeslr.inference.verdict import Check, Health, Status
 from bayeslr.laws import rate_removed
 
 __all__ = ["STEADY_SHARE", "Check", "Health", "Status", "check", "steady_share"]
@@ -17,9 +15,6 @@ __all__ = ["STEADY_SHARE", "Check", "Health", "Status", "check", "steady_share"]
 # loaded at its first use: it brings scipy.stats and scipy.signal, a third of the time to import everything else
 arviz_stats = lazy_loader.load("arviz_stats")
 
-type Status = Literal["PASS", "REVIEW", "FAIL"]
-
-_ORDER: tuple[Status, ...] = ("PASS", "REVIEW", "FAIL")
 _MAX_RHAT = 1.01
 _ESS_PER_CHAIN = 100
 _MIN_BFMI = 0.3
@@ -34,57 +29,6 @@ STEADY_SHARE = 1.0 / 3.0
 """Least share of the area of the longest run that a run is to keep its rate for; a cosine keeps it for 0.28."""
 
 _SAME_RATE = 1.2
-
-
-@dataclass(frozen=True, kw_only=True)
-class Check:
-    """One check.
-
-    Parameters
-    ----------
-    name
-        What was checked.
-    status
-        ``"PASS"``, ``"REVIEW"`` (read the advice before you rely on it) or ``"FAIL"`` (do not use the numbers).
-    evidence
-        The figures.
-    advice
-        What to do; empty when passed.
-    """
-
-    name: str
-    status: Status
-    evidence: str
-    advice: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Health:
-    """All checks of a posterior.
-
-    Parameters
-    ----------
-    checks
-        The checks, in a fixed order.
-    """
-
-    checks: tuple[Check, ...]
-
-    @property
-    def status(self) -> Status:
-        """The worst status of the checks."""
-        return max((item.status for item in self.checks), key=_ORDER.index)
-
-    def __repr__(self) -> str:
-        return str(self)
-
-    def _repr_html_(self) -> str:
-        return health_html(self)
-
-    def __str__(self) -> str:
-        lines = [f"{item.status:6}  {item.name}: {item.evidence}" for item in self.checks]
-        lines += [f"        {item.name}: {item.advice}" for item in self.checks if item.advice]
-        return "\n".join([self.status, *lines])
 
 
 def check(posterior: Posterior) -> Health:
@@ -105,7 +49,9 @@ def check(posterior: Posterior) -> Health:
         sampling = [_approximation(posterior)]
     else:
         sampling = [*_convergence(posterior), *_geometry(posterior)]
-    return Health(checks=(*sampling, *_identification(posterior), *_errors_of_the_law(posterior)))
+    return Health(
+        checks=(*sampling, *_identification(posterior), *_errors_of_the_law(posterior), *misfit_checks(posterior))
+    )
 
 
 def _approximation(posterior: Posterior) -> Check:

@@ -37,7 +37,7 @@ class MixedFeatures(AnnealingFeatures):
     log_area, peak, response
         As in :class:`AnnealingFeatures`.
     by_area
-        The response with a memory that runs in area, on the first 24 polynomials, over the run's peak rate, ``[n, 24]``.
+        The response with a memory that runs in area, on the first 24 polynomials, over the run's peak, ``[n, 24]``.
     """
 
     by_area: Array | NDArray[np.float64]

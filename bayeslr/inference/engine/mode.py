@@ -37,14 +37,17 @@ class Mode:
         Lower triangular ``[d, d]`` with ``factor @ factor.T`` the inverse Hessian there.
     potential
         Minus the log density there.
+    gradient
+        Largest slope of the log density there, per standard deviation.
     others
-        Minus the log density at the modes that the other starts reached.
+        Where the other starts ended: how far below in log density, and how many standard deviations away.
     """
 
     position: Vector
     factor: Vector
     potential: float
-    others: tuple[float, ...]
+    gradient: float
+    others: tuple[tuple[float, float], ...]
 
 
 def find_mode(densities: Densities, starts: list[Vector]) -> Mode:
@@ -81,11 +84,18 @@ def find_mode(densities: Densities, starts: list[Vector]) -> Mode:
     for width in (1e-4, 3e-2, 3e-2):
         factor = factor @ _inverse_root(_hessian(safe, position, factor, width))
         position = _newton(safe, position, factor)
+    whitening = np.linalg.cholesky(factor @ factor.T)
+    value, gradient = _at(safe, position)
+
+    def away(end: Vector) -> float:
+        return float(np.linalg.norm(scipy.linalg.solve_triangular(whitening, end - position, lower=True)))
+
     return Mode(
         position=position,
-        factor=np.linalg.cholesky(factor @ factor.T),
-        potential=_at(safe, position)[0],
-        others=tuple(float(end.fun) for end in ends[1:]),
+        factor=whitening,
+        potential=value,
+        gradient=float(np.abs(whitening.T @ gradient).max()),
+        others=tuple((float(end.fun) - value, away(np.asarray(end.x, dtype=np.float64))) for end in ends[1:]),
     )
 
 

@@ -1,0 +1,63 @@
+"""Verdicts: what a check found, how bad it is, and what to do."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from bayeslr.inference.shown import health_html
+
+__all__ = ["Check", "Health", "Status"]
+
+type Status = Literal["PASS", "REVIEW", "FAIL"]
+
+_ORDER: tuple[Status, ...] = ("PASS", "REVIEW", "FAIL")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """One check.
+
+    Parameters
+    ----------
+    name
+        What was checked.
+    status
+        ``"PASS"``, ``"REVIEW"`` (read the advice before you rely on it) or ``"FAIL"`` (do not use the numbers).
+    evidence
+        The figures.
+    advice
+        What to do; empty when passed.
+    """
+
+    name: str
+    status: Status
+    evidence: str
+    advice: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Health:
+    """All checks of a posterior.
+
+    Parameters
+    ----------
+    checks
+        The checks, in a fixed order.
+    """
+
+    checks: tuple[Check, ...]
+
+    @property
+    def status(self) -> Status:
+        """The worst status of the checks."""
+        return max((item.status for item in self.checks), key=_ORDER.index)
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        return health_html(self)
+
+    def __str__(self) -> str:
+        lines = [f"{item.status:6}  {item.name}: {item.evidence}" for item in self.checks]
+        lines += [f"        {item.name}: {item.advice}" for item in self.checks if item.advice]
+        return "\n".join([self.status, *lines])
