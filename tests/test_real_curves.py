@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bayeslr.curves import CurveSet
+from bayeslr.curves import CurveSet, Sizes
 from bayeslr.errors import BayeslrWarning
 from bayeslr.forecast import predict
 from bayeslr.inference import check, fit
@@ -57,17 +57,17 @@ def test_the_highest_of_several_modes_is_found(data_dir):
     curves = read_curves(data_dir / "olmo-ladder" / "runs.csv", where="horizon in ['0.5xC', '1xC', '2xC']", loss=loss)
     observed = curves.after_warmup().thin(64)
     model = ScalingModel().resolved(Sizes.of(observed).params)
-    design, _ = model.observations(observed, model.scale(observed))
+    observations, _ = model.observations(observed, model.scale(observed))
     program = program_for(
-        model, design, num_warmup=250, target_accept_prob=0.65, placement=place_chains("auto", num_chains=4)
+        model, observations, num_warmup=250, target_accept_prob=0.65, placement=place_chains("auto", num_chains=4)
     )
-    program.prepare(design, num_chains=None)
+    program.prepare(observations, num_chains=None)
 
     def search(starts):
-        places = [np.asarray(program.unconstrain(start, design)) for start in starts]
-        return find_mode(lambda where: program.values_and_gradients(where, design), places)
+        places = [np.asarray(program.unconstrain(start, observations)) for start in starts]
+        return find_mode(lambda where: program.values_and_gradients(where, observations), places)
 
-    starts = starting_points(model, design)
+    starts = starting_points(model, observations)
     found = search(starts)
     # starts that the library does not have: less noise still, and most of the scatter in the residual
     others = [starts[0] | {"noise": 0.03 * starts[0]["noise"]}, starts[1] | {"discrepancy_residual": np.array(0.045)}]

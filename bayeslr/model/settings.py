@@ -113,5 +113,5 @@ def _filled[T](kind: type[T], values: Mapping[str, Any], what: str) -> T:
     allowed = [field.name for field in fields(kind)]  # type: ignore[arg-type]  # all of these are dataclasses
     wrong = [name for name in values if name not in allowed]
     if wrong:
-        raise ModelError(f"{what}: found {', '.join(wrong)}; allowed: {', '.join(allowed)}")
+        raise ModelError(f"{what}: found {', '.join(wrong)}; allowed: {', '.join(allowed) or 'no settings'}")
     return kind(**values)

@@ -48,9 +48,11 @@ def launch(name, /, *, timeout_s=3600.0, cache=SHARED_CACHE, **settings):
 
 
 def _mode(model):
-    from bayeslr.model import Discrepancy, ScalingModel
+    from bayeslr.laws import AnnealingLaw
+    from bayeslr.model import NoDiscrepancy, ScalingModel
 
-    return ScalingModel(discrepancy=Discrepancy(enabled=model == "default"))
+    # without a discrepancy it is the model that the peers have: the paper's law and white noise
+    return ScalingModel() if model == "default" else ScalingModel(law=AnnealingLaw(), discrepancy=NoDiscrepancy())
 
 
 def _ess(draws, names=None):
@@ -243,8 +245,8 @@ def gradient(*, name, evaluations=200, case="three_runs", case_settings=None, po
     model.observations(curves, scale)
     features_s = time.perf_counter() - begun
     if name in ("default", "no discrepancy"):
-        density, design, start = peers.library_gradient(curves, model)
-        seconds = _loop_gradient(jax.value_and_grad(density), start, design, evaluations=evaluations)
+        density, observations, start = peers.library_gradient(curves, model)
+        seconds = _loop_gradient(jax.value_and_grad(density), start, observations, evaluations=evaluations)
         return {"gradient_s": seconds, "features_s": features_s, "peak_rss_mb": _peak(), "dimensions": len(start)}
     data = peers.arrays(curves)
     if name.startswith("pymc"):
@@ -283,8 +285,8 @@ def gradients_in_turn(*, steps, rounds=40, evaluations=100):
     loops = {}
     for length in steps:
         curves = _thinned("simulated", steps=length, observations=100)
-        density, design, start = peers.library_gradient(curves, _mode("default"))
-        loops[length] = _loop(jax.value_and_grad(density), start, design, evaluations=evaluations)
+        density, observations, start = peers.library_gradient(curves, _mode("default"))
+        loops[length] = _loop(jax.value_and_grad(density), start, observations, evaluations=evaluations)
     seconds = [{length: once() for length, once in loops.items()} for _ in range(rounds)]
     return {str(length): min(row[length] for row in seconds) for length in steps}
 

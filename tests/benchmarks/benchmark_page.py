@@ -10,7 +10,7 @@ START = "<!-- figures: written by tests/benchmarks/benchmark_page.py, compared b
 END = "<!-- end of figures -->"
 LABELS = {
     "default": "bayeslr, default (with discrepancy)",
-    "no discrepancy": "bayeslr, `NoDiscrepancy()`",
+    "no discrepancy": "bayeslr, `AnnealingLaw()` and `NoDiscrepancy()`",
     "by_hand": "NumPyro by hand, S2 by `lax.scan`",
     "by_hand_features": "NumPyro by hand, S2 from the table",
     "pymc": "PyMC + nutpie: L0, A, alpha, C, decay",

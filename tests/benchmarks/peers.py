@@ -23,7 +23,8 @@ from jax.sharding import Mesh, PartitionSpec
 from numpyro.infer.hmc import hmc
 from numpyro.infer.util import initialize_model
 
-from bayeslr.laws import NODES, chebyshev
+from bayeslr.curves import Sizes
+from bayeslr.laws import NODES, AnnealingLaw, chebyshev
 from bayeslr.model import ScalingModel
 
 CHAINS = 4
@@ -31,10 +32,10 @@ CHAINS = 4
 
 def arrays(curves):
     """Turn one size's curves into flat arrays, one entry an observation."""
-    model = ScalingModel()
+    model = ScalingModel(law=AnnealingLaw())
     scale = model.scale(curves)
-    design, _ = model.observations(curves, scale)
-    valid = np.asarray(design.valid)
+    observations, _ = model.observations(curves, scale)
+    valid = np.asarray(observations.valid)
     owned = [own for own in curves.owned() if own.any()]
     kept = [curve for curve, own in zip(curves, curves.owned(), strict=True) if own.any()]
     length = max(int(curve.steps[-1]) for curve in kept)
@@ -47,9 +48,9 @@ def arrays(curves):
         "first": np.array([curve.schedule.warmup_steps for curve in kept]),
         "run": np.nonzero(valid)[0],
         "step": np.concatenate([curve.steps[own] for curve, own in zip(kept, owned, strict=True)]),
-        "loss": np.asarray(design.loss)[valid],
-        "log_area": np.asarray(design.log_area)[valid],
-        "response": np.asarray(design.response)[valid],
+        "loss": np.asarray(observations.loss)[valid],
+        "log_area": np.asarray(observations.inputs.features.log_area)[valid],
+        "response": np.asarray(observations.inputs.features.response)[valid],
         "area": scale.area,
         "rate": scale.rate,
         "lowest": scale.loss,
@@ -216,10 +217,14 @@ def pymc_gradient(data, *, scaled):
 
 
 def library_gradient(curves, model):
-    """Return the library's minus log density over a flat vector and a design, the design, and a place."""
+    """Return the library's minus log density over a flat vector and observations, these, and a place."""
     from bayeslr.inference.engine.density import build_density, starting_points
 
     model = model.resolved(Sizes.of(curves).params)
-    design, _ = model.observations(curves, model.scale(curves))
-    density = build_density(model, design)
-    return density.potential, design, np.asarray(density.unconstrain(starting_points(model, design)[1], design))
+    observations, _ = model.observations(curves, model.scale(curves))
+    density = build_density(model, observations)
+    return (
+        density.potential,
+        observations,
+        np.asarray(density.unconstrain(starting_points(model, observations)[1], observations)),
+    )

@@ -19,6 +19,7 @@ import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
+from bayeslr.curves import Sizes
 from bayeslr.inference.engine.density import build_density, starting_points
 from bayeslr.inference.engine.devices import OFTEN, compiler_options, unshared_solves
 from bayeslr.model import ScalingModel, likelihood
@@ -27,29 +28,31 @@ ROUNDS, EVALUATIONS = 20, 200
 ROOMS = ("bayeslr/model/", "bayeslr/laws/", "bayeslr/inference/")
 
 
-def parts(model, design):
+def parts(model, observations):
     """Values with gradients, and where they are taken: the whole density, and less and less of it."""
-    density = build_density(model, design)
-    start = density.unconstrain(starting_points(model, design)[1], design)
-    values = density.constrain(start, design, jnp.zeros(density.drawn))
+    density = build_density(model, observations)
+    start = density.unconstrain(starting_points(model, observations)[1], observations)
+    values = density.constrain(start, observations, jnp.zeros(density.drawn))
     sites, of_sites = ravel_pytree({name: jnp.asarray(values[name]) for name in model.sites})
-    structure = model.structure(design, of_sites(sites))
-    names = ("mean", "sd", "link", "run_scale", "shared_scale", "response")
+    structure = model.structure(observations, of_sites(sites))
+    names = ("mean", "sd", "autocorrelation", "run_scale", "shared_scale", "response")
     arrays, of_arrays = ravel_pytree({name: getattr(structure, name) for name in names})
-    gram = likelihood._gram(structure, design.loss)
+    gram = likelihood._gram(structure, observations.loss)
 
-    def given_structure(x, design):
-        return likelihood.log_density(dataclasses.replace(structure, **of_arrays(x)), design.loss)
+    def given_structure(x, observations):
+        return likelihood.log_density(dataclasses.replace(structure, **of_arrays(x)), observations.loss)
 
-    def given_products(x, design):
+    def given_products(x, observations):
         levels = likelihood._Levels.of(structure)
-        return likelihood._integrated(x.reshape(gram.shape), design.size_of_run, levels)
+        return likelihood._integrated(x.reshape(gram.shape), observations.size_of_run, levels)
 
     return {
         "all": (density.value_and_gradient, start),
         "without priors and coordinates": (
             jax.value_and_grad(
-                lambda x, design: likelihood.log_density(model.structure(design, of_sites(x)), design.loss)
+                lambda x, observations: likelihood.log_density(
+                    model.structure(observations, of_sites(x)), observations.loss
+                )
             ),
             sites,
         ),
@@ -91,12 +94,12 @@ def origins(text):
     return found
 
 
-def kernels(program, start, design):
+def kernels(program, start, observations):
     """Microseconds a gradient by function of the library, and how many kernels come from it."""
     found = origins(program.as_text())
     with tempfile.TemporaryDirectory() as folder:
         with jax.profiler.trace(folder):
-            program(start, design).block_until_ready()
+            program(start, observations).block_until_ready()
         profile = jax.profiler.ProfileData.from_file(str(next(Path(folder).rglob("*.xplane.pb"))))
     spent, names = collections.Counter(), collections.defaultdict(set)
     for plane in profile.planes:
@@ -109,27 +112,27 @@ def kernels(program, start, design):
 
 
 def compile_parts(case):
-    """Compile a loop of gradients of each part; also returns the design that they are called with."""
+    """Compile a loop of gradients of each part; also returns the observations that they are called with."""
     curves = getattr(benchmark_cases, case)()[0].after_warmup().thin(64)
     model = ScalingModel().resolved(Sizes.of(curves).params)
-    design, _ = model.observations(curves, model.scale(curves))
+    observations, _ = model.observations(curves, model.scale(curves))
     # at the level of optimisation that the sampler is compiled with
     settings = {"evaluations": EVALUATIONS, "compiler_options": compiler_options(OFTEN)}
     programs = {
-        name: (benchmark_jobs.compiled_loop(function, start, design, **settings), start)
-        for name, (function, start) in parts(model, design).items()
+        name: (benchmark_jobs.compiled_loop(function, start, observations, **settings), start)
+        for name, (function, start) in parts(model, observations).items()
     }
-    return programs, design
+    return programs, observations
 
 
-def measure(programs, design):
+def measure(programs, observations):
     """Name, least microseconds and number of kernels of each part."""
     times = {name: [] for name in programs}
     with unshared_solves():
         for _ in range(ROUNDS):
             for name, (program, start) in programs.items():
                 begun = time.perf_counter()
-                program(start, design).block_until_ready()
+                program(start, observations).block_until_ready()
                 times[name].append((time.perf_counter() - begun) / EVALUATIONS * 1e6)
     texts = {name: program.as_text() for name, (program, _) in programs.items()}
     return [
@@ -141,13 +144,13 @@ def measure(programs, design):
 def main():
     """Print both tables."""
     benchmark_jobs.keep_to_one_core()
-    programs, design = compile_parts(sys.argv[1] if len(sys.argv) > 1 else "three_runs")
+    programs, observations = compile_parts(sys.argv[1] if len(sys.argv) > 1 else "three_runs")
     print(f"{'part of a gradient':36}{'least us':>10}{'kernels':>10}")
-    for name, time_us, count in measure(programs, design):
+    for name, time_us, count in measure(programs, observations):
         print(f"{name:36}{time_us:10.0f}{count:10d}")
     print(f"\n{'function':36}{'us':>10}{'kernels':>10}")
     with unshared_solves():
-        for function, count, time_us in kernels(*programs["all"], design):
+        for function, count, time_us in kernels(*programs["all"], observations):
             print(f"{function:36}{time_us:10.1f}{count:10d}")
 
 

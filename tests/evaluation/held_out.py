@@ -24,6 +24,7 @@ from bayeslr.curves import CurveSet
 from bayeslr.datasets import load
 from bayeslr.errors import BayeslrWarning
 from bayeslr.evaluation import BayesianForecast, Split, backtest, by_query, default_forecasters
+from bayeslr.laws import AnnealingLaw
 from bayeslr.logs import read_curves
 from bayeslr.model import Discrepancy, ErrorModel, NoDiscrepancy, Noise, ScalingModel
 
@@ -122,7 +123,7 @@ VARIANTS: dict[str, ErrorModel | ScalingModel] = {
     "sizes independent": Discrepancy(common=0.0),
     "all scales halved": Discrepancy(memory=0.02, run_memory=0.0175, bend=0.0325, offset=0.006, residual=0.0075),
     "all scales doubled": Discrepancy(memory=0.08, run_memory=0.07, bend=0.13, offset=0.024, residual=0.03),
-    "none: law and white noise": NoDiscrepancy(),
+    "none: law and white noise": ScalingModel(law=AnnealingLaw(), discrepancy=NoDiscrepancy()),
 }
 
 

@@ -20,7 +20,7 @@ from bayeslr.evaluation import (
 )
 from bayeslr.laws import AnnealingLaw
 from bayeslr.logs import read_curves
-from bayeslr.model import ScalingModel
+from bayeslr.model import NoDiscrepancy, ScalingModel, model_settings
 from bayeslr.schedules import wsd
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*are in training runs too:bayeslr.errors.DataWarning")
@@ -99,12 +99,12 @@ def test_models_reach_another_process_whole():
     model = ScalingModel(priors={"alpha": "LogNormal(-0.7, 0.4)"})
     forecaster = BayesianForecast(model=model, settings={"num_samples": 70}, num_draws=90)
     again = pickle.loads(pickle.dumps(forecaster))
-    assert again.model.settings() == model.settings()
+    assert model_settings(again.model) == model_settings(model)
     assert (dict(again.settings), again.num_draws) == ({"num_samples": 70}, 90)
     assert pickle.loads(pickle.dumps(BayesianForecast())).model is None
     plain = pickle.loads(pickle.dumps(independent_noise(model)))
-    assert plain.model.settings() == model.settings() | {"discrepancy": plain.model.discrepancy.settings()}
-    assert not plain.model.discrepancy.enabled
+    assert model_settings(plain.model) == model_settings(model) | {"discrepancy": {"name": "none"}}
+    assert plain.model.discrepancy == NoDiscrepancy()
 
 
 def test_settings_are_arguments_of_fit():

@@ -18,8 +18,7 @@ from bayeslr.evaluation import compare_models, leave_run_out, loo
 from bayeslr.evaluation.run_densities import log_densities
 from bayeslr.inference import Posterior
 from bayeslr.laws import AnnealingLaw
-from bayeslr.model import Noise, ScalingModel
-from bayeslr.model.discrepancy import SCALES
+from bayeslr.model import NoDiscrepancy, Noise, ScalingModel
 from bayeslr.schedules import constant, cosine, wsd
 
 SD = 0.05
@@ -70,7 +69,7 @@ def dense(structure):
             if r == other:
                 low, high = sorted((i, j))
                 covariance[a, b] += s["run_shapes"][r, :, i] @ s["run_shapes"][r, :, j]
-                covariance[a, b] += s["sd"][r, i] * s["sd"][r, j] * np.prod(s["link"][r, low + 1 : high + 1])
+                covariance[a, b] += s["sd"][r, i] * s["sd"][r, j] * np.prod(s["autocorrelation"][r, low + 1 : high + 1])
     return np.array([s["mean"][r, i] for r, i in at]), covariance, np.array([r for r, _ in at])
 
 
@@ -80,19 +79,20 @@ def test_the_density_of_a_run_given_the_others_is_that_of_the_dense_gaussian():
     model = ScalingModel(pooling="trend", noise=Noise(power=0.5))
     rng = np.random.default_rng(5)
     medians = {"level": 3.0, "slope": 0.1, "alpha": 0.5, "drop": 0.1, "tau": 40.0, "noise": 0.005}
-    scales = {f"discrepancy_{name}": getattr(model.discrepancy, name) for name in SCALES}
+    scales = {site: parameter.prior.center for site, parameter in model.scales.items()}
+    scales |= {"memory_spread": 1.5, "area_memory": 0.4}
     draws = {name: value * rng.lognormal(0.0, 0.2, (3, 2)) for name, value in medians.items()}
     draws |= {name: value * rng.lognormal(0.0, 0.2, 3) for name, value in scales.items()}
     draws["noise_power"] = rng.lognormal(-0.7, 0.3, 3)
-    design, _ = model.observations(curves, model.scale(curves))
+    observations, _ = model.observations(curves, model.scale(curves))
     count = len(curves)
     groups = np.concatenate([np.ones((1, count), bool), ~np.eye(count, dtype=bool)])
-    found = log_densities(model, design, draws, groups)
+    found = log_densities(model, observations, draws, groups)
     given = found[:, :1] - found[:, 1:]
     structure_of = jax.jit(model.structure)
-    y = np.asarray(design.loss)[np.asarray(design.valid)]
+    y = np.asarray(observations.loss)[np.asarray(observations.valid)]
     for d in range(3):
-        structure = structure_of(design, {name: jnp.asarray(draws[name][d]) for name in draws})
+        structure = structure_of(observations, {name: jnp.asarray(draws[name][d]) for name in draws})
         mean, covariance, run = dense(structure)
         for r in range(count):
             own, rest = run == r, run != r
@@ -103,6 +103,7 @@ def test_the_density_of_a_run_given_the_others_is_that_of_the_dense_gaussian():
             assert given[d, r] == pytest.approx(expected, rel=1e-6, abs=1e-5)
 
 
+PLAIN = ScalingModel(law=AnnealingLaw(), discrepancy=NoDiscrepancy(), pooling="none")
 KNOWN = {"slope": 0.1, "drop": 0.02, "tau": 50.0}
 
 
@@ -121,7 +122,7 @@ def residuals(curves, alpha):
 
 def law_posterior(curves, *, alpha=0.5, seed=0, shape=(4, 500), model=None):
     """The exact posterior of each size's level, under a flat prior; all else is known, and there is no discrepancy."""
-    model = model or ScalingModel(discrepancy=NoDiscrepancy(), pooling="none")
+    model = model or PLAIN
     labels = list(dict.fromkeys(curve.size for curve in curves))
     rest = residuals(curves, alpha)
     known = KNOWN | {"alpha": alpha, "noise": SD}
@@ -209,7 +210,7 @@ def test_what_cannot_be_left_out_is_refused():
     one = runs(points=10, seeds=1).select("run == 'wsd-0-10M'")
     with pytest.raises(PosteriorError, match="one run"):
         leave_run_out(law_posterior(one))
-    student = ScalingModel(discrepancy=NoDiscrepancy(), pooling="none", noise=Noise(df=4.0))
+    student = replace(PLAIN, noise=Noise(df=4.0))
     with pytest.raises(PosteriorError, match="Student-t"):
         leave_run_out(law_posterior(runs(), model=student))
     whole = law_posterior(runs())
@@ -271,13 +272,13 @@ def test_refits_and_weights_agree_with_brute_force(small_curves, small_posterior
         weighted = leave_run_out(small_posterior)
         refitted = leave_run_out(small_posterior, refit=True)
     model, scale = small_posterior.model, small_posterior.scale
-    design, _ = model.observations(small_curves.after_warmup(), scale)
+    observations, _ = model.observations(small_curves.after_warmup(), scale)
     for k, name in enumerate(small_curves.names):
         rest = CurveSet(curves=tuple(curve for curve in small_curves if curve.name != name))
         posterior = inference.fit(rest, model, seed=40 + k, scale=scale, num_chains=2, num_samples=1000)
         draws = posterior.sample()
         groups = np.stack([np.ones(3, bool), np.array(small_curves.names) != name])
-        density = log_densities(model, design, draws, groups)
+        density = log_densities(model, observations, draws, groups)
         exact = logsumexp(density[:, 0] - density[:, 1]) - np.log(len(density))
         k_hat = float(weighted.pareto_k.to_numpy()[k])
         print(

@@ -22,7 +22,7 @@ from bayeslr.errors import ModelError
 from bayeslr.evaluation import Calibration, calibrate, sbc
 from bayeslr.inference import fit
 from bayeslr.laws import AnnealingLaw
-from bayeslr.model import Discrepancy, Noise, ScalingModel
+from bayeslr.model import Discrepancy, NoDiscrepancy, Noise, ScalingModel
 from bayeslr.schedules import constant, cosine, wsd
 
 SIMULATIONS = int(os.environ.get("BAYESLR_SBC_SIMULATIONS", "100"))
@@ -94,7 +94,7 @@ def test_arviz_draws_the_ranks():
 @pytest.fixture(scope="module")
 def ignorant():
     """Calibration of a fit that never looks at the losses: its draws are those of the prior."""
-    model = ScalingModel(discrepancy=NoDiscrepancy(), pooling="none", noise=Noise(spread=0.5))
+    model = ScalingModel(law=AnnealingLaw(), discrepancy=NoDiscrepancy(), pooling="none", noise=Noise(spread=0.5))
     curves = templates()
     pool = model.prior_predictive(curves, num_samples=60, seed=77)
 

@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 
 from bayeslr.errors import PosteriorError
-from bayeslr.forecast import CurveTerms, Forecast, compare_schedules
+from bayeslr.forecast import Forecast, compare_schedules
 from bayeslr.forecast.compare import ALL_PAIRS, _last_crossing
+from bayeslr.model import CurveParts
 from bayeslr.schedules import constant
 
 STEPS = np.array([10, 20, 30, 40])
@@ -20,7 +21,7 @@ def forecast_of(**curves):
 
     def terms(values):
         zero = np.zeros_like(values)
-        return CurveTerms(base=values, forward=zero, annealing=zero, shared=zero, run=zero, residual_sd=zero)
+        return CurveParts(base=values, forward=zero, annealing=zero, shared=zero, run=zero, residual_sd=zero)
 
     return Forecast(
         schedules=dict.fromkeys(curves, plan),
@@ -28,7 +29,7 @@ def forecast_of(**curves):
         size="all",
         latent=curves,
         observed=curves,
-        terms={name: terms(values) for name, values in curves.items()},
+        parts={name: terms(values) for name, values in curves.items()},
     )
 
 

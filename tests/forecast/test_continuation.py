@@ -15,14 +15,14 @@ LONGER = constant(peak_lr=1e-3, warmup_steps=100, total_steps=3000)
 
 def test_the_run_keeps_its_own_effects(small_posterior):
     forecast = predict(small_posterior, LONGER, steps=[1990, 2400], seed=0, run="constant")
-    draws = small_posterior.sample(num_draws=2000)
+    draws, effects = small_posterior.sample(num_draws=2000), small_posterior.sample_effects(num_draws=2000)
     k = small_posterior.runs.index("constant")
     # at a constant rate no memory has anything to say: the offset is all that a run has of its own
-    offset = draws["discrepancy_offset"] * draws["slope"][:, 0] * draws["effect_offset"][:, k]
+    offset = draws["discrepancy_offset"] * draws["slope"][:, 0] * effects["effect_offset"][:, k, 0]
     for column in (0, 1):
         np.testing.assert_allclose(forecast.parts["schedule"].run[:, column], offset, rtol=1e-9)
     new = predict(small_posterior, LONGER, steps=[1990, 2400], seed=0)
-    assert not np.allclose(new.terms["schedule"].run[:, 0], offset)
+    assert not np.allclose(new.parts["schedule"].run[:, 0], offset)
 
 
 def test_the_residual_starts_where_the_run_stands(small_posterior):
@@ -46,7 +46,7 @@ def test_a_beginning_of_a_fitted_run_has_that_runs_effects(small_posterior):
     both = replace(small_posterior, curves=CurveSet(curves=(*small_posterior.curves, twin)))
     assert "twin" not in both.runs
     one, other = (predict(both, LONGER, steps=[2400], seed=0, run=run) for run in ("twin", "constant"))
-    np.testing.assert_array_equal(one.terms["schedule"].run, other.terms["schedule"].run)
+    np.testing.assert_array_equal(one.parts["schedule"].run, other.parts["schedule"].run)
     # but what was seen of it ends earlier
     assert not np.array_equal(one.latent["schedule"], other.latent["schedule"])
 

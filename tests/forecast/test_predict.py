@@ -56,8 +56,8 @@ def test_same_seed_same_draws_and_steps_do_not_disturb_the_law(small_posterior, 
     other = predict(small_posterior, WSD, seed=4)
     assert not np.array_equal(other.observed["schedule"], forecast.observed["wsd"])
     few = predict(small_posterior, WSD, steps=[1500, 2000], seed=3)
-    np.testing.assert_allclose(few.terms["schedule"].base[:, 0], forecast.parts["wsd"].base[:, 0])
-    np.testing.assert_allclose(few.terms["schedule"].annealing[:, -1], forecast.parts["wsd"].annealing[:, -1])
+    np.testing.assert_allclose(few.parts["schedule"].base[:, 0], forecast.parts["wsd"].base[:, 0])
+    np.testing.assert_allclose(few.parts["schedule"].annealing[:, -1], forecast.parts["wsd"].annealing[:, -1])
 
 
 def test_terms_add_up_to_the_law_of_the_reported_parameters(forecast, small_posterior):

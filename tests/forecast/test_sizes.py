@@ -10,7 +10,8 @@ from bayeslr.curves import CurveSet
 from bayeslr.errors import PosteriorError
 from bayeslr.forecast.extrapolation import extrapolations
 from bayeslr.forecast.sizes import draw_size, find_target
-from bayeslr.model import ScalingModel
+from bayeslr.laws import AnnealingLaw
+from bayeslr.model import NoDiscrepancy, ScalingModel
 
 COUNT = 4000
 TREND = {"slope": 0.1, "alpha": 0.5, "drop": 0.2, "tau": 100.0}
@@ -24,7 +25,7 @@ def posterior(small_curves):
         params=(1e8, 4e8),
         curves=CurveSet(curves=(small_curves["constant"],)),
         scale=SimpleNamespace(area=1.0),
-        model=ScalingModel(pooling="trend", discrepancy=NoDiscrepancy()),
+        model=ScalingModel(law=AnnealingLaw(), pooling="trend", discrepancy=NoDiscrepancy()),
         tree=xr.DataTree.from_dict({"constant_data": xr.Dataset({"knots": ("knot", np.zeros(0))})}),
     )
 

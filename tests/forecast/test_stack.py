@@ -8,7 +8,8 @@ from scipy import stats
 
 from bayeslr import schedules
 from bayeslr.errors import PosteriorError
-from bayeslr.forecast import CurveTerms, Forecast, compare_schedules, stack
+from bayeslr.forecast import Forecast, compare_schedules, stack
+from bayeslr.model import CurveParts
 
 PLANS = {
     "short": schedules.constant(peak_lr=1e-3, warmup_steps=10, total_steps=100),
@@ -29,7 +30,7 @@ def forecast(center, *, draws=500, warnings=(), plans=PLANS, size="1M", points=4
         size=size,
         latent=latent,
         observed={name: curve + 1.0 for name, curve in latent.items()},
-        terms={name: CurveTerms(base=jnp.asarray(curve), **parts) for name, curve in latent.items()},
+        parts={name: CurveParts(base=jnp.asarray(curve), **parts) for name, curve in latent.items()},
         warnings=warnings,
     )
 

@@ -11,9 +11,9 @@ import pytest
 from numpyro.infer.util import log_density
 from scipy import integrate, stats
 
-from bayeslr.curves import CurveSet
+from bayeslr.curves import CurveSet, Sizes
 from bayeslr.inference.engine.density import build_density, starting_points
-from bayeslr.model import ScalingModel
+from bayeslr.model import NoDiscrepancy, ScalingModel
 
 OTHERS = {"alpha": "Gamma(5, 10)", "noise": "HalfNormal(0.01)", "level": "StudentT(4, 3, 1)"}
 SCATTERS = {
@@ -33,9 +33,14 @@ def fitted(small_curves, request):
     priors = {"other priors": OTHERS, "trend and other priors": SCATTERS}.get(request.param, {})
     # without the discrepancy, whose coordinates are NumPyro's own, all compiles in a third of the time
     model = ScalingModel(discrepancy=NoDiscrepancy(), priors=priors).resolved(Sizes.of(curves).params)
-    design, _ = model.observations(curves, model.scale(curves))
-    density = build_density(model, design)
-    return model, design, density, np.asarray(density.unconstrain(starting_points(model, design)[1], design))
+    observations, _ = model.observations(curves, model.scale(curves))
+    density = build_density(model, observations)
+    return (
+        model,
+        observations,
+        density,
+        np.asarray(density.unconstrain(starting_points(model, observations)[1], observations)),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -45,14 +50,14 @@ def by_change_of_variables(fitted):
     names = density.names
 
     @jax.jit
-    def evaluate(z, design):
+    def evaluate(z, observations):
         def values(z):
-            return density.constrain(z, design, jnp.zeros(density.drawn))
+            return density.constrain(z, observations, jnp.zeros(density.drawn))
 
         def sampled(z):
             return jnp.concatenate([jnp.ravel(values(z)[name]) for name in names])
 
-        return log_density(model, (design,), {}, values(z))[0] + jnp.linalg.slogdet(jax.jacrev(sampled)(z))[1]
+        return log_density(model, (observations,), {}, values(z))[0] + jnp.linalg.slogdet(jax.jacrev(sampled)(z))[1]
 
     return evaluate
 
@@ -63,10 +68,10 @@ def integrated(fitted):
 
     By SciPy: each parameter's values are Normal with a full covariance, given a scatter, over which is integrated.
     """
-    model, design, density, z = fitted
-    values = density.constrain(z, design, jnp.zeros(density.drawn))
-    trace = numpyro.handlers.trace(numpyro.handlers.substitute(model, data=values)).get_trace(design)
-    x = np.asarray(design.log_params)
+    model, observations, density, z = fitted
+    values = density.constrain(z, observations, jnp.zeros(density.drawn))
+    trace = numpyro.handlers.trace(numpyro.handlers.substitute(model, data=values)).get_trace(observations)
+    x = np.asarray(observations.log_params)
     change = 0.0
     for parameter in model.law.parameters:
         name = parameter.name
@@ -109,32 +114,32 @@ def integrated(fitted):
 def test_the_density_is_that_of_the_model_whatever_the_unit_of_the_noise(
     fitted, by_change_of_variables, integrated, unit, noise
 ):
-    _, design, density, z = fitted
-    design = replace(design, scatter=unit * design.scatter)
-    values = jax.eval_shape(density.constrain, jnp.asarray(z), design, jnp.zeros(density.drawn))
+    _, observations, density, z = fitted
+    observations = replace(observations, scatter=unit * observations.scatter)
+    values = jax.eval_shape(density.constrain, jnp.asarray(z), observations, jnp.zeros(density.drawn))
     sizes = [np.size(values[name]) for name in density.names]
     first = sum(sizes[: density.names.index("noise")])
-    z = jnp.asarray(z).at[first : first + len(design.log_params)].set(noise)
-    expected = float(by_change_of_variables(z, design)) + integrated
-    assert -float(density.potential(z, design)) == pytest.approx(expected, rel=1e-9)
+    z = jnp.asarray(z).at[first : first + len(observations.log_params)].set(noise)
+    expected = float(by_change_of_variables(z, observations)) + integrated
+    assert -float(density.potential(z, observations)) == pytest.approx(expected, rel=1e-9)
 
 
 def test_coordinates_and_values_go_back_and_forth(fitted):
-    _, design, density, z = fitted
+    _, observations, density, z = fitted
     rng = np.random.default_rng(0)
     for _ in range(3):
         there = jnp.asarray(z + rng.normal(0.0, 0.5, z.size))
-        values = density.constrain(there, design, jnp.asarray(rng.standard_normal(density.drawn)))
-        np.testing.assert_allclose(density.unconstrain(values, design), there, atol=1e-9)
+        values = density.constrain(there, observations, jnp.asarray(rng.standard_normal(density.drawn)))
+        np.testing.assert_allclose(density.unconstrain(values, observations), there, atol=1e-9)
 
 
 @pytest.mark.parametrize("fitted", ["trend", "trend and other priors"], indirect=True)
 def test_only_conjugate_sites_are_integrated_out(fitted):
-    model, design, density, z = fitted
+    model, observations, density, z = fitted
     common = {name for name in density.names if name.endswith(("_mean", "_slope", "_sd"))}
     assert common == ({"alpha_mean", "slope_sd", "drop_mean", "tau_sd"} if model.priors else set())
-    every = density.constrain(jnp.asarray(z), design, jnp.zeros(density.drawn))
-    assert {f"{p.name}_{kind}" for p in model.law.parameters for kind in ("mean", "sd")} < set(every)
+    every = density.constrain(jnp.asarray(z), observations, jnp.zeros(density.drawn))
+    assert {f"{p.name}_{kind}" for p in model.law.parameters if not p.shared for kind in ("mean", "sd")} < set(every)
 
 
 @pytest.mark.parametrize(
@@ -143,21 +148,24 @@ def test_only_conjugate_sites_are_integrated_out(fitted):
 @pytest.mark.parametrize("fitted", ["trend"], indirect=True)
 def test_a_density_without_any_normal_prior(fitted, pooling, others):
     """But those of what is integrated out."""
-    _, design, _, _ = fitted
-    names = ["noise", *others] if pooling != "trend" else ["noise", "level_gap", "level_beta"]
+    _, observations, _, _ = fitted
+    names = ["noise", "memory_spread", *others]
+    names += ["level_gap", "level_beta"] if pooling == "trend" else []
     priors = dict.fromkeys(names, "Gamma(5, 10)")
     model = ScalingModel(pooling=pooling, discrepancy=NoDiscrepancy(), priors=priors)
-    density = build_density(model, design)
-    value, _ = density.value_and_gradient(density.unconstrain(starting_points(model, design)[1], design), design)
+    density = build_density(model, observations)
+    value, _ = density.value_and_gradient(
+        density.unconstrain(starting_points(model, observations)[1], observations), observations
+    )
     assert np.isfinite(value)
 
 
 @pytest.mark.parametrize("fitted", ["trend"], indirect=True)
 def test_sizes_of_equal_parameters_have_a_density(fitted):
     """Two models of the same number of parameters: no line goes through them."""
-    _, design, density, _ = fitted
-    design = replace(design, log_params=0.0 * design.log_params)
-    z = density.unconstrain(starting_points(model, design)[1], design)
-    value, gradient = density.value_and_gradient(z, design)
+    model, observations, density, _ = fitted
+    observations = replace(observations, log_params=0.0 * observations.log_params)
+    z = density.unconstrain(starting_points(model, observations)[1], observations)
+    value, gradient = density.value_and_gradient(z, observations)
     assert np.isfinite(value)
     assert np.all(np.isfinite(gradient))

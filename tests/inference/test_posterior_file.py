@@ -31,7 +31,7 @@ def test_everything_comes_back(saved, small_posterior):
     for name, array in small_posterior.draws.items():
         xr.testing.assert_identical(loaded.draws[name].reset_coords(drop=True), array.reset_coords(drop=True))
     assert loaded.summary().equals(small_posterior.summary())
-    assert loaded.model.settings() == small_posterior.model.settings()
+    assert loaded.model == small_posterior.model
     assert dict(loaded.settings) == dict(small_posterior.settings)
     assert loaded.scale == small_posterior.scale
     assert (loaded.sizes, loaded.params, loaded.runs) == (

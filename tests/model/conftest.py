@@ -16,12 +16,12 @@ def structure(request):
     rng = np.random.default_rng(11)
     runs, width, q, p = 4, 7, 3, 2
     valid = np.arange(width)[None, :] < np.array([7, 4, 6, 7])[:, None]
-    link = rng.uniform(0.0, 0.95, (runs, width)) * valid
-    link[:, 0] = 0.0
+    autocorrelation = rng.uniform(0.0, 0.95, (runs, width)) * valid
+    autocorrelation[:, 0] = 0.0
     arrays = {
         "mean": rng.normal(3.0, 0.2, (runs, width)),
         "sd": rng.uniform(0.01, 0.05, (runs, width)),
-        "link": link,
+        "autocorrelation": autocorrelation,
         "run_shapes": rng.normal(0.0, 1.0, (runs, q, width)),
         "run_scale": rng.uniform(0.02, 0.04, (runs, q)),
         "shared_shapes": rng.normal(0.0, 1.0, (runs, p, width)),

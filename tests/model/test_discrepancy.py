@@ -1,5 +1,7 @@
 """The discrepancy: what its shapes may be, and the plain law without it."""
 
+from dataclasses import fields
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,49 +9,60 @@ import pytest
 from scipy import stats
 
 from bayeslr.errors import ModelError
-from bayeslr.model import Discrepancy, ScalingModel
-from bayeslr.model.discrepancy import SCALES
+from bayeslr.laws import AnnealingLaw, Terms
+from bayeslr.model import MEMORIES, Block, Discrepancy, Exposure, NoDiscrepancy, ScalingModel, find_blocks
 from bayeslr.model.likelihood import log_density
 
 
-def structure_of(model, curves, *, noise=0.002):
-    scale = model.scale(curves)
-    design, _ = model.observations(curves, scale)
-    ones = jnp.ones(design.log_params.shape)
+def values_of(model, sizes, noise):
+    """The law's parameters of each size near the truth, and what all sizes share at its prior medians."""
+    ones = jnp.ones(sizes)
     values = {"level": 2.65 * ones, "slope": 0.13 * ones, "alpha": 0.5 * ones, "drop": 0.12 * ones, "tau": 40.0 * ones}
-    settings = model.discrepancy.settings()
-    scales = {f"discrepancy_{name}": jnp.asarray(settings[name]) for name in SCALES if model.discrepancy.enabled}
-    sites = values | scales | {"noise": noise * ones}
-    return model.structure(design, sites), design, values
+    shared = {parameter.name: parameter for parameter in model.law.parameters if parameter.shared} | model.scales
+    scales = {site: jnp.asarray(parameter.prior.center) for site, parameter in shared.items()}
+    return values | scales | {"noise": noise * ones}
+
+
+def structure_of(model, curves, *, noise=0.002):
+    observations, _ = model.observations(curves, model.scale(curves))
+    values = values_of(model, observations.log_params.size, noise)
+    return model.structure(observations, values), observations, values
+
+
+def blocks_of(model, observations):
+    first = jax.tree.map(lambda leaf: leaf[0], observations.inputs)
+    return {block.name: block for block in find_blocks(model.composition, model.sites, first, observations.knots)}
 
 
 def test_disabled_is_the_law_and_white_noise(make_curves):
     curves = make_curves(noise=0.001)
-    model = ScalingModel(discrepancy=NoDiscrepancy())
-    structure, design, values = structure_of(model, curves)
+    model = ScalingModel(law=AnnealingLaw(), discrepancy=NoDiscrepancy())
+    structure, observations, values = structure_of(model, curves)
     assert structure.run_shapes.shape[1] == structure.shared_shapes.shape[1] == structure.exchange.size == 0
     expected = 0.0
-    scale = {name: float(value) for name, value in design.scale.items()}
+    scale = {name: float(value) for name, value in observations.scale.items()}
     law = {name: float(value[0]) for name, value in model.law.reported(values, scale).items()}
     for curve in curves:
         mean = model.law.loss(curve.schedule, curve.steps, **law)
         expected += stats.norm(mean, 0.002).logpdf(curve.loss).sum()
-    assert float(log_density(structure, design.loss)) == pytest.approx(expected, abs=1e-3)
-    assert model.discrepancy.sample_scales({}) == {}
+    assert float(log_density(structure, observations.loss)) == pytest.approx(expected, abs=1e-3)
+    assert model.scales == {}
+    assert blocks_of(model, observations) == {}
 
 
 def test_enabled_shapes_are_finite_and_vanish_where_nothing_was_annealed(make_curves):
-    structure, design, _ = structure_of(ScalingModel(), make_curves(noise=0.001))
-    for array in (structure.mean, structure.sd, structure.link, structure.run_shapes, structure.shared_shapes):
+    structure, observations, _ = structure_of(ScalingModel(), make_curves(noise=0.001))
+    correlation = np.asarray(structure.autocorrelation)
+    for array in (structure.mean, structure.sd, correlation, structure.run_shapes, structure.shared_shapes):
         assert np.all(np.isfinite(array))
     for array in (structure.run_scale, structure.shared_scale):
         assert np.all(np.asarray(array) > 0.0)
     assert np.all(np.asarray(structure.sd) > 0.0)
-    assert np.all((np.asarray(structure.link) >= 0.0) & (np.asarray(structure.link) < 1.0))
-    assert np.all(np.asarray(structure.link[:, 0]) == 0.0)
+    assert np.all((correlation >= 0.0) & (correlation < 1.0))
+    assert np.all(correlation[:, 0] == 0.0)
     # the first run keeps its rate: effects of the annealing are zero there, and its own effect is its offset alone
-    labels = ScalingModel().discrepancy.labels(design.knots.shape[0])
-    memories = len(labels["memory"])
+    memories = len(blocks_of(ScalingModel(), observations)["memory"].labels)
+    assert memories == len(MEMORIES)
     np.testing.assert_allclose(structure.shared_shapes[0, :memories], 0.0, atol=1e-12)
     np.testing.assert_allclose(structure.response[0], 0.0, atol=1e-12)
     np.testing.assert_allclose(structure.run_shapes[0, :-1], 0.0, atol=1e-12)
@@ -57,21 +70,53 @@ def test_enabled_shapes_are_finite_and_vanish_where_nothing_was_annealed(make_cu
     np.testing.assert_allclose(structure.run_scale[:, -1], structure.run_scale[0, -1])
 
 
-def test_labels_count_the_shapes(make_curves):
-    structure, design, _ = structure_of(ScalingModel(), make_curves(noise=0.001))
-    labels = ScalingModel().discrepancy.labels(design.knots.shape[0])
-    assert len(labels["memory"]) + len(labels["bend"]) == structure.shared_shapes.shape[1]
-    assert len(labels["run_memory"]) + 1 == structure.run_shapes.shape[1]
+def test_blocks_count_the_shapes_and_memories_alone_take(make_curves):
+    structure, observations, _ = structure_of(ScalingModel(), make_curves(noise=0.001))
+    blocks = blocks_of(ScalingModel(), observations)
+    assert {name: block.level for name, block in blocks.items()} == {
+        "memory": "size",
+        "bend": "size",
+        "run_memory": "run",
+        "offset": "run",
+    }
+    assert len(blocks["memory"].labels) + observations.knots.shape[0] == structure.shared_shapes.shape[1]
+    assert len(blocks["run_memory"].labels) + 1 == structure.run_shapes.shape[1]
+    for block in blocks.values():
+        assert block.basis.shape == (block.sd.shape[0], observations.loss.shape[1])
+        assert block.labels is None or len(block.labels) == block.sd.shape[0]
+    taken = np.repeat([1.0, 0.0], [len(MEMORIES), observations.knots.shape[0]])
+    np.testing.assert_array_equal(structure.exchange, taken)
 
 
-def test_bends_leave_the_reference_area_alone_and_open_away_from_it(make_curves):
-    discrepancy = Discrepancy()
-    values = {"alpha": jnp.array(0.5), "slope": jnp.array(0.13)}
-    scales = {"bend": jnp.array(discrepancy.bend)}
+def test_effects_of_a_run_cannot_take():
+    with pytest.raises(ModelError, match=r"^block 'own': takes=0.5; allowed: 0 for effects of a run$"):
+        Block(name="own", level="run", basis=jnp.ones((1, 3)), sd=jnp.ones(1), takes=0.5)
+
+
+def bends(scale, log_area, knots):
+    """Shapes times standard deviations of the bends of a power law of slope 0.13 and exponent 0.5, ``[n, K]``."""
+    discrepancy, n = Discrepancy(), log_area.size
+    scales = {p.name: jnp.asarray(p.prior.center) for p in discrepancy.parameters} | {"bend": jnp.asarray(scale)}
+
+    def slope(place):
+        return 0.13 * jnp.exp(-0.5 * place)
+
+    terms = terms_of(log_area)
+    exposure = Exposure(log_area=log_area, memory=jnp.zeros((8, n)), removed=jnp.zeros(n), rate=jnp.ones(n))
+    (block,) = [b for b in discrepancy.blocks(scales, terms, exposure, knots, slope) if b.name == "bend"]
+    return (np.asarray(block.sd)[:, None] * np.asarray(block.basis)).T
+
+
+def terms_of(log_area):
+    slope = 0.13 * jnp.exp(-0.5 * log_area)
+    response = jnp.zeros_like(log_area)
+    return Terms(base=jnp.array(2.5), forward=2.0 * slope, drop=jnp.array(0.12), response=response, slope=slope)
+
+
+def test_bends_leave_the_reference_area_alone_and_open_away_from_it():
     log_area = jnp.linspace(-3.0, 1.0, 81)
     knots = jnp.array([0.0, -0.26, -1.51, 0.26, 0.76])
-    scale = discrepancy.bend_scale(scales, values, knots)
-    columns = (np.asarray(scale)[:, None] * np.asarray(discrepancy.bend_shapes(log_area, knots))).T
+    columns = bends(Discrepancy().bend, log_area, knots)
     assert columns.shape == (81, 5)
     assert np.all(columns >= 0.0)
     at_reference = int(np.argmin(np.abs(np.asarray(log_area))))
@@ -83,42 +128,55 @@ def test_bends_leave_the_reference_area_alone_and_open_away_from_it(make_curves)
     for k, knot in enumerate(np.asarray(knots)):
         away = np.asarray(log_area) - knot if knot > 0.0 else knot - np.asarray(log_area)
         np.testing.assert_array_equal(columns[:, k] > 1e-12, away > 1e-9)
-    scale = discrepancy.bend_scale({"bend": jnp.array(50.0)}, values, knots)
-    tight = (np.asarray(scale)[:, None] * np.asarray(discrepancy.bend_shapes(log_area, knots))).T
+    tight = bends(50.0, log_area, knots)
     slope = 0.13 * np.exp(-0.5 * np.asarray(knots))
     assert np.all(np.abs(np.diff(tight, axis=0)).max(0) / 0.05 <= 0.5 * slope + 1e-9)
+
+
+def test_knots_reach_from_the_first_observation_to_the_furthest_question():
+    behind, ahead = Discrepancy().knots(-2.9), Discrepancy().knots_ahead(1.1)
+    assert behind[0] == 0.0
+    np.testing.assert_allclose(np.diff(behind), -0.25)
+    assert behind[-1] <= -2.75
+    np.testing.assert_allclose(ahead, [0.25, 0.5, 0.75, 1.0])
+    assert Discrepancy().knots_ahead(-0.5).size == NoDiscrepancy().knots(-2.9).size == 0
 
 
 def test_residuals_form_an_ornstein_uhlenbeck_process_plus_noise(make_curves):
     model = ScalingModel()
     noise = 0.002
-    structure, design, values = structure_of(model, make_curves(noise=0.001), noise=noise)
-    scales = {name: jnp.asarray(value) for name, value in model.discrepancy.settings().items() if name in SCALES}
-    of_run = {name: value[design.size_of_run] for name, value in values.items()}
-    process = np.asarray(model.discrepancy.residual_sd(scales, of_run, design.log_area, design.removed))
+    structure, observations, values = structure_of(model, make_curves(noise=0.001), noise=noise)
+    scales = {p.name: jnp.asarray(p.prior.center) for p in model.discrepancy.parameters}
+
+    def process_of(inputs):
+        of_size = {name: value[0] if jnp.ndim(value) else value for name, value in values.items()}
+        terms = model.law.terms(of_size, inputs.features)
+        return model.discrepancy.residual_sd(scales, terms, inputs.exposure)
+
+    process = np.asarray(jax.vmap(process_of)(observations.inputs))
     np.testing.assert_allclose(structure.sd, np.hypot(process, noise), rtol=1e-12)
-    sd, x = np.asarray(structure.sd), np.asarray(design.log_area)
-    adjacent = sd[:, 1:] * sd[:, :-1] * np.asarray(structure.link)[:, 1:]
+    sd, x = np.asarray(structure.sd), np.asarray(observations.inputs.exposure.log_area)
+    adjacent = sd[:, 1:] * sd[:, :-1] * np.asarray(structure.autocorrelation)[:, 1:]
     correlation = np.exp(-np.diff(x, axis=1) / model.discrepancy.residual_length)
     np.testing.assert_allclose(adjacent, process[:, 1:] * process[:, :-1] * correlation, rtol=1e-10)
 
 
 def test_the_residual_grows_with_slope_and_with_what_was_annealed():
-    values = {name: jnp.array(value) for name, value in {"alpha": 0.5, "slope": 0.13, "drop": 0.12}.items()}
+    log_area, removed = jnp.array([-1.0, 0.0, 0.0]), jnp.array([0.0, 0.0, 1.0])
+    terms = terms_of(log_area)
+    exposure = Exposure(log_area=log_area, memory=jnp.zeros((8, 3)), removed=removed, rate=1.0 - removed)
     sd = jax.jit(Discrepancy().residual_sd)
-    base = sd({"residual": jnp.array(0.02)}, values, jnp.array([-1.0, 0.0, 0.0]), jnp.array([0.0, 0.0, 1.0]))
+    base = sd({"residual": jnp.array(0.02)}, terms, exposure)
     assert base[0] > base[1]
     assert base[2] > base[1]
     assert float(base[1]) == pytest.approx(0.02 * 0.13, rel=1e-9)
-    np.testing.assert_allclose(
-        sd({"residual": jnp.array(0.04)}, values, jnp.array([-1.0, 0.0, 0.0]), jnp.array([0.0, 0.0, 1.0])), 2.0 * base
-    )
+    np.testing.assert_allclose(sd({"residual": jnp.array(0.04)}, terms, exposure), 2.0 * base)
 
 
-@pytest.mark.parametrize("name", [n for n in Discrepancy().settings() if n not in ("enabled", "common")])
+@pytest.mark.parametrize("name", [field.name for field in fields(Discrepancy) if field.name != "common"])
 @pytest.mark.parametrize("value", [0.0, -1.0, float("nan")])
 def test_wrong_settings_are_one_line(name, value):
-    with pytest.raises(ModelError, match=rf"^discrepancy: {name}=[^\n]*; allowed: (above 0|between 0 and 1)[^\n]*$"):
+    with pytest.raises(ModelError, match=rf"^discrepancy: {name}=[^\n]*; allowed: above 0[^\n]*$"):
         Discrepancy(**{name: value})
 
 

@@ -13,7 +13,7 @@ from bayeslr.model.likelihood import condition, count_effects, log_density, resi
 density = jax.jit(log_density)
 
 SHAPES = ("run_shapes", "shared_shapes", "exchange")
-DIFFERENTIATED = ("mean", "sd", "link", "run_scale", "shared_scale", "response")
+DIFFERENTIATED = ("mean", "sd", "autocorrelation", "run_scale", "shared_scale", "response")
 
 
 def dense(structure):
@@ -29,7 +29,7 @@ def dense(structure):
         for b, (other, j) in enumerate(at):
             if r == other:
                 low, high = sorted((i, j))
-                residual[a, b] = s["sd"][r, i] * s["sd"][r, j] * np.prod(s["link"][r, low + 1 : high + 1])
+                residual[a, b] = s["sd"][r, i] * s["sd"][r, j] * np.prod(s["autocorrelation"][r, low + 1 : high + 1])
     s["shared_shapes"] = s["shared_shapes"] - s["exchange"][None, :, None] * s["response"][:, None, :]
     for level in ("shared", "run"):
         s[f"{level}_shapes"] = s[f"{level}_shapes"] * s[f"{level}_scale"][:, :, None]
@@ -95,7 +95,7 @@ def test_log_density_notices_each_part_of_the_structure(structure):
     """A control: were a part ignored, scaling it would not change the density."""
     _, loss = observed(structure)
     base = float(density(structure, loss))
-    changes = dict.fromkeys((*SHAPES, *DIFFERENTIATED), 1.1) | {"mean": 1.01, "link": 0.9}
+    changes = dict.fromkeys((*SHAPES, *DIFFERENTIATED), 1.1) | {"mean": 1.01, "autocorrelation": 0.9}
     for name, factor in changes.items():
         changed = replace(structure, **{name: factor * getattr(structure, name)})
         assert abs(float(density(changed, loss)) - base) > 1e-3, name

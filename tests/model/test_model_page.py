@@ -3,9 +3,8 @@
 import inspect
 from pathlib import Path
 
-from bayeslr.laws import AnnealingLaw
+from bayeslr.laws import MixedMemoryLaw
 from bayeslr.model import Discrepancy, Noise
-from bayeslr.model.discrepancy import CONCENTRATION, SCALES
 
 PAGE = Path(__file__).parents[2] / "docs" / "model.md"
 START = "<!-- priors: compared with the code by tests/model/test_model_page.py -->\n"
@@ -14,33 +13,36 @@ END = "<!-- end of priors -->"
 
 def table():
     rows = [("parameter", "unit", "prior", "meaning"), ("---",) * 4]
-    for parameter in AnnealingLaw().parameters:
-        spec = parameter.prior
-        unit = f" {spec.relative_to}" if spec.relative_to else ""
-        spread = f"{spec.spread:g}{unit}" if spec.family == "Normal" else f"{spec.spread:g}"
-        prior = f"{spec.family}({spec.center:g}{unit}, {spread})"
-        rows.append((f"`{parameter.name}`", parameter.unit, prior, parameter.meaning))
-    noise = Noise()
+    rows += [declared(parameter, parameter.name) for parameter in MixedMemoryLaw().parameters]
+    noise, discrepancy = Noise(), Discrepancy()
     meaning = "Standard deviation of the measurement noise."
     rows.append(("`noise`", "loss", f"LogNormal({noise.center:g} loss, {noise.spread:g})", meaning))
-    discrepancy = Discrepancy()
     documented = documented_settings(Discrepancy)
-    for name, value in discrepancy.settings().items():
-        if name == "enabled":
-            continue
-        inferred = name in SCALES
-        prior = f"LogNormal({value:g}, {discrepancy.prior_spread:g})" if inferred else f"fixed: {value:g}"
-        if name == "area_memory":
-            prior = f"Beta({CONCENTRATION * value:g}, {CONCENTRATION * (1 - value):g})"
-        label = f"`discrepancy_{name}`" if inferred else f"`Discrepancy({name}=)`"
-        rows.append((label, "1", prior, documented[name]))
+    inferred = {parameter.name: parameter for parameter in discrepancy.parameters}
+    for name in Discrepancy.__dataclass_fields__:
+        if name in inferred:
+            label, unit, prior, _ = declared(inferred[name], f"discrepancy_{name}")
+        else:
+            label, unit, prior = f"`Discrepancy({name}=)`", "1", f"fixed: {getattr(discrepancy, name):g}"
+        rows.append((label, unit, prior, documented[name]))
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+def declared(parameter, site):
+    """Write a row of what is sampled."""
+    spec = parameter.prior
+    unit = f" {spec.relative_to}" if spec.relative_to else ""
+    spread = f"{spec.spread:g}{unit}" if spec.family == "Normal" else f"{spec.spread:g}"
+    prior = f"{spec.family}({spec.center:g}{unit}, {spread})"
+    if spec.family == "Beta":
+        prior = f"Beta({spec.spread * spec.center:g}, {spec.spread * (1 - spec.center):g})"
+    return f"`{site}`", parameter.unit, prior, parameter.meaning
 
 
 def documented_settings(kind):
     """Read what each setting means from the numpydoc docstring of its class."""
     found, name = {}, None
-    for line in inspect.cleandoc(kind.__doc__).splitlines():
+    for line in inspect.cleandoc(kind.__doc__).split("\nRaises\n")[0].splitlines():
         if line in kind.__dataclass_fields__:
             name, found[line] = line, ""
         elif name and line.startswith("    "):

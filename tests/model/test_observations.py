@@ -9,16 +9,16 @@ import pytest
 from numpyro.handlers import block, substitute
 from numpyro.infer.util import log_density
 
-from bayeslr.curves import CurveSet, LossCurve
+from bayeslr.curves import CurveSet, LossCurve, Sizes
 from bayeslr.errors import ModelError
-from bayeslr.model import ScalingModel, size_labels
+from bayeslr.model import ScalingModel
 from bayeslr.schedules import constant, wsd
 
 MODEL = ScalingModel().resolved((1e7,))
 
 
-def design_of(curves):
-    return MODEL.design(curves, MODEL.scale(curves))
+def observations_of(curves):
+    return MODEL.observations(curves, MODEL.scale(curves))
 
 
 def values_for(scale):
@@ -32,18 +32,19 @@ def values_for(scale):
     }
 
 
-def density(design, values):
-    return float(compiled(design, values))
+def density(observations, values):
+    return float(compiled(observations, values))
 
 
 @jax.jit
-def compiled(design, values):
-    return log_density(numpyro_seeded(values), (design,), {}, values)[0]
+def compiled(observations, values):
+    return log_density(numpyro_seeded(values), (observations,), {}, values)[0]
 
 
 def numpyro_seeded(values):
-    """The model with the discrepancy's scales at their prior medians, whatever they are called."""
-    scales = {f"discrepancy_{name}": jnp.asarray(value) for name, value in MODEL.discrepancy.settings().items()}
+    """The model with what all sizes share at its prior medians, whatever it is called."""
+    shared = {parameter.name: parameter for parameter in MODEL.law.parameters if parameter.shared} | MODEL.scales
+    scales = {site: jnp.asarray(parameter.prior.center) for site, parameter in shared.items()}
     return block(substitute(MODEL, scales), hide_fn=lambda site: site["name"] in scales)
 
 
@@ -57,39 +58,49 @@ def uneven(make_curves):
 
 def test_padding_has_no_influence(uneven):
     """Whatever stands in padded places, and however many there are, the density is the same."""
-    design, _ = design_of(uneven)
+    observations, _ = observations_of(uneven)
     values = values_for(MODEL.scale(uneven))
-    expected = density(design, values)
-    valid, rng = np.asarray(design.valid), np.random.default_rng(0)
+    expected = density(observations, values)
+    valid, rng = np.asarray(observations.valid), np.random.default_rng(0)
     assert valid.sum() == 24 + 9 + 12
-    # by observation: the axis of the observations
-    axes = dict.fromkeys(("loss", "log_area", "response", "by_area", "removed", "rate"), 1) | {"memory": 2}
-    spoiled, wider = {}, {}
-    for name, axis in axes.items():
-        array = np.moveaxis(np.asarray(getattr(design, name)), axis, 1)
-        mask = valid.reshape(valid.shape + (1,) * (array.ndim - 2))
-        changed = np.where(mask, array, rng.uniform(-0.9, 0.9, array.shape))
-        spoiled[name] = jnp.asarray(np.moveaxis(changed, 1, axis))
-        repeated = np.concatenate([array, array[:, -1:], array[:, -1:]], axis=1)
-        wider[name] = jnp.asarray(np.moveaxis(repeated, 1, axis))
-    assert density(replace(design, **spoiled), values) == pytest.approx(expected, abs=1e-8)
-    more = jnp.concatenate([design.valid, jnp.zeros((3, 2), dtype=bool)], axis=1)
-    assert density(replace(design, valid=more, **wider), values) == pytest.approx(expected, abs=1e-8)
+
+    def by_observation(change):
+        """Change the arrays along their axis of observations: the last in what is kept by memory, else axis 1."""
+
+        def leaf(path, array):
+            axis = 2 if path[-1].name == "memory" else 1
+            return jnp.asarray(np.moveaxis(change(np.moveaxis(np.asarray(array), axis, 1)), 1, axis))
+
+        inputs = jax.tree_util.tree_map_with_path(leaf, observations.inputs)
+        return replace(observations, loss=jnp.asarray(change(np.asarray(observations.loss))), inputs=inputs)
+
+    def spoiled(array):
+        return np.where(
+            valid.reshape(valid.shape + (1,) * (array.ndim - 2)), array, rng.uniform(-0.9, 0.9, array.shape)
+        )
+
+    def wider(array):
+        return np.concatenate([array, array[:, -1:], array[:, -1:]], axis=1)
+
+    assert len(jax.tree.leaves(observations.inputs)) == 7
+    assert density(by_observation(spoiled), values) == pytest.approx(expected, abs=1e-8)
+    more = jnp.concatenate([observations.valid, jnp.zeros((3, 2), dtype=bool)], axis=1)
+    assert density(replace(by_observation(wider), valid=more), values) == pytest.approx(expected, abs=1e-8)
 
 
 def test_the_order_of_runs_does_not_matter(uneven):
     values = values_for(MODEL.scale(uneven))
     backwards = CurveSet(curves=uneven.curves[::-1])
-    one, two = (density(design_of(curves)[0], values) for curves in (uneven, backwards))
+    one, two = (density(observations_of(curves)[0], values) for curves in (uneven, backwards))
     assert one == pytest.approx(two, abs=1e-8)
 
 
 def test_dropping_an_observation_does_matter(uneven):
     """A control for the two tests above."""
     values = values_for(MODEL.scale(uneven))
-    design, _ = design_of(uneven)
-    fewer = replace(design, valid=design.valid.at[0, 23].set(False))
-    assert abs(density(design, values) - density(fewer, values)) > 0.1
+    observations, _ = observations_of(uneven)
+    fewer = replace(observations, valid=observations.valid.at[0, 23].set(False))
+    assert abs(density(observations, values) - density(fewer, values)) > 0.1
 
 
 def branches():
@@ -112,18 +123,18 @@ def branches():
 
 def test_a_shared_prefix_is_counted_once():
     curves = branches()
-    design, runs = design_of(curves)
+    observations, runs = observations_of(curves)
     distinct = {(int(s), float(v)) for curve in curves for s, v in zip(curve.steps, curve.loss, strict=True)}
-    assert int(design.valid.sum()) == len(distinct) < sum(len(curve) for curve in curves)
+    assert int(observations.valid.sum()) == len(distinct) < sum(len(curve) for curve in curves)
     assert runs == curves.names
-    doubled, names = design_of(CurveSet(curves=(*curves.curves, replace(curves["late"], name="copy"))))
+    doubled, names = observations_of(CurveSet(curves=(*curves.curves, replace(curves["late"], name="copy"))))
     assert names == runs
-    for field in fields(design):
-        jax.tree.map(np.testing.assert_array_equal, getattr(doubled, field.name), getattr(design, field.name))
+    for field in fields(observations):
+        jax.tree.map(np.testing.assert_array_equal, getattr(doubled, field.name), getattr(observations, field.name))
 
 
 def test_arrays_do_not_grow_with_the_number_of_steps(make_curves):
-    short, long = (design_of(make_curves(horizon=horizon))[0] for horizon in (2_000, 200_000))
+    short, long = (observations_of(make_curves(horizon=horizon))[0] for horizon in (2_000, 200_000))
     assert [leaf.shape for leaf in jax.tree.leaves(short)] == [leaf.shape for leaf in jax.tree.leaves(long)]
 
 
@@ -139,20 +150,20 @@ def test_the_scale_is_that_of_the_observed_part(make_curves):
 
 def test_sizes_are_labelled_ordered_and_centred(make_curves):
     curves = make_curves(sizes=(1e8, 1e7, 4e7))
-    labels, params, index = size_labels(curves)
-    assert labels == ("10M", "40M", "100M")
-    assert params == (1e7, 4e7, 1e8)
-    assert index == (2, 2, 2, 0, 0, 0, 1, 1, 1)
-    design, _ = ScalingModel().design(curves, ScalingModel().scale(curves))
-    assert float(design.log_params.sum()) == pytest.approx(0.0, abs=1e-12)
-    np.testing.assert_allclose(np.diff(design.log_params), [np.log(4.0), np.log(2.5)], atol=1e-12)
+    sizes = Sizes.of(curves)
+    assert sizes.labels == ("10M", "40M", "100M")
+    assert sizes.params == (1e7, 4e7, 1e8)
+    assert sizes.index(curves) == (2, 2, 2, 0, 0, 0, 1, 1, 1)
+    observations, _ = ScalingModel().observations(curves, ScalingModel().scale(curves))
+    assert float(observations.log_params.sum()) == pytest.approx(0.0, abs=1e-12)
+    np.testing.assert_allclose(np.diff(observations.log_params), [np.log(4.0), np.log(2.5)], atol=1e-12)
 
 
 def test_labels_of_sizes_are_unique_and_unknown_ones_named(make_curves):
     run = make_curves().curves[0]
     sizes = [("a", 1e7), ("a", 2e7), ("a", None), (None, 3e7), (None, None)]
     curves = [replace(run, name=str(k), size=size, params=params) for k, (size, params) in enumerate(sizes)]
-    labels, _, _ = size_labels(CurveSet(curves=tuple(curves)))
+    labels = Sizes.of(CurveSet(curves=tuple(curves))).labels
     assert len(set(labels)) == 5
     assert set(labels) == {"a (1e+07)", "a (2e+07)", "a (?)", "3e+07", "all"}
 
@@ -160,7 +171,7 @@ def test_labels_of_sizes_are_unique_and_unknown_ones_named(make_curves):
 def test_too_few_observations(make_curves):
     run = make_curves().curves[0]
     with pytest.raises(ModelError, match=r"^curves: found 7 observations after warm-up; allowed: at least 8$"):
-        design_of(CurveSet(curves=(run.take(np.arange(24) < 7),)))
+        observations_of(CurveSet(curves=(run.take(np.arange(24) < 7),)))
 
 
 def test_the_scatter_bounds_the_noise_of_a_smooth_curve_and_is_never_zero(make_curves):

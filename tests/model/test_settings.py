@@ -1,43 +1,63 @@
 """A model is its settings: plain values that bring it back."""
 
 import json
+from dataclasses import fields, replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bayeslr.errors import ModelError
-from bayeslr.laws import AnnealingLaw
-from bayeslr.model import Discrepancy, Noise, ScalingModel
+from bayeslr.laws import MixedMemoryLaw
+from bayeslr.model import (
+    ERROR_MODELS,
+    LAWS,
+    Discrepancy,
+    NoDiscrepancy,
+    Noise,
+    ScalingModel,
+    model_from_settings,
+    model_settings,
+)
 
 positive = st.floats(1e-4, 10.0)
-discrepancies = st.builds(
+discrepancies = st.just(NoDiscrepancy()) | st.builds(
     Discrepancy,
-    enabled=st.booleans(),
     common=st.floats(0.0, 0.99),
-    area_memory=st.floats(0.01, 0.99),
-    **{name: positive for name in Discrepancy().settings() if name not in ("enabled", "common", "area_memory")},
+    **{field.name: positive for field in fields(Discrepancy) if field.name != "common"},
 )
-priors = st.dictionaries(
-    st.sampled_from(["alpha", "tau", "noise", "decay", "L0", "level", "drop_sd", "level_gap"]),
-    st.builds("LogNormal({}, {})".format, st.floats(-5.0, 5.0), positive) | st.just("TruncatedNormal(1, 2, low=0.5)"),
+laws = st.builds(
+    lambda kind, warmup: kind(warmup=warmup),
+    st.sampled_from(list(LAWS.values())),
+    st.sampled_from(["as_logged", "peak"]),
 )
-models = st.builds(
-    ScalingModel,
-    law=st.builds(AnnealingLaw, warmup=st.sampled_from(["as_logged", "peak"])),
-    pooling=st.sampled_from(["auto", "none", "complete", "partial", "trend"]),
-    noise=st.builds(Noise, df=st.none() | st.floats(2.5, 30.0), center=positive, spread=positive),
-    discrepancy=discrepancies,
-    priors=priors,
+texts = st.builds("LogNormal({}, {})".format, st.floats(-5.0, 5.0), positive) | st.just(
+    "TruncatedNormal(1, 2, low=0.5)"
 )
+
+
+@st.composite
+def models(draw):
+    law = draw(laws)
+    names = ["alpha", "tau", "noise", "L0", "level", "drop_sd", "level_gap", law.reported_names[-1]]
+    # the last one that a mixture reports is a share
+    priors = st.dictionaries(st.sampled_from(names[: -1 if isinstance(law, MixedMemoryLaw) else None]), texts)
+    return ScalingModel(
+        law=law,
+        pooling=draw(st.sampled_from(["auto", "none", "complete", "partial", "trend"])),
+        noise=draw(st.builds(Noise, df=st.none() | st.floats(2.5, 30.0), center=positive, spread=positive)),
+        discrepancy=draw(discrepancies),
+        priors=draw(priors),
+    )
 
 
 @settings(max_examples=50, deadline=None)
-@given(model=models)
+@given(model=models())
 def test_any_model_comes_back_from_its_settings(model):
-    kept = json.dumps(model.settings())
+    kept = json.dumps(model_settings(model))
     again = model_from_settings(json.loads(kept))
-    assert json.dumps(again.settings()) == kept
+    assert json.dumps(model_settings(again)) == kept
+    assert again == model
     assert (again.law, again.noise, again.discrepancy, again.pooling) == (
         model.law,
         model.noise,
@@ -47,14 +67,33 @@ def test_any_model_comes_back_from_its_settings(model):
     assert again.priors.keys() == model.priors.keys()
 
 
-def test_another_law_is_one_line():
-    kept = ScalingModel().settings() | {"law": "multi-power"}
-    with pytest.raises(ModelError, match=r"^law: found 'multi-power'; allowed: 'annealing'$"):
-        model_from_settings(kept)
+def test_laws_and_error_models_are_listed_by_their_names():
+    assert {name: kind().name for name, kind in (LAWS | ERROR_MODELS).items()} == {n: n for n in LAWS | ERROR_MODELS}
+    assert model_settings(ScalingModel())["law"]["name"] == "mixed-memory"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"law": {"name": "cubic", "warmup": "as_logged"}},
+            r"^law: found 'cubic'; allowed: annealing, mixed-memory, multi-power$",
+        ),
+        ({"law": {"name": "annealing", "warm": "peak"}}, r"^law: found warm; allowed: warmup$"),
+        ({"discrepancy": {"name": "splines"}}, r"^discrepancy: found 'splines'; allowed: structured, none$"),
+        ({"discrepancy": {"name": "none", "bend": 0.1}}, r"^discrepancy: found bend; allowed: no settings$"),
+        ({"noise": {"level": 0.1}}, r"^noise: found level; allowed: [^\n]*center[^\n]*$"),
+        ({"covariates": []}, r"^model: found covariates; allowed: law, pooling, noise, discrepancy, priors$"),
+    ],
+)
+def test_another_law_is_one_line(change, message):
+    with pytest.raises(ModelError, match=message):
+        model_from_settings(model_settings(ScalingModel()) | change)
 
 
 def test_resolving_chooses_the_pooling_and_keeps_the_rest():
     model = ScalingModel(priors={"alpha": "LogNormal(-0.7, 0.4)"})
     resolved = model.resolved((1e7, 1e8))
     assert resolved.pooling == "trend"
-    assert resolved.settings() | {"pooling": "auto"} == model.settings()
+    assert model_settings(resolved) | {"pooling": "auto"} == model_settings(model)
+    assert replace(resolved, pooling="auto") == model

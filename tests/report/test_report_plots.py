@@ -201,13 +201,13 @@ def test_residuals_are_measured_minus_the_law(small_posterior, small_curves):
     in_steps = response(curve.schedule, curve.steps, np.exp(log_tau)) / small_posterior.scale.rate
     in_area = area_response(curve.schedule, curve.steps, np.exp(log_tau)) / small_posterior.scale.rate
     forward = np.cumsum(curve.schedule.lr)[curve.steps - 1]
-    names = ["L0", "A", "alpha", "drop", "tau", "discrepancy_spread", "discrepancy_area_memory"]
+    names = ["L0", "A", "alpha", "drop", "tau", "memory_spread", "area_memory"]
     fitted = []
     draws = small_posterior.sample(names, num_draws=100)
     for k in range(100):
         value = {name: float(draws[name].reshape(100, -1)[k, 0]) for name in names}
-        share = np.exp(-0.5 * ((log_tau - np.log(value["tau"])) / value["discrepancy_spread"]) ** 2)
-        mixed = (1 - value["discrepancy_area_memory"]) * in_steps + value["discrepancy_area_memory"] * in_area
+        share = np.exp(-0.5 * ((log_tau - np.log(value["tau"])) / value["memory_spread"]) ** 2)
+        mixed = (1 - value["area_memory"]) * in_steps + value["area_memory"] * in_area
         annealed = value["drop"] * mixed @ (share / share.sum())
         fitted.append(value["L0"] + value["A"] * forward ** -value["alpha"] - annealed)
     points = panels["cosine"].lines[-1]
