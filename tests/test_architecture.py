@@ -1,9 +1,13 @@
-"""The rules of the house: who may import whom, where heavy packages may appear, and how long a file may be."""
+"""The rules of the house: who may import whom, where heavy packages may appear, how long a file may be, and that a law
+alone knows what its parameters are called."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
+
+from bayeslr.model import LAWS
 
 LIBRARY = Path(__file__).parents[1] / "bayeslr"
 # from the ground floor up: a room imports only from those before it, and from itself
@@ -21,6 +25,34 @@ ONLY_IN = {
 }
 # packages of the extras, imported inside the one function that needs them
 OPTIONAL = {"distributed", "google", "jinja2", "optax", "pooch", "tensorboard", "wandb"}
+
+PARAMETERS = {parameter.name for law in LAWS.values() for parameter in law().parameters}
+# "alpha", and the sites that pooling makes of it
+SITE = re.compile(rf"({'|'.join(sorted(PARAMETERS))})(_(mean|sd|slope|gap|beta))?")
+# words that mean something else where they stand
+HOMONYMS = {
+    # what a trend over sizes consists of
+    ("model/pooling.py", "slope"),
+    ("model/pooling.py", "beta"),
+    ("inference/engine/hyperparameters.py", "slope"),
+    # how opaque an artist is
+    *((f"report/plots/{name}.py", "alpha=") for name in ("bands", "final_loss", "residuals", "terms")),
+}
+
+
+def named_parameters(path, text):
+    """Find the parameters of laws that a file names, as text or as arguments."""
+    if path.parts[0] == "laws":
+        return []
+    found = []
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and SITE.fullmatch(node.value):
+            found.append(node.value)
+        # a word or a flag is no value of a parameter: Block(level="size"), reset_index(drop=True)
+        word = isinstance(node, ast.keyword) and isinstance(getattr(node.value, "value", None), str | bool)
+        if isinstance(node, ast.keyword) and SITE.fullmatch(node.arg or "") and not word:
+            found.append(f"{node.arg}=")
+    return found
 
 
 def violations(path, text):
@@ -50,12 +82,22 @@ def violations(path, text):
             # the command line imports late, so that --help is quick
             if node in inside and room != "cli" and package not in OPTIONAL:
                 found.append(f"imports {name} inside a function")
-    return found
+    names = {name for name in named_parameters(path, text) if (path.as_posix(), name) not in HOMONYMS}
+    return found + [f"names {name}, a parameter of a law" for name in sorted(names)]
 
 
 def test_every_file_is_in_a_known_room():
     found = {path.relative_to(LIBRARY).parts[0].removesuffix(".py") for path in LIBRARY.rglob("*.py")}
     assert found <= FREE | set(ROOMS)
+
+
+def test_every_homonym_is_still_there():
+    found = set()
+    for path in LIBRARY.rglob("*.py"):
+        place = path.relative_to(LIBRARY)
+        found |= {(place.as_posix(), name) for name in named_parameters(place, path.read_text())}
+    assert found == HOMONYMS
+    assert {"level", "slope", "alpha", "drop", "tau", "area_memory", "memory_spread", "gamma"} <= PARAMETERS
 
 
 @pytest.mark.parametrize("path", sorted(LIBRARY.rglob("*.py")), ids=lambda path: str(path.relative_to(LIBRARY)))
@@ -77,6 +119,13 @@ def test_the_rules_hold(path):
         ("report/html.py", "import typer"),
         ("logs/text.py", "def read():\n    import pandas"),
         ("logs/text.py", "x = 1\n" * 400),
+        ("inference/health.py", "tau = draws['tau']"),
+        ("forecast/sizes.py", "known = {'memory_spread': 1.5}"),
+        ("model/priors.py", "name = 'level_gap'"),
+        ("model/curves.py", "law.loss(schedule, steps, alpha=0.5)"),
+        ("model/pooling.py", "values['drop']"),
+        ("report/tables.py", "Parameter(slope=slope)"),
+        ("report/plots/bands.py", "values['alpha']"),
     ],
 )
 def test_a_broken_rule_is_found(path, text):
@@ -89,6 +138,11 @@ def test_a_broken_rule_is_found(path, text):
         ("cli.py", "import bayeslr as bl\nimport typer\ndef fit():\n    from bayeslr.inference import fit"),
         ("logs/wandb_file.py", "def read():\n    from wandb.proto import wandb_internal_pb2"),
         ("__init__.py", "from bayeslr.report import plots"),
+        ("laws/annealing.py", "values['alpha']"),
+        ("model/discrepancy.py", "Block(level='size')"),
+        ("logs/text.py", "frame.reset_index(drop=True)"),
+        ("report/plots/bands.py", "ax.plot(alpha=0.5)"),
+        ("cli/options.py", "example = 'alpha=LogNormal(-0.7, 0.4), tau'"),
         ("model/noise.py", "import numpyro\nfrom bayeslr.laws import Scale\nfrom bayeslr.model import priors"),
     ],
 )

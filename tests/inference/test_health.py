@@ -124,7 +124,7 @@ def test_a_memory_as_vague_as_its_prior_is_for_review(small_posterior):
         draws["tau"][:] = float(draws["tau"].median()) * np.exp(1.2 * spread)
         return draws
 
-    assert status(doctor(small_posterior, draws=vague), "memory (decay) identified") == "REVIEW"
+    assert status(doctor(small_posterior, draws=vague), "parameters identified") == "REVIEW"
 
 
 def test_without_annealing_it_is_for_review(small_posterior):

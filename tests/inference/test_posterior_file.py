@@ -30,6 +30,10 @@ def test_everything_comes_back(saved, small_posterior):
     assert set(loaded.draws) == set(small_posterior.draws)
     for name, array in small_posterior.draws.items():
         xr.testing.assert_identical(loaded.draws[name].reset_coords(drop=True), array.reset_coords(drop=True))
+    effects = small_posterior.sample_effects()
+    assert set(loaded.sample_effects()) == set(effects)
+    for name, array in loaded.sample_effects().items():
+        np.testing.assert_array_equal(array, effects[name], err_msg=name)
     assert loaded.summary().equals(small_posterior.summary())
     assert loaded.model == small_posterior.model
     assert dict(loaded.settings) == dict(small_posterior.settings)

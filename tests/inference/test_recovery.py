@@ -24,7 +24,7 @@ PRIORS = {
     "tau": "LogNormal(4.6, 0.5)",
     "noise": "LogNormal(-6.9, 0.4)",
 }
-NAMES = ("L0", "A", "alpha", "C", "decay", "level", "slope", "drop", "noise")
+NAMES = ("L0", "A", "alpha", "C", "decay", "level", "slope", "drop", "memory_spread", "area_memory", "noise")
 
 
 def intervals(curves, truths, k):
