@@ -27,7 +27,7 @@ __all__ = ["Density", "build_density", "starting_points"]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Density:
-    """Functions of a flat unconstrained vector ``z`` of length ``d``, and of a observations.
+    """Functions of a flat unconstrained vector ``z`` of length ``d``, and of observations.
 
     Parameters
     ----------

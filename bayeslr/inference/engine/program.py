@@ -180,7 +180,7 @@ def program_for(
     target_accept_prob: float,
     placement: Placement,
 ) -> Program:
-    """Return the program for a model and the shapes of a observations; one that was made before is used again.
+    """Return the program for a model and the shapes of observations; one that was made before is used again.
 
     Parameters
     ----------
