@@ -18,6 +18,12 @@ from bayeslr.inference import posterior as posterior_module
 from bayeslr.laws import AnnealingLaw, Law, Parameter, PriorSpec, Terms, rate_removed
 from bayeslr.model import LAWS, Block, ErrorModel, NoDiscrepancy, model_settings
 
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:draws of a Laplace approximation:bayeslr.errors.ExtrapolationWarning"),
+    pytest.mark.filterwarnings("ignore:.*(draws of a Laplace|Pareto k):bayeslr.errors.ConvergenceWarning"),
+    pytest.mark.filterwarnings("ignore:do not trust this fit yet. Pareto k:bayeslr.errors.ExtrapolationWarning"),
+]
+
 LOSS = {"family": "LogNormal", "spread": 0.8, "relative_to": "loss"}
 
 
@@ -59,8 +65,10 @@ class Saturating(Law):
             ),
         )
 
-    def features(self, schedule, steps, scale):
-        return Seen(area=self.area(schedule, steps) / scale.area, removed=rate_removed(schedule, steps) / scale.rate)
+    def features(self, schedule, steps, scale, setup):
+        return Seen(
+            area=self.area(schedule, steps) / scale.area, removed=rate_removed(schedule, steps) / schedule.peak_lr
+        )
 
     def terms(self, values, features):
         forward = values["excess"] * jnp.exp(-values["pace"] * features.area)

@@ -128,7 +128,7 @@ def own_effects(posterior: Posterior, effects: Mapping[str, Draws], run: str) ->
     posterior
         The posterior.
     effects
-        Draws of its effects by name.
+        Draws of the effects of runs by block, each ``[draws, R, k]``.
     run
         Name of the run. One whose observations all belong to an earlier run, as the beginning of a branch does, is
         that run so far, and has its effects.

@@ -122,7 +122,8 @@ def predict(
     common = draw_size(posterior, draws, effects, blocks, target, np.random.default_rng([seed, 0]))
     rngs = [np.random.default_rng([seed, 1, k]) for k in range(len(named))]
     of_run = [block for block in blocks if block.level == "run"]
-    own = None if started is None else _of_run(of_run, own_effects(posterior, effects, started.name))
+    drawn = {block.name: effects[f"effect_{block.name}"] for block in of_run}
+    own = None if started is None else own_effects(posterior, drawn, started.name)
     owns = [_new_run(of_run, rng, len(draws["noise"])) if own is None else own for rng in rngs]
     asked = wanted if started is None else {name: np.append(steps, started.steps[-1]) for name, steps in wanted.items()}
     questions = [
@@ -162,11 +163,6 @@ def _setup(posterior: Posterior, target: Target, weight_decay: float | None, bat
 def _new_run(blocks: Sequence[Block], rng: np.random.Generator, count: int) -> dict[str, Draws]:
     """Draw the effects of a new run."""
     return {block.name: rng.standard_normal((count, block.sd.shape[0])) for block in blocks}
-
-
-def _of_run(blocks: Sequence[Block], effects: Mapping[str, Draws] | None) -> dict[str, Draws] | None:
-    """Return the effects of a fitted run by block."""
-    return None if effects is None else {block.name: effects[f"effect_{block.name}"] for block in blocks}
 
 
 def _curve(

@@ -35,7 +35,7 @@ def arrays(curves):
     model = ScalingModel(law=AnnealingLaw())
     scale = model.scale(curves)
     observations, _ = model.observations(curves, scale)
-    valid = np.asarray(observations.valid)
+    valid, features = np.asarray(observations.valid), observations.inputs.features
     owned = [own for own in curves.owned() if own.any()]
     kept = [curve for curve, own in zip(curves, curves.owned(), strict=True) if own.any()]
     length = max(int(curve.steps[-1]) for curve in kept)
@@ -49,8 +49,8 @@ def arrays(curves):
         "run": np.nonzero(valid)[0],
         "step": np.concatenate([curve.steps[own] for curve, own in zip(kept, owned, strict=True)]),
         "loss": np.asarray(observations.loss)[valid],
-        "log_area": np.asarray(observations.inputs.features.log_area)[valid],
-        "response": np.asarray(observations.inputs.features.response)[valid],
+        "log_area": np.asarray(features.log_area)[valid],
+        "response": np.asarray(features.response * features.peak[:, None, None])[valid],
         "area": scale.area,
         "rate": scale.rate,
         "lowest": scale.loss,

@@ -23,7 +23,8 @@ def posterior(small_curves):
     return SimpleNamespace(
         sizes=("100M", "400M"),
         params=(1e8, 4e8),
-        curves=CurveSet(curves=(small_curves["constant"],)),
+        fitted=CurveSet(curves=(small_curves["constant"],)),
+        size_of=lambda curve: None,
         scale=SimpleNamespace(area=1.0),
         model=ScalingModel(law=AnnealingLaw(), pooling="trend", discrepancy=NoDiscrepancy()),
         tree=xr.DataTree.from_dict({"constant_data": xr.Dataset({"knots": ("knot", np.zeros(0))})}),
@@ -37,7 +38,7 @@ def levels(posterior, size):
     draws |= {"level_mean": np.full(COUNT, 3.0), "level_gap": np.full(COUNT, 1.2), "level_beta": np.full(COUNT, 0.25)}
     draws["noise"] = np.full((COUNT, 2), 1e-3)
     target = find_target(posterior, size)
-    drawn = draw_size(posterior, draws, target, np.random.default_rng(0), furthest=0.0)
+    drawn = draw_size(posterior, draws, {}, (), target, np.random.default_rng(0))
     return np.asarray(drawn.values["level"])
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from bayeslr.curves import Setup
 from bayeslr.laws import AnnealingLaw, Scale
 from bayeslr.schedules import cosine, cyclic, wsd
 
@@ -22,7 +23,7 @@ VALUES = {"level": 2.9, "slope": 0.11, "alpha": 0.45, "drop": 0.16, "tau": 740.0
 )
 def test_the_sampled_law_is_the_published_one(schedule, warmup):
     law, steps = AnnealingLaw(warmup=warmup), np.arange(600, 20_001, 97)
-    terms = law.terms(VALUES, law.features(schedule, steps, SCALE))
+    terms = law.terms(VALUES, law.features(schedule, steps, SCALE, Setup()))
     published = {name: float(value) for name, value in law.reported(VALUES, vars(SCALE)).items()}
     assert set(published) == {"L0", "A", "alpha", "C", "decay"}
     np.testing.assert_allclose(terms.total, law.loss(schedule, steps, **published), rtol=0, atol=1e-6 * VALUES["drop"])
@@ -45,6 +46,6 @@ def test_level_and_slope_are_those_of_the_forward_curve_at_the_reference_area():
 def test_features_do_not_grow_with_the_schedule():
     law, steps = AnnealingLaw(), np.array([1_000, 2_000])
     for total in (2_000, 200_000):
-        features = law.features(cosine(peak_lr=1e-3, warmup_steps=10, total_steps=total), steps, SCALE)
+        features = law.features(cosine(peak_lr=1e-3, warmup_steps=10, total_steps=total), steps, SCALE, Setup())
         assert features.response.shape == (2, 48)
         assert features.log_area.shape == (2,)

@@ -68,6 +68,8 @@ def test_padding_has_no_influence(uneven):
         """Change the arrays along their axis of observations: the last in what is kept by memory, else axis 1."""
 
         def leaf(path, array):
+            if path[-1].name == "peak":  # of the run
+                return array
             axis = 2 if path[-1].name == "memory" else 1
             return jnp.asarray(np.moveaxis(change(np.moveaxis(np.asarray(array), axis, 1)), 1, axis))
 
@@ -82,7 +84,7 @@ def test_padding_has_no_influence(uneven):
     def wider(array):
         return np.concatenate([array, array[:, -1:], array[:, -1:]], axis=1)
 
-    assert len(jax.tree.leaves(observations.inputs)) == 7
+    assert len(jax.tree.leaves(observations.inputs)) == 8
     assert density(by_observation(spoiled), values) == pytest.approx(expected, abs=1e-8)
     more = jnp.concatenate([observations.valid, jnp.zeros((3, 2), dtype=bool)], axis=1)
     assert density(replace(by_observation(wider), valid=more), values) == pytest.approx(expected, abs=1e-8)

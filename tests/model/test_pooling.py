@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bayeslr.curves import Setup
 from bayeslr.errors import ModelError
 from bayeslr.laws import AnnealingLaw, Scale, annealing_area, forward_area
 from bayeslr.model import Pooling, resolve_pooling
@@ -119,7 +120,7 @@ def test_the_papers_extension_to_size_is_the_limit_without_deviations():
         "drop": {"mean": C * tau * scale.rate * reference**gamma, "slope": gamma},
         "tau": {"mean": tau, "slope": 0.0},
     }
-    features = LAW.features(plan, steps, scale)
+    features = LAW.features(plan, steps, scale, Setup())
     for size in (25.0, 100.0, 1700.0):
         values = {}
         for name, own in sites.items():
