@@ -82,10 +82,9 @@ def violations(path, text):
             # the command line imports late, so that --help is quick
             if node in inside and room != "cli" and package not in OPTIONAL:
                 found.append(f"imports {name} inside a function")
-    for name in sorted(set(named_parameters(path, text))):
-        if not {(path.as_posix(), name), (path.parent.as_posix(), name)} & HOMONYMS:
-            found.append(f"names {name}, a parameter of a law")
-    return found
+    places = (path.as_posix(), path.parent.as_posix())
+    names = {name for name in named_parameters(path, text) if not any((place, name) in HOMONYMS for place in places)}
+    return found + [f"names {name}, a parameter of a law" for name in sorted(names)]
 
 
 def test_every_file_is_in_a_known_room():
