@@ -22,6 +22,8 @@ _FAILED_RHAT = 1.05
 _GOOD_PARETO_K = 0.5
 _TAIL = 2.576
 """How many prior standard deviations from its median a prior's outer hundredth begins."""
+_FAR_TAIL = 4.0
+"""How many of them no curve of the kind that priors were made for lies away."""
 _FAILED_ERRORS = 10.0
 _FLAT = 0.05
 """Share of a rate whose removal does not count as annealing yet."""
@@ -152,7 +154,7 @@ def _geometry(posterior: Posterior) -> list[Check]:
 def _identification(posterior: Posterior) -> list[Check]:
     """Compare each size's parameters with their priors, and the memory with its."""
     model, scale = posterior.model, posterior.scale
-    conflicts, vague, advice = [], [], ""
+    conflicts, vague, advice, furthest = [], [], "", 0.0
     for parameter in model.law.parameters:
         center, spread = parameter.unconstrained_prior(scale)
         draws = np.asarray(parameter.unconstrain(posterior.sample([parameter.name])[parameter.name]))
@@ -160,6 +162,7 @@ def _identification(posterior: Posterior) -> list[Check]:
         for label, values in zip(labels, draws.reshape(len(draws), -1).T, strict=True):
             place = float((np.median(values) - center) / spread)
             if parameter.name not in model.priors and abs(place) > _TAIL:
+                furthest = max(furthest, abs(place))
                 conflicts.append(f"{parameter.name}{label} lies {abs(place):.1f} prior sd from its default prior")
             if parameter.advice and values.std() > 0.7 * spread:
                 vague.append(f"{parameter.name}{label} has sd {values.std():.2f} in log units, its prior {spread:.2f}")
@@ -171,7 +174,7 @@ def _identification(posterior: Posterior) -> list[Check]:
     return [
         Check(
             name="priors and data agree",
-            status="REVIEW" if conflicts else "PASS",
+            status=("FAIL" if furthest > _FAR_TAIL else "REVIEW") if conflicts else "PASS",
             evidence="; ".join(conflicts) if conflicts else "no parameter lies in the tail of its default prior",
             advice="check units of the logs (loss in nats, rates as applied), or give a prior of your own"
             if conflicts

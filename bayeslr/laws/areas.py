@@ -28,7 +28,16 @@ from scipy.linalg.lapack import dtbtrs
 from bayeslr.errors import ModelError
 from bayeslr.schedules import Schedule
 
-__all__ = ["Warmup", "annealing_area", "area_response", "counted_rates", "forward_area", "rate_removed", "response"]
+__all__ = [
+    "Warmup",
+    "annealing_area",
+    "area_response",
+    "checked_updates",
+    "counted_rates",
+    "forward_area",
+    "rate_removed",
+    "response",
+]
 
 type Warmup = Literal["as_logged", "peak"]
 
@@ -70,7 +79,7 @@ def counted_rates(schedule: Schedule, warmup: Warmup = "as_logged") -> NDArray[n
     raise ModelError(f"warmup: found {warmup!r}; allowed: 'as_logged', 'peak'")
 
 
-def _at(schedule: Schedule, steps: NDArray[np.int64]) -> NDArray[np.int64]:
+def checked_updates(schedule: Schedule, steps: NDArray[np.int64]) -> NDArray[np.int64]:
     """Check the steps of a question and return the index of the last update that each has seen."""
     steps = np.asarray(steps, dtype=np.int64)
     if steps.ndim != 1 or steps.size == 0:
@@ -103,7 +112,7 @@ def forward_area(schedule: Schedule, steps: NDArray[np.int64], *, warmup: Warmup
     ModelError
         If a step lies outside the schedule.
     """
-    last, place = np.unique(_at(schedule, steps), return_inverse=True)
+    last, place = np.unique(checked_updates(schedule, steps), return_inverse=True)
     # a sum up to the first step, and one from each to the next
     pieces = np.add.reduceat(counted_rates(schedule, warmup)[: last[-1] + 1], np.append(0, last[:-1] + 1))
     seen: NDArray[np.float64] = np.cumsum(pieces)[place]
@@ -130,7 +139,7 @@ def rate_removed(schedule: Schedule, steps: NDArray[np.int64]) -> NDArray[np.flo
     ModelError
         If a step lies outside the schedule.
     """
-    last = _at(schedule, steps)
+    last = checked_updates(schedule, steps)
     return np.where(last > schedule.warmup_steps, schedule.lr[schedule.warmup_steps] - schedule.lr[last], 0.0)
 
 
@@ -172,7 +181,7 @@ def response(schedule: Schedule, steps: NDArray[np.int64], tau: NDArray[np.float
     tau = np.asarray(tau, dtype=np.float64)
     if tau.ndim != 1 or tau.size == 0 or not np.all(tau >= 1.0):
         raise ModelError("tau: found a memory below one step or no memory; allowed: one or more of at least 1 step")
-    last = _at(schedule, steps)
+    last = checked_updates(schedule, steps)
     length = int(last.max()) + 1
     first = _first_change(schedule, length)
     changes = schedule.lr[first - 1 : length - 1] - schedule.lr[first:length]
@@ -231,7 +240,7 @@ def area_response(schedule: Schedule, steps: NDArray[np.int64], tau: NDArray[np.
     Exact for schedules of up to 8192 updates. Longer ones are summed in that many cells, which end at the observations,
     so that nothing is seen before it happened; changes within a cell count from its middle.
     """
-    last = _at(schedule, steps)
+    last = checked_updates(schedule, steps)
     length = int(last.max()) + 1
     # cells begin before the first change, and so does the area: only what is covered after a change matters to it
     begin = min(_first_change(schedule, length), length) - 1

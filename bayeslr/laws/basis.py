@@ -19,7 +19,17 @@ from numpy.typing import NDArray
 from bayeslr.laws.areas import area_response, response
 from bayeslr.schedules import Schedule
 
-__all__ = ["LOG_TAU_RANGE", "NODES", "area_coefficients", "chebyshev", "mixture", "response_coefficients"]
+__all__ = [
+    "COARSE_INVERSE",
+    "COARSE_NODES",
+    "COARSE_TAU",
+    "LOG_TAU_RANGE",
+    "NODES",
+    "area_coefficients",
+    "chebyshev",
+    "mixture",
+    "response_coefficients",
+]
 
 # the whole library computes in float64 on the CPU: losses are known to 1e-4, and C and decay lie on a narrow ridge
 jax.config.update("jax_enable_x64", True)
@@ -112,9 +122,12 @@ def response_coefficients(schedule: Schedule, steps: NDArray[np.int64]) -> NDArr
     return response(schedule, steps, np.exp(_LOG_TAU)) @ _INVERSE.T
 
 
-_COARSE = 24
-_COARSE_NODES = np.cos(np.pi * (np.arange(_COARSE) + 0.5) / _COARSE)
-_COARSE_INVERSE = np.linalg.inv(np.polynomial.chebyshev.chebvander(_COARSE_NODES, _COARSE - 1))
+COARSE_NODES = 24
+"""Polynomials that are enough for mixtures of memories, which are smooth."""
+
+_COARSE = np.cos(np.pi * (np.arange(COARSE_NODES) + 0.5) / COARSE_NODES)
+COARSE_INVERSE = np.linalg.inv(np.polynomial.chebyshev.chebvander(_COARSE, COARSE_NODES - 1))
+COARSE_TAU = np.exp((_COARSE + 1.0) / 2.0 * (LOG_TAU_RANGE[1] - LOG_TAU_RANGE[0]) + LOG_TAU_RANGE[0])
 
 
 def area_coefficients(schedule: Schedule, steps: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -137,6 +150,4 @@ def area_coefficients(schedule: Schedule, steps: NDArray[np.int64]) -> NDArray[n
     ModelError
         If a step lies outside the schedule.
     """
-    low, high = LOG_TAU_RANGE
-    tau = np.exp((_COARSE_NODES + 1.0) / 2.0 * (high - low) + low)
-    return area_response(schedule, steps, tau) @ _COARSE_INVERSE.T
+    return area_response(schedule, steps, COARSE_TAU) @ COARSE_INVERSE.T

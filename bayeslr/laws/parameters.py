@@ -14,7 +14,10 @@ import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
-__all__ = ["Parameter", "PriorSpec", "Scale", "Support", "Trend"]
+__all__ = ["DEFAULT_WEIGHT_DECAY", "Parameter", "PriorSpec", "Scale", "Support", "Trend"]
+
+DEFAULT_WEIGHT_DECAY = 0.1
+"""Decoupled weight decay of nearly all language models; of a run that does not say its own."""
 
 type Trend = Literal["linear", "power", "none"]
 type Support = Literal["real", "positive", "share"]
@@ -35,12 +38,20 @@ class Scale:
     memory
         Reference memory in steps: the square root of the length of the longest fitted run. Fitted memories grow with
         the horizon, but slower than it.
+    weight_decay
+        Reference weight decay: the mean of what is known of the runs, else 0.1, that of nearly all language models.
     """
 
     area: float
     rate: float
     loss: float
     memory: float
+    weight_decay: float = DEFAULT_WEIGHT_DECAY
+
+    @property
+    def growth(self) -> float:
+        """Growth of the weights' norm by which a run at the reference rate would come to rest at its initial norm."""
+        return float((2.0 * self.weight_decay / self.rate) ** 0.5)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,13 +68,13 @@ class PriorSpec:
         Standard deviation: of a Normal in those same units, of a LogNormal in log units. Of a Beta the sum of its two
         parameters: the larger, the narrower.
     relative_to
-        Field of :class:`Scale` that multiplies `center` (and a Normal's `spread`); none: an absolute prior.
+        Field or property of :class:`Scale` that multiplies `center` (and a Normal's `spread`); none: an absolute prior.
     """
 
     family: Literal["Normal", "LogNormal", "Beta"]
     center: float
     spread: float
-    relative_to: Literal["loss", "memory"] | None = None
+    relative_to: Literal["loss", "memory", "growth"] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,14 +27,9 @@ import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
-from bayeslr.laws.parameters import Parameter, PriorSpec
+from bayeslr.laws.parameters import Parameter, PriorSpec, Scale
 
 __all__ = ["Axis", "IdentityRate", "PowerRate", "RateMap", "WeightNormRate", "log_norm"]
-
-DEFAULT_WEIGHT_DECAY = 0.1
-"""Decoupled weight decay of nearly all language models; of a run that does not say its own."""
-
-_BLOCK = 4096
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,23 +90,51 @@ class RateMap(ABC):
 
     @abstractmethod
     def effective(
-        self, lr: NDArray[np.float64], positions: tuple[float, ...], weight_decay: float | None
+        self,
+        lr: NDArray[np.float64],
+        count: NDArray[np.float64],
+        positions: tuple[float, ...],
+        weight_decay: float | None,
+        scale: Scale,
     ) -> NDArray[np.float64]:
         """Return effective rates.
 
         Parameters
         ----------
         lr
-            Rates of all updates from the first, ``[T]``.
+            Mean rates of consecutive stretches of updates from the first on, ``[C]``.
+        count
+            Number of updates of each, ``[C]``.
         positions
             The parameters' unconstrained positions.
         weight_decay
             Decoupled weight decay of the run; none: unknown.
+        scale
+            The data's scale.
 
         Returns
         -------
         numpy.ndarray
-            Effective rates up to a constant factor, ``[T]``.
+            Mean effective rates of the stretches up to a constant factor, ``[C]``.
+        """
+
+    @abstractmethod
+    def at_peak(self, peak: float, lr: float, effective: float, positions: tuple[float, ...]) -> float:
+        """Return the effective rate that a run's peak has in mid-run.
+
+        Parameters
+        ----------
+        peak
+            The peak rate.
+        lr, effective
+            Rate and effective rate in mid-run.
+        positions
+            As of :meth:`effective`.
+
+        Returns
+        -------
+        float
+            In the units of :meth:`effective`.
         """
 
 
@@ -125,10 +148,19 @@ class IdentityRate(RateMap):
         return "identity"
 
     def effective(
-        self, lr: NDArray[np.float64], positions: tuple[float, ...], weight_decay: float | None
+        self,
+        lr: NDArray[np.float64],
+        count: NDArray[np.float64],
+        positions: tuple[float, ...],
+        weight_decay: float | None,
+        scale: Scale,
     ) -> NDArray[np.float64]:
         """Return the rates."""
         return lr
+
+    def at_peak(self, peak: float, lr: float, effective: float, positions: tuple[float, ...]) -> float:
+        """Return the peak."""
+        return peak
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,24 +192,28 @@ class PowerRate(RateMap):
         return (Axis(low=float(np.log(0.25)), high=float(np.log(1.4)), count=7),)
 
     def effective(
-        self, lr: NDArray[np.float64], positions: tuple[float, ...], weight_decay: float | None
+        self,
+        lr: NDArray[np.float64],
+        count: NDArray[np.float64],
+        positions: tuple[float, ...],
+        weight_decay: float | None,
+        scale: Scale,
     ) -> NDArray[np.float64]:
         """Return powers of the rates."""
         power: NDArray[np.float64] = lr ** np.exp(positions[0])
         return power
+
+    def at_peak(self, peak: float, lr: float, effective: float, positions: tuple[float, ...]) -> float:
+        """Return the power of the peak."""
+        return float(peak ** np.exp(positions[0]))
 
 
 @dataclass(frozen=True, kw_only=True)
 class WeightNormRate(RateMap):
     """The rate over the norm of the weights, which follows from the schedule and the weight decay.
 
-    Parameters
-    ----------
-    weight_decay
-        Decoupled weight decay of runs that do not say their own.
+    A run that does not say its weight decay is taken to have that of the others, or 0.1.
     """
-
-    weight_decay: float = DEFAULT_WEIGHT_DECAY
 
     @property
     def name(self) -> str:
@@ -186,39 +222,53 @@ class WeightNormRate(RateMap):
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
-        """``norm_growth``."""
+        """``norm_ratio``, the square root of ``growth^2 * lr / (2 * wd)``."""
         return (
             Parameter(
-                name="norm_growth",
+                name="norm_ratio",
                 support="positive",
-                unit="1 / rate",
-                meaning="Length of a random update over the rate, relative to the norm of the initial weights.",
-                prior=PriorSpec(family="LogNormal", center=50.0, spread=0.7),
+                unit="1",
+                meaning="Norm at which weights come to rest at the reference rate, over that of the initial weights.",
+                prior=PriorSpec(family="LogNormal", center=3.0, spread=0.3),
                 shared=True,
             ),
         )
 
     @property
     def axes(self) -> tuple[Axis, ...]:
-        """Growths from 3 to 1000."""
-        return (Axis(low=float(np.log(3.0)), high=float(np.log(1000.0)), count=8),)
+        """Ratios from 0.6, which is nearly the rate itself, to 15."""
+        return (Axis(low=float(np.log(0.6)), high=float(np.log(15.0)), count=8),)
 
     def effective(
-        self, lr: NDArray[np.float64], positions: tuple[float, ...], weight_decay: float | None
+        self,
+        lr: NDArray[np.float64],
+        count: NDArray[np.float64],
+        positions: tuple[float, ...],
+        weight_decay: float | None,
+        scale: Scale,
     ) -> NDArray[np.float64]:
         """Return rates over norms."""
-        known = self.weight_decay if weight_decay is None else weight_decay
-        rates: NDArray[np.float64] = lr * np.exp(-0.5 * log_norm(lr, float(np.exp(positions[0])), known))
+        known = scale.weight_decay if weight_decay is None else weight_decay
+        norm = np.append(0.0, log_norm(lr, count, float(np.exp(positions[0])) * scale.growth, known))
+        rates: NDArray[np.float64] = lr * np.exp(-0.25 * (norm[1:] + norm[:-1]))
         return rates
 
+    def at_peak(self, peak: float, lr: float, effective: float, positions: tuple[float, ...]) -> float:
+        """Return the peak over the norm in mid-run."""
+        return float(peak * effective / lr) if lr > 0.0 else peak
 
-def log_norm(lr: NDArray[np.float64], growth: float, weight_decay: float) -> NDArray[np.float64]:
-    """Return the logarithm of the squared norm of the weights after each update, relative to the first.
+
+def log_norm(
+    lr: NDArray[np.float64], count: NDArray[np.float64], growth: float, weight_decay: float
+) -> NDArray[np.float64]:
+    """Return the logarithm of the squared norm of the weights after stretches of updates, relative to the start.
 
     Parameters
     ----------
     lr
-        Rates, ``[T]``.
+        Rates of the stretches, ``[C]``.
+    count
+        Number of updates of each, ``[C]``.
     growth
         Length of a random update over the rate, relative to the norm of the initial weights.
     weight_decay
@@ -227,17 +277,13 @@ def log_norm(lr: NDArray[np.float64], growth: float, weight_decay: float) -> NDA
     Returns
     -------
     numpy.ndarray
-        ``[T]``.
+        ``[C]``. Exact where the rate is constant within each stretch.
     """
-    shrunk = 2.0 * weight_decay * np.cumsum(lr)
-    with np.errstate(divide="ignore"):
-        added = 2.0 * np.log(growth * lr) + shrunk
-    total = np.empty_like(added)
-    carried = 0.0
-    # sums of exponentials block by block, each relative to its largest: they neither overflow nor vanish
-    for start in range(0, added.size, _BLOCK):
-        block = added[start : start + _BLOCK]
-        largest = max(float(block.max()), carried)
-        total[start : start + _BLOCK] = largest + np.log(np.exp(carried - largest) + np.cumsum(np.exp(block - largest)))
-        carried = float(total[min(start + _BLOCK, added.size) - 1])
-    return total - shrunk
+    each = 2.0 * weight_decay * lr
+    # a geometric sum; where hardly anything decays within an update, a product
+    with np.errstate(divide="ignore", invalid="ignore"):
+        terms = np.where(each > 1e-12, np.expm1(-each * count) / np.expm1(-each), count)
+        added = 2.0 * np.log(growth * lr) + np.log(terms)
+    shrunk = np.cumsum(each * count)
+    total = np.logaddexp.accumulate(np.append(0.0, added + shrunk))[1:]
+    return np.asarray(total - shrunk)

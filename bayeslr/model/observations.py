@@ -16,11 +16,14 @@ from numpy.typing import NDArray
 
 from bayeslr.curves import CurveSet, LossCurve, Setup, Sizes
 from bayeslr.errors import ModelError
-from bayeslr.laws import Law, Scale, rate_removed, response
+from bayeslr.laws import DEFAULT_WEIGHT_DECAY, Law, Scale, rate_removed, response
 from bayeslr.model.effects import MEMORIES, ErrorModel, Exposure
 from bayeslr.schedules import Schedule
 
 __all__ = ["Inputs", "Observations", "build_observations", "measure_scale", "prepare"]
+
+_SCALES = ("area", "rate", "loss", "memory", "weight_decay", "growth")
+"""What of the scale priors and reports refer to."""
 
 _WIDTHS = 8
 """Similar data sets get the same shapes, and so the same compiled program: runs are padded to a multiple of this."""
@@ -66,7 +69,7 @@ class Observations:
         How far losses scatter from one observation to the next, ``[S]``: an upper bound of the noise, by which the
         sampler scales its coordinates. It has no influence on the posterior.
     scale
-        The data's scale: ``area, rate, loss, memory``, each a scalar.
+        The data's scale, each field and property a scalar.
     """
 
     loss: Array
@@ -134,7 +137,14 @@ def measure_scale(curves: CurveSet, law: Law) -> Scale:
         rate=max(float(curve.schedule.lr[: curve.steps[-1]].max()) for curve in curves),
         loss=float(min(curve.loss.min() for curve in curves)),
         memory=float(max(curve.steps[-1] for curve in curves)) ** 0.5,
+        weight_decay=_typical_weight_decay(curves),
     )
+
+
+def _typical_weight_decay(curves: CurveSet) -> float:
+    known = [curve.weight_decay for curve in curves if curve.weight_decay is not None]
+    # a reference without any decay is as good as one with hardly any, and a scale is above zero
+    return max(float(np.mean(known)), 1e-9) if known else DEFAULT_WEIGHT_DECAY
 
 
 def _scatter(curves: Sequence[LossCurve]) -> float:
@@ -198,6 +208,6 @@ def build_observations(
         log_params=jnp.asarray(centered),
         knots=jnp.asarray(errors.knots(lowest)),
         scatter=jnp.asarray(np.array(scatter)),
-        scale={name: jnp.asarray(float(getattr(scale, name))) for name in ("area", "rate", "loss", "memory")},
+        scale={name: jnp.asarray(float(getattr(scale, name))) for name in _SCALES},
     )
     return observations, tuple(curve.name for curve in kept)

@@ -1,0 +1,125 @@
+"""A schedule as a few hundred cells, so that what a law computes does not grow with the number of updates.
+
+A cell is a stretch of updates that count by their number and their mean rate. Cells end at every step that is asked
+for, at the end of the warm-up and at every jump of the rate; between these, half of them share the updates evenly and
+half the changes of the rate.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg.lapack import dtbtrs
+
+from bayeslr.laws.areas import checked_updates
+from bayeslr.schedules import Schedule
+
+__all__ = ["Cells", "through_memories"]
+
+_EVEN, _BY_CHANGE, _WARMUP = 192, 192, 32
+_JUMPS = 128
+_JUMP = 0.01
+"""Share of the peak by which the rate jumps from one update to the next."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cells:
+    """Consecutive stretches of updates from the first on.
+
+    Parameters
+    ----------
+    lr
+        Mean rate of each, ``[C]``.
+    count
+        Number of updates of each, ``[C]``.
+    first
+        Index of the first cell after the warm-up.
+    at
+        Index of the cell that ends at each step that was asked for, ``[n]``.
+    """
+
+    lr: NDArray[np.float64]
+    count: NDArray[np.float64]
+    first: int
+    at: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, schedule: Schedule, steps: NDArray[np.int64]) -> "Cells":
+        """Cut a schedule into cells.
+
+        Parameters
+        ----------
+        schedule
+            The schedule.
+        steps
+            Steps at which something is asked, ``[n]``, in any order.
+
+        Returns
+        -------
+        Cells
+            Up to the last of these steps, and at least to the first update after the warm-up.
+
+        Raises
+        ------
+        ModelError
+            If a step lies outside the schedule.
+        """
+        asked = checked_updates(schedule, steps) + 1
+        warmup, last = schedule.warmup_steps, max(int(asked.max()), schedule.warmup_steps + 1)
+        lr = schedule.lr[:last]
+        change = np.abs(np.diff(lr[warmup:]))
+        edges = [
+            asked,
+            [warmup, warmup + 1, last],
+            np.linspace(0, warmup, _WARMUP + 1),
+            np.linspace(warmup, last, _EVEN + 1),
+        ]
+        if change.size and change.max() > 0.0:
+            reached = np.cumsum(change)
+            shares = np.linspace(0.0, reached[-1], _BY_CHANGE + 1)
+            edges.append(warmup + 1 + np.searchsorted(reached, shares[:-1], side="right"))
+            jumps = np.flatnonzero(change > _JUMP * schedule.peak_lr)
+            edges.append(warmup + 1 + jumps[np.argsort(change[jumps])[::-1][:_JUMPS]])
+        ends = np.unique(
+            np.concatenate([np.asarray(edge, dtype=np.float64).round().astype(np.int64) for edge in edges])
+        )
+        ends = ends[ends > 0]
+        starts = np.append(0, ends[:-1])
+        count = (ends - starts).astype(np.float64)
+        return cls(
+            lr=np.add.reduceat(lr, starts) / count,
+            count=count,
+            first=int(np.searchsorted(starts, warmup)),
+            at=np.searchsorted(ends, asked),
+        )
+
+
+def through_memories(
+    values: NDArray[np.float64], passed: NDArray[np.float64], tau: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return what values look like through exponential memories, at the end of each cell.
+
+    Parameters
+    ----------
+    values
+        Values of ``m`` quantities in each cell, ``[C, m]``. All memories hold the first of them at the start.
+    passed
+        How much time, or whatever the memories run in, passes in each cell, ``[C]``.
+    tau
+        The memories, ``[k]``.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``[C, m, k]``.
+    """
+    seen = np.empty((*values.shape, tau.size))
+    bands = np.ones((2, len(values)), order="F")
+    for column, memory in enumerate(tau):
+        kept = np.exp(-passed / memory)
+        # seen[j] = kept[j] * seen[j-1] + (1 - kept[j]) * values[j]: a bidiagonal system
+        bands[1, :-1] = -kept[1:]
+        right = (1.0 - kept)[:, None] * values
+        right[0] = values[0]
+        seen[:, :, column] = dtbtrs(bands, right, uplo="L", diag="U")[0]
+    return seen

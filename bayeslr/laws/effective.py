@@ -1,0 +1,208 @@
+"""A law of the effective rate: ``L(s) = L0 + A * P(s)^-alpha + D * T(s)``.
+
+The annealing law counts what was removed from each run's own peak, so that runs of different peaks have no zero in
+common, and it takes the rate for what moves the network. Here both parts are read from the effective rate ``u``
+(:mod:`bayeslr.laws.rates`) and are anchored at a rate of zero:
+
+- ``P``, the *progress*, is the sum of the effective rates;
+- ``T``, the *floor*, is the effective rate as seen through a mixture of memories, part of which run in area: what the
+  noise of the current rate keeps the loss up by, ``D`` where the effective rate is that of the reference.
+
+For runs of one peak and the identity as the map this is the annealing law with a mixture of memories, a constant having
+moved into ``L0``. As there, what is sampled is the level and the slope at the reference: a run at the reference rate
+throughout, as long as the reference area says.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from itertools import product
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.typing import ArrayLike
+from numpy.typing import NDArray
+
+from bayeslr.curves import Setup
+from bayeslr.laws.annealing import DROP, FORWARD_PARAMETERS, TAU, AnnealingLaw
+from bayeslr.laws.basis import COARSE_INVERSE, COARSE_NODES, COARSE_TAU, mixture
+from bayeslr.laws.cells import Cells, through_memories
+from bayeslr.laws.law import Law, Terms
+from bayeslr.laws.parameters import Parameter, PriorSpec, Scale
+from bayeslr.laws.rates import RateMap, WeightNormRate
+from bayeslr.schedules import Schedule
+
+__all__ = ["EffectiveFeatures", "EffectiveRateLaw"]
+
+_REFERENCE_CELLS = 256
+"""Stretches of the reference run."""
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, kw_only=True)
+class EffectiveFeatures:
+    """What the law sees of a schedule, as coefficients on the ``M`` products of the map's Chebyshev polynomials.
+
+    Parameters
+    ----------
+    log_progress
+        Logarithm of the progress over that of the reference, ``[n, M]``.
+    log_peak
+        Logarithm of the effective rate at the run's peak over that of the reference, ``[M]``.
+    floor
+        Effective rate through memories in steps, on 24 polynomials, over that of the reference, ``[n, 24, M]``.
+    floor_by_area
+        The same through memories in area.
+    """
+
+    log_progress: Array | NDArray[np.float64]
+    log_peak: Array | NDArray[np.float64]
+    floor: Array | NDArray[np.float64]
+    floor_by_area: Array | NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EffectiveRateLaw(Law):
+    """Power law in the progress, plus a floor that follows the effective rate.
+
+    Parameters
+    ----------
+    warmup
+        See :class:`Law`; it concerns the area, on which the error model stands.
+    rate
+        The map from rate to effective rate. Default: the rate over the norm of the weights.
+    """
+
+    rate: RateMap = field(default_factory=WeightNormRate)
+
+    @property
+    def name(self) -> str:
+        """Name of the law."""
+        return "effective-rate"
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """``level, slope, alpha, drop, tau``, and shared by all sizes the mixture and the map."""
+        return (
+            *FORWARD_PARAMETERS,
+            replace(DROP, meaning="Loss that the noise of the reference rate keeps the loss up by."),
+            replace(TAU, meaning="Median memory of the floor, 1 / (1 - decay)."),
+            Parameter(
+                name="memory_spread",
+                support="positive",
+                unit="1",
+                meaning="Standard deviation of the log-normal mixture of memories around tau, in log units.",
+                prior=PriorSpec(family="LogNormal", center=0.35, spread=0.3),
+                shared=True,
+            ),
+            Parameter(
+                name="area_memory",
+                support="share",
+                unit="1",
+                meaning="Share of the floor whose memory runs in area instead of in steps.",
+                prior=PriorSpec(family="Beta", center=0.4, spread=4.0),
+                shared=True,
+            ),
+            *self.rate.parameters,
+        )
+
+    @property
+    def reported_names(self) -> tuple[str, ...]:
+        """``L0`` at a rate of zero, ``alpha``, ``drop``, ``decay`` of the median memory, the mixture and the map."""
+        return (
+            "L0",
+            "alpha",
+            "drop",
+            "decay",
+            "memory_spread",
+            "area_memory",
+            *(parameter.name for parameter in self.rate.parameters),
+        )
+
+    def features(self, schedule: Schedule, steps: NDArray[np.int64], scale: Scale, setup: Setup) -> Any:
+        """Compute an :class:`EffectiveFeatures`; see :meth:`Law.features`."""
+        cells = Cells.of(schedule, steps)
+        middle = Cells.of(schedule, np.array([max(schedule.warmup_steps + 1, schedule.total_steps // 2)]))
+        progress, peak, seen = [], [], []
+        for positions in product(*(axis.nodes for axis in self.rate.axes)):
+            reference_progress, reference_rate = self._reference(scale, positions)
+            effective = self.rate.effective(cells.lr, cells.count, positions, setup.weight_decay, scale)
+            progress.append(np.log(np.cumsum(effective * cells.count)[cells.at] / reference_progress))
+            # the peak by the norm that weights have in mid-run: at the start a map may still be far from it
+            halfway = self.rate.effective(middle.lr, middle.count, positions, setup.weight_decay, scale)
+            at_peak = self.rate.at_peak(schedule.peak_lr, float(middle.lr[-1]), float(halfway[-1]), positions)
+            peak.append(np.log(at_peak / reference_rate))
+            seen.append(effective / reference_rate)
+        # memories begin with the first update after the warm-up
+        values, at = np.stack(seen, axis=1)[cells.first :], np.maximum(cells.at - cells.first, 0)
+        count = cells.count[cells.first :]
+        floor = through_memories(values, count, COARSE_TAU)[at]
+        by_area = through_memories(values, count * cells.lr[cells.first :] / schedule.peak_lr, COARSE_TAU)[at]
+        return EffectiveFeatures(
+            log_progress=self._coefficients(progress),
+            log_peak=self._coefficients(peak),
+            floor=self._coefficients(np.moveaxis(floor @ COARSE_INVERSE.T, 1, 0)),
+            floor_by_area=self._coefficients(np.moveaxis(by_area @ COARSE_INVERSE.T, 1, 0)),
+        )
+
+    def terms(self, values: Mapping[str, Array], features: Any) -> Terms:
+        """Evaluate the law; see :meth:`Law.terms`."""
+        place = self._polynomials(values)
+        log_progress = jnp.asarray(features.log_progress) @ place
+        peak = jnp.exp(jnp.asarray(features.log_peak) @ place)
+        weights = mixture(jnp.log(values["tau"]), values["memory_spread"])[:COARSE_NODES]
+        share = values["area_memory"]
+        mixed = (1.0 - share) * jnp.asarray(features.floor) + share * jnp.asarray(features.floor_by_area)
+        floor = weights @ (mixed @ place).T
+        scale = values["slope"] / values["alpha"]
+        forward = scale * jnp.exp(-values["alpha"] * log_progress)
+        drop = values["drop"] * peak
+        return Terms(
+            base=values["level"] - values["drop"] - scale + drop,
+            forward=forward,
+            drop=drop,
+            response=1.0 - floor / peak,
+            slope=values["alpha"] * forward,
+        )
+
+    def slope(self, values: Mapping[str, Array], log_area: ArrayLike) -> Array:
+        """Return the slope of the power law, as if progress were area; see :meth:`Law.slope`."""
+        return AnnealingLaw().slope(values, log_area)
+
+    def starts(self, lowest: NDArray[np.float64], scale: Scale) -> tuple[dict[str, NDArray[np.float64]], ...]:
+        """Return those of the annealing law; mixture and map start at their priors."""
+        return AnnealingLaw().starts(lowest, scale)
+
+    def reported(self, values: Mapping[str, ArrayLike], scale: Mapping[str, ArrayLike]) -> dict[str, Array]:
+        """Convert sampled values to those of :attr:`reported_names`; see :meth:`Law.reported`."""
+        value = {name: jnp.asarray(array) for name, array in values.items()}
+        own = {name: value[name] for name in self.reported_names if name in value}
+        return own | {
+            "L0": value["level"] - value["drop"] - value["slope"] / value["alpha"],
+            "decay": 1.0 - 1.0 / value["tau"],
+        }
+
+    def _reference(self, scale: Scale, positions: tuple[float, ...]) -> tuple[float, float]:
+        """Return progress, and effective rate in mid-run, of a run at the reference rate and of the reference area."""
+        count = np.full(_REFERENCE_CELLS, scale.area / scale.rate / _REFERENCE_CELLS)
+        rate = np.full(_REFERENCE_CELLS, scale.rate)
+        effective = self.rate.effective(rate, count, positions, scale.weight_decay, scale)
+        return float((effective * count).sum()), float(effective[_REFERENCE_CELLS // 2])
+
+    def _coefficients(self, rows: Any) -> NDArray[np.float64]:
+        """Turn values at the nodes, ``[M, ...]``, into coefficients, ``[..., M]``."""
+        axes, values = self.rate.axes, np.asarray(rows, dtype=np.float64)
+        table = values.reshape(tuple(axis.count for axis in axes) + values.shape[1:])
+        for k, axis in enumerate(axes):
+            table = np.moveaxis(np.tensordot(axis.to_coefficients, table, axes=(1, k)), 0, k)
+        return np.moveaxis(table.reshape(values.shape), 0, -1)
+
+    def _polynomials(self, values: Mapping[str, Array]) -> Array:
+        """Return the products of the map's polynomials at its parameters, ``[M]``."""
+        place = jnp.ones(1)
+        for parameter, axis in zip(self.rate.parameters, self.rate.axes, strict=True):
+            own = axis.polynomials(parameter.unconstrain(values[parameter.name]))
+            place = (place[:, None] * own[None]).ravel()
+        return place
