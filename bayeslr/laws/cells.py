@@ -1,8 +1,8 @@
 """A schedule as a few hundred cells, so that what a law computes does not grow with the number of updates.
 
 A cell is a stretch of updates that count by their number and their mean rate. Cells end at every step that is asked
-for, at the end of the warm-up and at every jump of the rate; between these, half of them share the updates evenly and
-half the changes of the rate.
+for, at the end of the warm-up and at every jump of the rate; between these, some share the updates evenly, some their
+logarithm, and some the changes of the rate.
 """
 
 from dataclasses import dataclass
@@ -73,6 +73,8 @@ class Cells:
             [warmup, warmup + 1, last],
             np.linspace(0, warmup, _WARMUP + 1),
             np.linspace(warmup, last, _EVEN + 1),
+            # early on, everything changes with the logarithm of time
+            warmup + np.geomspace(1, last - warmup, _EVEN // 2),
         ]
         if change.size and change.max() > 0.0:
             reached = np.cumsum(change)
