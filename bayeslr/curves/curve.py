@@ -34,6 +34,7 @@ class Setup:
     weight_decay: float | None = None
     batch_size: float | None = None
 
+
 _MAX_NAME = 500
 """Longest name of a run or a size, in characters."""
 
