@@ -22,7 +22,7 @@ def optimum(small_posterior):
 def finals(small_posterior, optimum):
     plans = {name: parse_schedule(plan.spec) for name, plan in optimum.schedules.items()}
     forecast = predict(small_posterior, plans, seed=3, num_draws=4000, steps={n: [2000] for n in plans})
-    return np.stack([np.asarray(forecast.terms[name].expected)[:, -1] for name in plans], axis=1)
+    return np.stack([np.asarray(forecast.parts[name].expected)[:, -1] for name in plans], axis=1)
 
 
 def test_every_column_is_a_count_over_paired_draws(optimum, finals):
