@@ -83,7 +83,7 @@ def test_unknown_sizes_come_back_unknown(small_posterior, tmp_path):
 def test_an_existing_file_is_kept_unless_forced(small_posterior, saved, tmp_path):
     path = tmp_path / "p.nc"
     path.write_text("precious")
-    with pytest.raises(PosteriorError, match=r"^[^\n]*p\.nc: the file exists; allowed: [^\n]*--force[^\n]*$"):
+    with pytest.raises(PosteriorError, match=r"^[^\n]*p\.nc: the file exists; allowed: [^\n]*force[^\n]*$"):
         small_posterior.save(path)
     assert path.read_text() == "precious"
     small_posterior.save(path, force=True)
