@@ -8,8 +8,8 @@ import pandas as pd
 from bayeslr.markup import badge, box, paragraph, table
 
 if TYPE_CHECKING:
-    from bayeslr.inference.verdict import Health
     from bayeslr.inference.posterior import Posterior
+    from bayeslr.inference.verdict import Health
 
 __all__ = ["health_html", "posterior_html", "posterior_text"]
 
