@@ -14,7 +14,7 @@ from bayeslr.forecast.extrapolation import extrapolations
 from bayeslr.forecast.forecast import Forecast
 from bayeslr.forecast.guard import require_numbers, require_room
 from bayeslr.forecast.sizes import draw_size, find_target
-from bayeslr.inference import Posterior
+from bayeslr.inference import Posterior, require_unforked
 from bayeslr.laws import counted_rates
 from bayeslr.model import MEMORIES
 from bayeslr.schedules import Schedule
@@ -82,6 +82,7 @@ def predict(
     ExtrapolationWarning
         If a plan or the size goes far outside the fitted data.
     """
+    require_unforked()
     named = {"schedule": plans} if isinstance(plans, Schedule) else dict(plans)
     if not named:
         raise PosteriorError("predict: there is no schedule; allowed: at least one")

@@ -21,9 +21,6 @@ from bayeslr.schedules import Schedule
 
 __all__ = ["LOG_TAU_RANGE", "NODES", "area_coefficients", "chebyshev", "mixture", "response_coefficients"]
 
-# the whole library computes in float64 on the CPU: losses are known to 1e-4, and C and decay lie on a narrow ridge
-jax.config.update("jax_enable_x64", True)
-
 NODES = 48
 """Number of Chebyshev nodes; measured error below 1e-7 of the maximum."""
 
