@@ -10,6 +10,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE / "_extensions"))
 # pages are executed: no progress bars, and the same cores as everything else that runs
 os.environ.setdefault("TQDM_DISABLE", "1")
+os.environ.setdefault("PYTHONWARNINGS", "ignore:IProgress not found")
 
 project = "bayeslr"
 author = "the bayeslr developers"

@@ -33,6 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         The exit code: 0, 1 where a check failed, 2 for wrong input, 130 when interrupted.
     """
+    # as the library wants it anyway; in a process of the command line nobody is surprised
+    os.environ.setdefault("JAX_ENABLE_X64", "1")
     given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     debug = "--debug" in given
     set_quiet(any(word in ("--quiet", "-q") for word in given))

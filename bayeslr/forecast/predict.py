@@ -14,7 +14,7 @@ from bayeslr.forecast.forecast import Forecast
 from bayeslr.forecast.guard import require_numbers, require_room
 from bayeslr.forecast.residual import residual_process
 from bayeslr.forecast.sizes import Target, draw_size, find_target
-from bayeslr.inference import Posterior
+from bayeslr.inference import Posterior, require_unforked
 from bayeslr.model import Block, CurveParts, Plan, evaluate, find_blocks, prepare
 from bayeslr.schedules import Schedule
 
@@ -86,6 +86,7 @@ def predict(
     ExtrapolationWarning
         If a plan or the size goes far outside the fitted data.
     """
+    require_unforked()
     named = {"schedule": plans} if isinstance(plans, Schedule) else dict(plans)
     if not named:
         raise PosteriorError("predict: there is no schedule; allowed: at least one")

@@ -4,6 +4,7 @@ from bayeslr.files import write_atomically
 from bayeslr.inference.engine.devices import ChainMethod, prepare_devices
 from bayeslr.inference.fit import fit
 from bayeslr.inference.fitted import fitted_curves
+from bayeslr.inference.forking import require_unforked
 from bayeslr.inference.health import STEADY_SHARE, check, steady_share
 from bayeslr.inference.posterior import Posterior, load_posterior
 from bayeslr.inference.verdict import Check, Health
@@ -19,6 +20,7 @@ __all__ = [
     "fitted_curves",
     "load_posterior",
     "prepare_devices",
+    "require_unforked",
     "steady_share",
     "write_atomically",
 ]

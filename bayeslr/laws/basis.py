@@ -31,9 +31,6 @@ __all__ = [
     "response_coefficients",
 ]
 
-# the whole library computes in float64 on the CPU: losses are known to 1e-4, and C and decay lie on a narrow ridge
-jax.config.update("jax_enable_x64", True)
-
 NODES = 48
 """Number of Chebyshev nodes; measured error below 1e-7 of the maximum."""
 

@@ -10,7 +10,6 @@ __all__ = [
     "MAX_DOCUMENT",
     "MAX_LINE",
     "MAX_ROWS",
-    "MAX_UPDATES",
     "listed",
     "shown",
 ]
@@ -27,8 +26,6 @@ MAX_DOCUMENT: Final = 2**29
 """Bytes of a file that has to be in memory as a whole: JSON that is not one object a line, W&B's files, manifests."""
 MAX_DEPTH: Final = 20
 """Levels of JSON objects inside objects."""
-MAX_UPDATES: Final = 400_000_000
-"""Updates of all runs of a manifest together: 3.2 GB of rates."""
 
 
 def shown(value: object, width: int = 60) -> str:

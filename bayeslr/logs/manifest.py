@@ -25,10 +25,10 @@ from bayeslr.curves.counts import params_in_label, parse_count
 from bayeslr.errors import ManifestError, ScheduleError
 from bayeslr.logs.formats.delimited import table_rows
 from bayeslr.logs.formats.files import LogFile
-from bayeslr.logs.limits import MAX_UPDATES, listed, shown
+from bayeslr.logs.limits import listed, shown
 from bayeslr.logs.partial_spec import lacks_length
 from bayeslr.logs.sources import Source
-from bayeslr.schedules import Schedule, parse_schedule
+from bayeslr.schedules import MAX_UPDATES, Schedule, parse_schedule
 
 __all__ = ["Manifest", "parse_manifest"]
 

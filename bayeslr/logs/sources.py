@@ -13,7 +13,7 @@ from bayeslr.curves.rates import interpolate_rates
 from bayeslr.errors import DataWarning, LogError, ScheduleMismatchWarning
 from bayeslr.logs.compared import mixed_kinds, other_units
 from bayeslr.logs.formats import open_log
-from bayeslr.logs.limits import MAX_UPDATES, listed
+from bayeslr.logs.limits import listed
 from bayeslr.logs.nominal import rate_mismatch
 from bayeslr.logs.partial_spec import completed
 from bayeslr.logs.rates import odd_falls
@@ -21,7 +21,7 @@ from bayeslr.logs.rawlog import RawLog
 from bayeslr.logs.summary import RunRead
 from bayeslr.logs.tidy import TidyLog, tidy
 from bayeslr.logs.units import Unit
-from bayeslr.schedules import Schedule
+from bayeslr.schedules import MAX_UPDATES, Schedule
 
 __all__ = ["ColumnNames", "Reading", "Source", "curves_from_sources"]
 

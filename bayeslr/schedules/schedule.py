@@ -18,8 +18,8 @@ __all__ = ["MAX_STEPS", "MAX_UPDATES", "Schedule"]
 
 MAX_STEPS: Final = 20_000_000
 """The longest schedule in updates: 0.16 GB of rates, ten times the longest published runs."""
-MAX_UPDATES: Final = 100_000_000
-"""Most updates of all schedules that are looked at together: 0.8 GB of rates."""
+MAX_UPDATES: Final = 200_000_000
+"""Most updates of all schedules that are looked at together: 1.6 GB of rates."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -11,6 +11,7 @@ import jax
 from threadpoolctl import threadpool_limits
 
 from bayeslr.errors import ModelError
+from bayeslr.inference.forking import require_unforked
 
 __all__ = [
     "OFTEN",
@@ -41,6 +42,7 @@ def prepare_devices() -> None:
     JAX fixes its devices at their first use, so this is called before a fit touches an array. In a process that has
     used JAX before, its devices stay as they are and chains run vectorised.
     """
+    require_unforked()
     if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
         # a RuntimeError says that JAX is already running: its devices stay as they are
         with contextlib.suppress(RuntimeError):

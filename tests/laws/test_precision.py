@@ -1,0 +1,22 @@
+"""64 bits for the whole process, and a line where that is news to somebody."""
+
+import logging
+
+import jax
+import pytest
+
+from bayeslr.laws.precision import compute_in_64_bits
+
+
+@pytest.mark.parametrize(("before", "in_use", "lines"), [(False, True, 1), (False, False, 0), (True, True, 0)])
+def test_it_is_said_once_where_jax_was_in_use_with_32_bits(before, in_use, lines, caplog):
+    try:
+        jax.config.update("jax_enable_x64", before)
+        with caplog.at_level(logging.WARNING, "bayeslr"):
+            compute_in_64_bits(in_use=in_use)
+            compute_in_64_bits(in_use=in_use)
+        assert jax.numpy.ones(1).dtype == "float64"
+    finally:
+        jax.config.update("jax_enable_x64", True)
+    assert len(caplog.messages) == lines
+    assert all("JAX_ENABLE_X64=1" in text and "\n" not in text for text in caplog.messages)
