@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ from bayeslr.curves import CurveSet, LossCurve
 from bayeslr.curves.branches import Joined, RawRun, join_branches, starts_late
 from bayeslr.curves.rates import interpolate_rates
 from bayeslr.errors import DataWarning, LogError, ScheduleMismatchWarning
-from bayeslr.logs.compared import mixed_kinds, other_units
+from bayeslr.logs.compared import mixed_kinds, other_units, own_steps
 from bayeslr.logs.formats import open_log
 from bayeslr.logs.limits import listed
 from bayeslr.logs.nominal import rate_mismatch
@@ -178,7 +178,10 @@ def curves_from_sources(
             read[run.curve.name].notes.append(_Note(category=DataWarning, text=run.note))
     notes = [(str(by_name[name].path), note) for name in used for note in read[name].notes]
     logs = {name: read[name].log for name in runs}
-    together = (mixed_kinds(logs) if columns.loss is None else "", other_units(logs))
+    alone = {name: logs[name] for name, run in zip(runs, joined, strict=True) if run.parent is None}
+    sizes = {name: (by_name[name].size, by_name[name].params) for name in alone}
+    kinds = mixed_kinds(logs) if columns.loss is None else ""
+    together = (kinds, other_units(logs), own_steps(alone, sizes))
     notes += [("", _Note(category=DataWarning, text=text)) for text in together if text]
     _warn(notes)
     return Reading(
@@ -217,7 +220,9 @@ def _read(source: Source, columns: ColumnNames, raw: RawLog) -> _Run:
             notes.append(_Note(category=DataWarning, text=f"{beyond}: dropped"))
     if source.schedule is None and (fall := odd_falls(log.rate_steps, log.rates)):
         notes.append(_Note(category=DataWarning, text=fall))
-    if source.schedule is not None and (mismatch := rate_mismatch(log, schedule)):
+    whole = source.branch_step is not None and schedule.total_steps >= source.branch_step + int(log.steps[-1])
+    compared = replace(log, rate_steps=log.rate_steps + (source.branch_step or 0)) if whole else log
+    if source.schedule is not None and (mismatch := rate_mismatch(compared, schedule)):
         notes.append(_Note(category=ScheduleMismatchWarning, text=mismatch))
     curve = LossCurve(
         name=source.run,

@@ -126,7 +126,7 @@ class LogFile:
             return "utf-16"
         if not head.removeprefix(b"\xef\xbb\xbf").strip():
             raise LogError(f"{self.path}: the file is empty; allowed: a log with at least one observation")
-        zeros = head[:512].count(0)
+        zeros = head[:512].count(0) if b"\0" in head[:512].split(b"\n", 1)[0] else 0
         if zeros and 2 * zeros >= len(head[:512]) - 1 and not any(head[0:512:2]):
             return "utf-16-be"
         if zeros and 2 * zeros >= len(head[:512]) - 1 and not any(head[1:512:2]):
