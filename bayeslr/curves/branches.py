@@ -71,6 +71,8 @@ class RawRun:
         Step of the parent from which the run counts its own steps; None where it counts from the beginning.
     complete
         True if the log itself shows the rates from the beginning, so that the run is no branch.
+    rates_logged
+        True if the rates come from the log, False if the schedule was given.
     """
 
     curve: LossCurve
@@ -78,6 +80,7 @@ class RawRun:
     rates_from: int = 0
     branch_step: int | None = None
     complete: bool = False
+    rates_logged: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -191,8 +191,9 @@ def one_run(raw: RawLog, layout: Layout, run: str | None) -> str | None:
     LogError
         If the log has several runs and none of them is wanted.
     """
-    if run in layout.runs:
-        return run
+    named = [label for label in layout.runs if run is not None and (run == label or run.endswith(f"/{label}"))]
+    if named:
+        return named[0]
     if len(layout.runs) <= 1:
         return layout.runs[0] if layout.runs else None
     how = "has columns of" if layout.column is None else f"in its column {shown(layout.column, 30)} names"

@@ -107,7 +107,7 @@ def _is_log(path: Path, loss: str | None) -> bool:
     try:
         raw: RawLog = as_wide(open_log(path))
     except LogError:
-        return not path.name.lower().endswith((".json", ".txt", ".out"))
+        return not path.name.lower().removesuffix(".gz").endswith((".json", ".txt", ".out", ".log"))
     columns = raw.columns
     has_loss = loss in columns if loss else bool(loss_columns(columns) or perplexity_columns(columns))
     return has_loss and bool(step_columns(columns)) and not (path.suffix == ".csv" and looks_like_manifest(path))

@@ -173,13 +173,13 @@ def _chunks(file: LogFile, wanted: Sequence[str]) -> Iterator[Chunk]:
     width, count, damaged, first_damaged = len(columns), 0, 0, ""
     numbers: list[int] = []
     cells: list[list[str]] = [[] for _ in wanted]
-    fewest = 1_000
+    fewest, blanks = 1_000, 0
     pending: Row | None = None
     known = set(columns)
     for row in itertools.chain(rows, [None]):
         if pending is not None:
             number, values, ended = pending
-            if row is None and not ended and _is_cut(values, width, fewest):
+            if row is None and not ended and _is_cut(values, width, fewest, blanks):
                 file.note(f"line {number}, the last line, has no line end and is cut off: left out")
             elif len(values) > width and any(value.strip() for value in values[width:]):
                 damaged += 1
@@ -193,6 +193,7 @@ def _chunks(file: LogFile, wanted: Sequence[str]) -> Iterator[Chunk]:
                 numbers.append(number)
                 for cell, place in zip(cells, places, strict=True):
                     cell.append(values[place] if place < len(values) else "")
+                blanks += len(values) < width or not values[-1]
                 if count < 1_000 and len(values) == width and values[-1]:
                     fewest = min(fewest, _decimals(values[-1]))
         if numbers and (row is None or len(numbers) == CHUNK):
@@ -215,7 +216,7 @@ def _is_header(values: Sequence[str], known: set[str]) -> bool:
     return len(names) >= 1 and 2 * sum(name in known for name in names) > len(names)
 
 
-def _is_cut(values: Sequence[str], width: int, fewest: int) -> bool:
+def _is_cut(values: Sequence[str], width: int, fewest: int, blanks: int) -> bool:
     """Return whether a last line without a line end was cut off: a value is missing, or the last has no end.
 
     A number has no end if it has fewer decimals than every other in its column; a rate of 0 at the end has.
@@ -223,6 +224,8 @@ def _is_cut(values: Sequence[str], width: int, fewest: int) -> bool:
     if len(values) < width:
         return True
     last = values[-1].strip()
+    if not last:
+        return blanks == 0
     return fewest < 1_000 and _decimals(last) < fewest and last[:1].isdigit() and last.rstrip("0") not in ("", "0.")
 
 
