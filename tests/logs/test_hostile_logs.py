@@ -128,16 +128,16 @@ def test_no_more_than_ten_times_the_file_is_taken(tmp_path, kind):
     path = tmp_path / f"log.{kind}"
     rows = good_log(kind)
     if kind == "json":
-        records = [{"step": s, "val_loss": 3 + 1 / s, "lr": 1e-3} for s in range(1, 30_001)]
+        records = [{"step": s, "val_loss": 3 + 1 / s, "lr": 1e-3} for s in range(1, 12_001)]
         path.write_text(json.dumps({"log_history": records}))
     elif kind == "jsonl":
         path.write_text(
-            "".join(f'{{"step": {s}, "val_loss": {3 + 1 / s:.6f}, "lr": 0.001}}\n' for s in range(1, 30_001))
+            "".join(f'{{"step": {s}, "val_loss": {3 + 1 / s:.6f}, "lr": 0.001}}\n' for s in range(1, 12_001))
         )
     elif kind == "csv":
-        path.write_text("step,val_loss,lr\n" + "".join(f"{s},{3 + 1 / s:.6f},0.001\n" for s in range(1, 30_001)))
+        path.write_text("step,val_loss,lr\n" + "".join(f"{s},{3 + 1 / s:.6f},0.001\n" for s in range(1, 12_001)))
     else:
-        path.write_text(rows * 200)
+        path.write_text(rows * 100)
     size = path.stat().st_size
     tracemalloc.start()
     raw = open_log(path)
