@@ -38,7 +38,7 @@ def test_a_run_that_counts_its_own_steps_is_refused_until_the_branch_step_is_giv
     logged = Schedule(lr=COOL.lr[1000:])
     run = {"steps": range(1020, 1401, 20), "own": 1000, "schedule": logged, "rates_from": 20, "rates_logged": True}
     with pytest.raises(
-        CurveError, match="begins at step 20 with a loss of 3.345, but its parent 'trunk' has 4.248"
+        CurveError, match=r"begins at step 20 with a loss of 3.345, but its parent 'trunk' has 4.248"
     ) as e:
         joined(trunk(), cool(**run))
     assert "counts its own steps; allowed: the `branch_step`" in str(e.value)
@@ -67,7 +67,8 @@ def test_where_only_the_end_was_logged_the_schedules_say_where_it_began():
 def test_a_parent_with_another_loss_is_named():
     note = joined(trunk(offset=0.5), cool(range(1000, 1401, 20))).note
     assert note == (
-        "run 'cool' begins at step 1000 with a loss of 3.354, but its parent 'trunk' has 3.854 there: is it the right parent?"
+        "run 'cool' begins at step 1000 with a loss of 3.354, but its parent 'trunk' has 3.854 there: is it the right "
+        "parent?"
     )
     assert joined(trunk(offset=0.01), cool(range(1000, 1401, 20))).note == ""
 

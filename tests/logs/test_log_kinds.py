@@ -1,4 +1,4 @@
-"""Kinds of dirt, each with the right reading: what counts updates, whose columns they are, and what cannot be a loss."""
+"""Kinds of dirt, each with the right reading: what counts updates, whose columns they are, what cannot be a loss."""
 
 import json
 import math
@@ -74,7 +74,7 @@ def test_losses_that_count_epochs_are_refused_unless_another_loss_counts_updates
     assert any("the losses in 'val_loss' end at step 4, the rates at step 2000" in note for note in notes)
     for row in rows:
         row.pop("train_loss", None)
-    with pytest.raises(LogError, match="one of them counts something else than updates .epochs, evaluations, batches"):
+    with pytest.raises(LogError, match=r"one of them counts something else than updates .epochs, evaluations, batches"):
         read_logs(write(tmp_path, rows, "b.jsonl"))
 
 
