@@ -209,6 +209,8 @@ class Counter:
             return False
         values = self._at(name)[column.rows]
         values = values[~np.isnan(values)]
+        if values.size > 2 and values.min() == values.max():
+            return False  # the size of a batch, say
         good = bool((np.isfinite(values) & (values == np.floor(values)) & (values >= 0) & (values <= MAX_STEPS)).all())
         within = plain_name(name) in ("batch", "batch_idx", "it", "iter", "step") and (np.diff(values) < 0).sum() >= 2
         others = [other for other in self.steps if other != name and other != _CALLS and not is_relative(other)]

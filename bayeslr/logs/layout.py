@@ -87,13 +87,14 @@ def layout_of(raw: RawLog, *, loss: str | None = None) -> Layout:
         named = {prefixes[name] for name in raw.columns if loss is not None and name.lower() == loss.lower()} - {None}
         chosen = [run for run in runs if run in named] or runs
         return Layout(runs=tuple(chosen), prefixes=prefixes)
+    steps = [name for name in step_columns(raw.columns) if name != "_step"][:1] or step_columns(raw.columns)[:1]
     for column in run_columns(raw.columns):
         cells = raw.read([], [column])
-        codes, labels = cells.texts[column], cells.labels[column]
-        told = column.lower().startswith("run") or 2 * len(labels) <= codes.size
-        if len(labels) > 1 and told and not all(split_of(label) for label in labels):
+        labels = cells.labels[column]
+        if not plain_name(column).startswith("run"):
+            labels = _with_steps_of_their_own(raw, column, steps[0]) if steps else ()
+        if len(labels) > 1 and not all(split_of(label) for label in labels):
             return Layout(runs=labels, column=column)
-    steps = step_columns(raw.columns)[:1]
     for column in [name for name in raw.columns if plain_name(name) in _SETTINGS and name not in steps and steps]:
         labels = _with_steps_of_their_own(raw, column, steps[0])
         if labels:
@@ -112,9 +113,14 @@ def _with_steps_of_their_own(raw: RawLog, column: str, step: str) -> tuple[str, 
         return ()
     parts = [steps[of == code] for code in range(len(labels))]
     rising = all(part.size >= 3 and (np.diff(part) > 0).all() for part in parts)
-    # one after the other a value for each stage of one run would do the same
-    overlap = all(part[0] < parts[0][-1] and part[-1] > parts[0][0] for part in parts[1:])
-    return labels if rising and overlap else ()
+    # stages of one run, and the machines on which it was resumed, follow each other
+    return labels if rising and all(_overlap(part, parts[0]) >= 0.5 for part in parts[1:]) else ()
+
+
+def _overlap(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    """Return which share of the shorter of two stretches of steps both have."""
+    shared = min(one[-1], other[-1]) - max(one[0], other[0])
+    return float(shared / max(min(np.ptp(one), np.ptp(other)), 1.0))
 
 
 def as_wide(raw: RawLog) -> RawLog:

@@ -29,7 +29,7 @@ from bayeslr.logs.units import Unit
 
 __all__ = ["TidyLog", "tidy"]
 
-_FEW = 3
+_FEW = 2
 """A column with fewer losses is taken only if there is no other."""
 
 
