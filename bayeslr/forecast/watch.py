@@ -15,7 +15,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from bayeslr.curves import LossCurve
-from bayeslr.errors import ExtrapolationWarning, PosteriorError
+from bayeslr.errors import ConvergenceWarning, ExtrapolationWarning, PosteriorError
 from bayeslr.forecast.forecast import Forecast
 from bayeslr.forecast.looks import Look, Watch
 from bayeslr.forecast.predict import predict
@@ -178,7 +178,9 @@ def _look(
     begin = plan.warmup_steps if run is None else int(run.steps[-1])
     ahead = np.unique(np.linspace(begin + 1, plan.total_steps, _POINTS).round().astype(np.int64))
     with warnings.catch_warnings():
+        # both are in the forecast, and said with the answer
         warnings.simplefilter("ignore", ExtrapolationWarning)
+        warnings.simplefilter("ignore", ConvergenceWarning)
         forecast = predict(quick, {_NAME: plan}, steps=ahead, observed=run, **settings)
     return (
         Look(
