@@ -39,7 +39,7 @@ def report(
     size: Size = None,
     loss: LossColumn = None,
     ci_prob: CiProb = 0.9,
-    draws: Draws = 4000,
+    draws: Draws = 2000,
     seed: Seed = 0,
     force: Force = False,
     debug: Debug = False,

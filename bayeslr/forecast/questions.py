@@ -26,6 +26,7 @@ __all__ = [
     "ask_finals",
     "cautions",
     "checked_probability",
+    "checked_question",
     "expected_curves",
     "final_draws",
     "tell",
@@ -67,9 +68,7 @@ def final_draws(forecast: Forecast, question: Question = "schedule") -> Draws:
     PosteriorError
         If the question is neither.
     """
-    if question not in ANSWERS:
-        raise PosteriorError(f"question: found {question!r}; allowed: 'schedule', 'run'")
-    if question == "run":
+    if checked_question(question) == "run":
         return np.stack([forecast.latent[name][:, -1] for name in forecast.names], axis=1)
     return np.stack([curve[:, -1] for curve in expected_curves(forecast).values()], axis=1)
 
@@ -142,6 +141,13 @@ def tell(lines: Sequence[str]) -> None:
     """Warn of what an answer says of itself; the caller of the caller is named."""
     for line in lines:
         warnings.warn(line, ExtrapolationWarning, stacklevel=3)
+
+
+def checked_question(question: Question) -> Question:
+    """Return a question, or refuse what is none."""
+    if question not in ANSWERS:
+        raise PosteriorError(f"question: found {question!r}; allowed: 'schedule', 'run'")
+    return question
 
 
 def checked_probability(name: str, value: Any) -> float:

@@ -142,6 +142,7 @@ def test_report_is_the_page_of_the_library(run, posterior_file, tmp_path):
     assert "exists" in err
 
 
+@pytest.mark.slow
 def test_metric_reads_pairs(run, posterior_file, tmp_path):
     pairs = tmp_path / "pairs.csv"
     pairs.write_text("loss,arc\n" + "".join(f"{x / 10},{0.9 - x / 50:.3f}\n" for x in range(26, 36)))

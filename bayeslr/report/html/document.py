@@ -113,7 +113,7 @@ def build_report(
     backtest: Backtest | Mapping[str, Any] | None = None,
     commands: Sequence[str] = (),
     ci_prob: float = 0.9,
-    num_draws: int | None = 4000,
+    num_draws: int | None = 2000,
 ) -> Report:
     """Write up a forecast and the decisions that follow from it, for somebody who knows nothing of the library.
 
@@ -159,7 +159,7 @@ def build_report(
     ExtrapolationWarning
         As in the report.
     """
-    render = _template()
+    render, scores = _template(), score_means(backtest)
     runs = list(measured)
     compared, forecast, told = _forecast(posterior, plans, size=size, seed=seed, num_draws=num_draws, ci_prob=ci_prob)
     final = forecast.final_loss(ci_prob=ci_prob)
@@ -175,7 +175,6 @@ def build_report(
             "Intervals of the final loss",
         ),
     }
-    scores = score_means(backtest)
     answer = _answer(final, compared, shares)
     numbers = {
         "size": forecast.size,
