@@ -34,7 +34,7 @@ def watch(
     method: Annotated[
         Literal["nuts", "laplace"] | None, typer.Option(help="How to fit again. Default: as the posterior was.")
     ] = None,
-    level: Annotated[
+    alarm_below: Annotated[
         float, typer.Option(metavar="P", help="Alarm where the run is as far off with less than P.")
     ] = 0.01,
     size: Size = None,
@@ -67,7 +67,7 @@ def watch(
                 size=size,
                 method=method,
                 seed=seed,
-                level=level,
+                alarm_below=alarm_below,
                 ci_prob=ci_prob,
                 num_draws=draws,
                 progress=watched(),

@@ -69,7 +69,7 @@ class Watch:
         The newest observation; 0 and NaN before there is any.
     ci_prob
         Probability of the bands.
-    level
+    alarm_below
         An alarm is given where the run is as far off as it would be with less than this probability.
     warnings
         What the reader must know.
@@ -80,14 +80,14 @@ class Watch:
     last_step: int
     last_loss: float
     ci_prob: float
-    level: float
+    alarm_below: float
     warnings: tuple[str, ...] = field(default=())
 
     @property
     def alarm(self) -> bool:
         """Whether the newest observations left the forecast that they were held against."""
         held = [look for look in self.looks if look.seen]
-        return bool(held) and held[-1].p_value < self.level
+        return bool(held) and held[-1].p_value < self.alarm_below
 
     @property
     def sentences(self) -> tuple[str, ...]:
@@ -124,7 +124,7 @@ class Watch:
                 "seen": look.seen,
                 "outside": look.outside,
                 "p_value": look.p_value,
-                "alarm": look.seen > 0 and look.p_value < self.level,
+                "alarm": look.seen > 0 and look.p_value < self.alarm_below,
             }
             for look in self.looks
         ]
@@ -177,7 +177,7 @@ class Watch:
             "last_step": self.last_step,
             "last_loss": None if np.isnan(self.last_loss) else self.last_loss,
             "ci_prob": self.ci_prob,
-            "level": self.level,
+            "alarm_below": self.alarm_below,
             "warnings": list(self.warnings),
         }
         text = json.dumps(values)
@@ -242,7 +242,7 @@ def load_watch(path: str | Path) -> Watch:
             last_step=int(values["last_step"]),
             last_loss=float("nan") if values["last_loss"] is None else float(values["last_loss"]),
             ci_prob=float(values["ci_prob"]),
-            level=float(values["level"]),
+            alarm_below=float(values["alarm_below"]),
             warnings=tuple(map(str, values["warnings"])),
         )
     except OSError as problem:

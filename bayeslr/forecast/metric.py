@@ -1,6 +1,6 @@
 """From loss to another metric: a link that is fitted to pairs of both, so that a band of loss becomes one of accuracy.
 
-    metric = floor + (ceiling - floor) / (1 + exp(slope * (loss - middle))) + error
+    metric = floor + (ceiling - floor) / (1 + exp(steepness * (loss - middle))) + error
 
 Floor (chance) and ceiling are inferred unless they are given. The link knows nothing but its pairs: a benchmark that
 jumps, another mixture of data or another tokeniser needs pairs of its own, and beyond the losses of the pairs the curve
@@ -111,7 +111,7 @@ class MetricLink:
     Parameters
     ----------
     draws
-        Draws of ``floor, ceiling, middle, slope, error``, each ``[draws]``, in units of the metric.
+        Draws of ``floor, ceiling, middle, steepness, error``, each ``[draws]``, in units of the metric.
     loss, metric
         The pairs.
     name
@@ -139,10 +139,12 @@ class MetricLink:
         numpy.ndarray
             ``[draws, n]``.
         """
-        floor, ceiling, middle, slope = (self.draws[key][:, None] for key in ("floor", "ceiling", "middle", "slope"))
+        floor, ceiling, middle, steepness = (
+            self.draws[key][:, None] for key in ("floor", "ceiling", "middle", "steepness")
+        )
         values = np.atleast_2d(np.asarray(loss, dtype=float))
         with np.errstate(over="ignore"):
-            found: Draws = floor + (ceiling - floor) / (1.0 + np.exp(slope * (values - middle)))
+            found: Draws = floor + (ceiling - floor) / (1.0 + np.exp(steepness * (values - middle)))
         return found
 
     def apply(self, forecast: Forecast, *, seed: int) -> MetricForecast:
@@ -273,7 +275,7 @@ def fit_metric(
     sampler.run(jax.random.key(seed), scaled, values, {k: None if v is None else v / top for k, v in fixed.items()})
     chains = {key: np.asarray(value) for key, value in sampler.get_samples(group_by_chain=True).items()}
     told = []
-    worst = max(float(gelman_rubin(chains[key])) for key in ("middle", "log_slope", "error"))
+    worst = max(float(gelman_rubin(chains[key])) for key in ("middle", "log_steepness", "error"))
     if not worst < _MAX_RHAT:
         told.append(f"the link did not converge (R-hat {worst:.2f}): give a floor or a ceiling, or more pairs")
         warnings.warn(told[-1], ConvergenceWarning, stacklevel=2)
@@ -283,7 +285,7 @@ def fit_metric(
             "floor": draws["floor"] * top,
             "ceiling": draws["ceiling"] * top,
             "middle": draws["middle"] * spread + place,
-            "slope": np.exp(draws["log_slope"]) / spread,
+            "steepness": np.exp(draws["log_steepness"]) / spread,
             "error": draws["error"] * top,
         },
         loss=x,
@@ -307,9 +309,9 @@ def _model(loss: Array, metric: Array, fixed: Mapping[str, float | None]) -> Non
     else:
         ceiling = numpyro.deterministic("ceiling", jax.numpy.asarray(fixed["ceiling"]))
     middle = numpyro.sample("middle", dist.Normal(0.0, 2.5))
-    slope = jax.numpy.exp(numpyro.sample("log_slope", dist.Normal(0.3, 0.8)))
+    steepness = jax.numpy.exp(numpyro.sample("log_steepness", dist.Normal(0.3, 0.8)))
     error = numpyro.sample("error", dist.HalfNormal(0.1))
-    mean = floor + (ceiling - floor) * jax.nn.sigmoid(slope * (middle - loss))
+    mean = floor + (ceiling - floor) * jax.nn.sigmoid(steepness * (middle - loss))
     numpyro.sample("metric", dist.Normal(mean, error + 1e-4), obs=metric)
 
 

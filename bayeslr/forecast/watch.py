@@ -40,7 +40,7 @@ def watch(
     size: float | str | None = None,
     method: Literal["nuts", "laplace"] | None = None,
     seed: int,
-    level: float = 0.01,
+    alarm_below: float = 0.01,
     ci_prob: float = 0.9,
     num_draws: int | None = 2000,
     progress: bool = False,
@@ -65,7 +65,7 @@ def watch(
         How the model is fitted again. Default: as the posterior was. ``"laplace"`` takes seconds.
     seed
         Seed of fits and forecasts.
-    level
+    alarm_below
         An alarm is given where the run is as far off as it would be with less than this probability.
     ci_prob
         Probability of the bands.
@@ -89,14 +89,20 @@ def watch(
     ExtrapolationWarning
         As in the answer's ``warnings``.
     """
-    checked_probability("level", level)
+    checked_probability("alarm_below", alarm_below)
     checked_probability("ci_prob", ci_prob)
     settings = {"size": size, "seed": seed, "num_draws": num_draws, "progress": progress}
     quick = posterior if method is None else replace(posterior, settings={**posterior.settings, "method": method})
     if past is None:
         first, told = _look(posterior, posterior, None, plan, ci_prob, settings)
         past = Watch(
-            plan=plan, looks=(first,), last_step=0, last_loss=np.nan, ci_prob=ci_prob, level=level, warnings=told
+            plan=plan,
+            looks=(first,),
+            last_step=0,
+            last_loss=np.nan,
+            ci_prob=ci_prob,
+            alarm_below=alarm_below,
+            warnings=told,
         )
     elif not (past.plan.total_steps == plan.total_steps and np.allclose(past.plan.lr, plan.lr, rtol=1e-6)):
         raise PosteriorError("watch: the plan is not that of the forecasts so far; allowed: the same, or a new watch")
@@ -121,7 +127,7 @@ def replay(
     size: float | str | None = None,
     method: Literal["nuts", "laplace"] | None = None,
     seed: int,
-    level: float = 0.01,
+    alarm_below: float = 0.01,
     ci_prob: float = 0.9,
     progress: bool = False,
 ) -> Watch:
@@ -135,7 +141,7 @@ def replay(
         The run.
     shares
         Shares of its schedule at which it is looked at.
-    size, method, seed, level, ci_prob
+    size, method, seed, alarm_below, ci_prob
         As for :func:`watch`.
     progress
         Whether to show a progress bar.
@@ -158,7 +164,7 @@ def replay(
                 size=size,
                 method=method,
                 seed=seed,
-                level=level,
+                alarm_below=alarm_below,
                 ci_prob=ci_prob,
             )
     if found is None:

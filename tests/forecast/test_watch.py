@@ -80,7 +80,7 @@ def made(draws):
     band = pd.DataFrame({"step": steps, "median": median, "lower": lower, "upper": upper})
     look = Look(step=0, final={"median": 0.0, "lower": -1.0, "upper": 1.0}, band=band, draws=draws)
     plan = constant(peak_lr=1.0, total_steps=draws.shape[1])
-    return Watch(plan=plan, looks=(look,), last_step=0, last_loss=np.nan, ci_prob=0.9, level=0.05)
+    return Watch(plan=plan, looks=(look,), last_step=0, last_loss=np.nan, ci_prob=0.9, alarm_below=0.05)
 
 
 def test_alarms_come_as_often_as_their_level_says(small_curves):
