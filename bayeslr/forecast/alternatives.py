@@ -127,7 +127,7 @@ def compare(
     size: float | str | None = None,
     seed: int,
     question: Question = "run",
-    num_draws: int | None = 4000,
+    num_draws: int | None = 2000,
     ci_prob: float = 0.9,
     progress: bool = False,
 ) -> Alternatives:
