@@ -39,7 +39,7 @@ def writable(path: Path | None, option: str, force: bool, suffixes: Sequence[str
     try:
         require_place(path, force=force)
     except BayeslrError as error:
-        raise typer.BadParameter(str(error), param_hint=option) from None
+        raise typer.BadParameter(error.command, param_hint=option) from None
 
 
 def keep(posterior: "bl.Posterior", path: Path, force: bool) -> None:
