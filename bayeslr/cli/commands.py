@@ -104,7 +104,7 @@ def fit(
 
     writable(output, "--output", force)
     priors = dict(named_value("--prior", text) for text in prior or [])
-    curves = read_curves(
+    curves, lines = read_curves(
         logs,
         where=where,
         schedule=schedule,
@@ -118,6 +118,9 @@ def fit(
     if max_step is not None:
         curves = curves.until(max_step)
     model = bl.ScalingModel(law=LAWS[law](warmup=warmup), pooling=pooling, priors=priors)
+    # whatever is wrong with the input has been said by now, in one line
+    for line in lines:
+        typer.echo(line, err=True)
     say(f"fitting {law} law to {curves!r}")
     posterior = bl.fit(
         curves,

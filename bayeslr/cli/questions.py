@@ -26,8 +26,8 @@ def read_curves(
     step: str | None,
     lr: str | None,
     allow_late_start: bool,
-) -> "bl.CurveSet":
-    """Read a manifest, or logs whose schedule, parameters and size are options."""
+) -> tuple["bl.CurveSet", list[str]]:
+    """Read a manifest, or logs whose schedule, parameters and size are options; also what was read, a line a run."""
     described = {"--schedule": schedule, "--params": params, "--size": size}
     given = [option for option, value in described.items() if value is not None]
     manifest = next((path for path in logs if _is_manifest(path)), None)
@@ -51,9 +51,7 @@ def read_curves(
             allow_late_start=allow_late_start,
         )
     curves = reading.curves if where is None or manifest is not None else reading.curves.select(where)
-    for line in summary_lines([run for run in reading.read if run.run in curves.names]):
-        typer.echo(line, err=True)
-    return curves
+    return curves, list(summary_lines([run for run in reading.read if run.run in curves.names]))
 
 
 def _is_manifest(path: Path) -> bool:
