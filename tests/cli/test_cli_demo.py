@@ -27,7 +27,9 @@ def test_the_demo_predicts_what_was_not_fitted(monkeypatch):
         assert int(step.replace(",", "")) == curve.schedule.total_steps
         assert float(measured) == pytest.approx(curve.loss[-1], abs=5.1e-4)
         assert float(error) == pytest.approx(float(median) - float(measured), abs=1.1e-3)
-        assert (inside == "yes") == (float(lower) <= float(measured) <= float(upper))
+        # of a loss that rounds to an end of its interval the table does not tell on which side it lies
+        if min(abs(float(measured) - float(end)) for end in (lower, upper)) > 1.1e-3:
+            assert (inside == "yes") == (float(lower) <= float(measured) <= float(upper))
     held = sum(line.endswith(" yes") for line in out.splitlines())
     assert f"{held} of {len(curves)} final losses" in out
     assert max(map(len, out.splitlines())) <= 80
