@@ -161,7 +161,8 @@ def _identification(posterior: Posterior) -> list[Check]:
         labels = ("",) if parameter.shared else tuple(f"[{size}]" for size in posterior.sizes)
         for label, values in zip(labels, draws.reshape(len(draws), -1).T, strict=True):
             place = float((np.median(values) - center) / spread)
-            if parameter.name not in model.priors and abs(place) > _TAIL:
+            # what all sizes share is a shape, which no wrong unit moves
+            if not parameter.shared and parameter.name not in model.priors and abs(place) > _TAIL:
                 furthest = max(furthest, abs(place))
                 conflicts.append(f"{parameter.name}{label} lies {abs(place):.1f} prior sd from its default prior")
             if parameter.advice and values.std() > 0.7 * spread:
