@@ -38,7 +38,6 @@ def fitted_curves(
     """
     model = posterior.model
     draws, effects = posterior.sample(num_draws=num_draws), posterior.sample_effects(num_draws=num_draws)
-    knots = posterior.tree["constant_data"]["knots"].to_numpy()
     of_run = {name for name, array in posterior.tree["effects"].items() if "run" in array.dims} if effects else set()
     trunks = posterior.fitted.trunks()
     for position, curve in enumerate(posterior.fitted):
@@ -58,6 +57,7 @@ def fitted_curves(
             if site not in of_run and not site.endswith("_common")
         }
         own = {site.removeprefix("effect_"): effects[site][:, run] for site in of_run}
+        scale = posterior.scale_of(size)
         plan = Plan(schedule=curve.schedule, steps=curve.steps, setup=curve.setup, effects=own)
-        ((parts, noise),) = evaluate(model.composition, values, shared, knots, [plan], posterior.scale)
+        ((parts, noise),) = evaluate(model.composition, values, shared, posterior.places, [plan], scale)
         yield curve.name, curve.steps, curve.loss, parts, noise
