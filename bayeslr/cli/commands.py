@@ -23,6 +23,7 @@ from bayeslr.cli.answers import (
 from bayeslr.cli.backtest import backtest
 from bayeslr.cli.compare import compare
 from bayeslr.cli.decisions import optimize, reach
+from bayeslr.cli.init import init
 from bayeslr.cli.options import (
     Adaptation,
     ChainDraws,
@@ -49,6 +50,7 @@ __all__ = ["app"]
 
 app.command()(backtest)
 app.command()(compare)
+app.command()(init)
 app.command()(optimize)
 app.command()(reach)
 PICTURES = (".png", ".pdf", ".svg")

@@ -34,19 +34,26 @@ def read_curves(
     if manifest is not None and (given or len(logs) > 1):
         problem = f"{given[0]} is given too" if given else f"there are {len(logs)} files"
         raise BayeslrError(f"{manifest}: a manifest, but {problem}; allowed: one manifest alone, or logs")
+    from bayeslr.logs.reading import read, read_sources
+    from bayeslr.logs.sources import ColumnNames
+    from bayeslr.logs.summary import summary_lines
+
+    columns = ColumnNames(step=step, loss=loss, lr=lr)
     if manifest is not None:
-        return bl.read_curves(manifest, where=where, loss=loss, step=step, lr=lr, allow_late_start=allow_late_start)
-    curves = bl.read_logs(
-        list(logs),
-        schedule=schedule,
-        params=params,
-        size=size,
-        loss=loss,
-        step=step,
-        lr=lr,
-        allow_late_start=allow_late_start,
-    )
-    return curves if where is None else curves.select(where)
+        reading = read(manifest, where=where, columns=columns, allow_late_start=allow_late_start)
+    else:
+        reading = read_sources(
+            list(logs),
+            schedule=schedule,
+            params=params,
+            size=size,
+            columns=columns,
+            allow_late_start=allow_late_start,
+        )
+    curves = reading.curves if where is None or manifest is not None else reading.curves.select(where)
+    for line in summary_lines([run for run in reading.read if run.run in curves.names]):
+        typer.echo(line, err=True)
+    return curves
 
 
 def _is_manifest(path: Path) -> bool:

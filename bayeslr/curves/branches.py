@@ -42,8 +42,10 @@ _SAME_RATE = 1e-3
 """Rates of a run and of a parent that is looked for agree up to this share of the peak."""
 _SAME_NAMED_RATE = 1e-2
 """The same where the parent is named, so that one of the two may come from a log."""
-_SAME_FIRST_RATE = 0.05
+_SAME_FIRST_RATE = 0.051
 """The same where the run's rates come from its log: one logging interval of a cool-down may lie in between."""
+_ROUNDING = 1e-5
+"""The same up to the rounding of logged rates."""
 _SAME_STATE = 2e-4
 """Losses of the same weights agree up to this share."""
 _NEAR = 0.05
@@ -69,6 +71,8 @@ class RawRun:
         Step of the parent from which the run counts its own steps; None where it counts from the beginning.
     complete
         True if the log itself shows the rates from the beginning, so that the run is no branch.
+    rates_logged
+        True if the rates come from the log, False if the schedule was given.
     """
 
     curve: LossCurve
@@ -76,6 +80,7 @@ class RawRun:
     rates_from: int = 0
     branch_step: int | None = None
     complete: bool = False
+    rates_logged: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -163,9 +168,11 @@ def join_branches(
                 if run.branch_step is not None:
                     moved = shifted(run.curve, run.branch_step, history, rates_from=run.rates_from)
                     run = replace(run, curve=moved, rates_from=run.branch_step if run.rates_from else 0)
-                if run.parent is not None:
+                joined = _join(run, history)
+                first = int(run.curve.steps[0])
+                if run.parent is not None and common_updates(joined.schedule, history.schedule) >= first - 1:
                     note = checked_branch_point(run.curve, history)
-                done[name] = Joined(curve=_join(run, history), parent=parent, note=note)
+                done[name] = Joined(curve=joined, parent=parent, note=note)
         return done[name]
 
     return tuple(resolve(name, ()) for name in (by_name if names is None else names))
@@ -342,6 +349,8 @@ def _joined_rates(run: RawRun, parent: LossCurve) -> Schedule:
             at = start + int(np.argmax(parted))
             if mine.lr[at] < theirs.lr[at] and at > start:
                 # only the end of a cool-down was logged: its schedule says where it began
+                same = np.flatnonzero(np.abs(mine.lr[start:at] - theirs.lr[start:at]) <= _ROUNDING * mine.peak_lr)
+                at = start + int(same[-1]) + 1 if same.size else start
                 warmup = theirs.warmup_steps if theirs.warmup_steps < at else -1
                 return Schedule(lr=np.concatenate([theirs.lr[:at], mine.lr[at:]]), warmup_steps=warmup)
             raise CurveError(

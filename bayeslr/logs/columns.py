@@ -66,6 +66,7 @@ _NO_MEANING = frozenset(
     | {"batch", "inner", "dataloader", "idx", "0", "samples", "w", "main", "scalar", "scalars", "log", "logs", "epoch"}
     | {"step", "rank0", "gathered"}
 )
+_LESS_PLAIN = frozenset({"avg", "mean", "average", "total", "global", "reduced", "gathered"})
 _PLAIN_LOSSES = frozenset({"loss", "nll_loss", "nll", "xent", "cross_entropy", "cross_entropy_loss", "xent_loss", "ce"})
 _NOT_THE_LOSS = frozenset(
     {"aux", "auxiliary", "z", "router", "balance", "balancing", "std", "var", "min", "max", "scale", "scaled", "scaler"}
@@ -188,16 +189,19 @@ def _loss_rank(column: str) -> tuple[int, str]:
         return 0, ""
     if rest == ["ce"] and not about_split:
         return 0, ""
+    # a mean, a total (with auxiliary losses) and the like come after the loss itself
+    other = int(bool(_LESS_PLAIN & set(rest)))
     if _VALIDATION & about_split:
-        return (1 if named else 0), "validation"
+        # that of a step is the loss of one batch
+        return (20 if named else 10) + max(other, int("step" in rest)), "validation"
     if _TEST & about_split:
-        return (3 if named else 2), "test"
+        return (40 if named else 30) + other, "test"
     if named:
-        return 8, "training" if about_split else "plain"
+        return 80, "training" if about_split else "plain"
     if about_split:
         # the mean over an epoch comes once an epoch
-        return (6 if "epoch" in rest else 5), "training"
-    return 4, "plain"
+        return 60 + max(other, 2 * int("epoch" in rest)), "training"
+    return 50 + other, "plain"
 
 
 def split_of(text: str) -> str:

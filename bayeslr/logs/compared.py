@@ -7,7 +7,7 @@ import numpy as np
 from bayeslr.logs.limits import shown
 from bayeslr.logs.tidy import TidyLog
 
-__all__ = ["mixed_kinds", "other_units"]
+__all__ = ["mixed_kinds", "other_units", "own_steps"]
 
 _WORDS = {
     "validation": "the validation loss",
@@ -53,15 +53,47 @@ def other_units(logs: Mapping[str, TidyLog]) -> str:
         One sentence, or nothing.
     """
     odd = {run: ratio for run, ratio in _ratios(logs).items() if abs(np.log(ratio)) > np.log(_APART)}
-    if not odd or 2 * len(odd) > len(logs) + 1:
+    if not odd or (2 * len(odd) > len(logs) and len(logs) > 2):
         return ""
     # of two runs the higher one is the sum
     run = max(odd, key=lambda name: odd[name] if len(logs) == 2 else abs(np.log(odd[name])))
     log = logs[run]
     return (
         f"the loss of run {shown(run, 40)} ends at {log.loss[-1]:.4g}, {odd[run]:.3g} times that of the other runs: "
-        "another unit, such as a sum over accumulation steps, a perplexity or bits?"
+        "another unit, such as a sum over accumulation steps, a perplexity or bits, or did it diverge?"
     )
+
+
+def own_steps(logs: Mapping[str, TidyLog], sizes: Mapping[str, object]) -> str:
+    """Return what to say where a run begins with a loss that the others of its size reach much later.
+
+    Parameters
+    ----------
+    logs
+        The logs of the runs that are no branches, by their names.
+    sizes
+        Size of each run.
+
+    Returns
+    -------
+    str
+        One sentence, or nothing.
+    """
+    for run, log in list(logs.items())[:200]:
+        first, loss = int(log.steps[0]), float(log.loss[0])
+        others = [other for name, other in logs.items() if name != run and sizes[name] == sizes[run]]
+        others = [other for other in others if other.steps[0] <= first <= other.steps[-1] and other.steps.size >= 3]
+        if not others or loss <= 0 or log.steps.size < 3:
+            continue
+        there = np.array([np.interp(first, other.steps, other.loss) for other in others])
+        later = [other.steps[np.argmax(other.loss <= loss)] for other in others if (other.loss <= loss).any()]
+        if (there > 1.1 * loss).all() and later and min(later) >= 5 * first and min(later) >= 0.1 * log.steps[-1]:
+            return (
+                f"run {shown(run, 40)} begins at step {first} with a loss of {loss:.4g}, which the other runs of its "
+                f"size reach about step {min(later)}: if it counts its own steps from a checkpoint, name its `parent` "
+                "and the `branch_step`"
+            )
+    return ""
 
 
 def _ratios(logs: Mapping[str, TidyLog]) -> dict[str, float]:

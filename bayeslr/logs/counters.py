@@ -20,6 +20,8 @@ _MOSTLY: Final = 0.5
 """A column of steps has to be filled in this share of the rows that have a loss."""
 _APART: Final = 4.0
 """Losses and rates that end at steps this many times apart count different things."""
+_APART_TOGETHER: Final = 1.7
+"""The same where both were written side by side from the beginning of the log to its end."""
 _CALLS: Final = "_step"
 
 
@@ -126,6 +128,21 @@ class Counter:
             notes=(*notes, *repaired) if like is None else (),
         )
 
+    def places(self, column: Column) -> bool:
+        """Return whether some rows of a column have a step.
+
+        Parameters
+        ----------
+        column
+            The column.
+
+        Returns
+        -------
+        bool
+            True if they have.
+        """
+        return any(self._share(name, column) > 0 for name in self.steps)
+
     def disagrees(self, loss: Series, rate: Column | None, name: str) -> str:
         """Return what shows that losses and rates count different things; empty if nothing does.
 
@@ -155,8 +172,10 @@ class Counter:
         lower, upper = min(ends), max(ends)
         # both were written until the end of the log, or one of them simply ended earlier
         rows = self.cells.numbers.size
-        until = min(int(loss.rows.max()), int(logged.rows.max())) >= 0.5 * rows
-        if not until or upper < _APART * max(lower, 1):
+        until = min(int(loss.rows.max()), int(logged.rows.max()))
+        since = max(int(loss.rows.min()), int(logged.rows.min()))
+        together = until >= 0.9 * (rows - 1) and since <= 0.3 * rows and loss.steps.size >= 5
+        if upper < (_APART_TOGETHER if together else _APART) * max(lower, 1) or until < 0.5 * rows:
             return ""
         return (
             f"the losses in {name!r} end at step {ends[0]}, the rates at step {ends[1]}: one of them counts something "
@@ -190,6 +209,8 @@ class Counter:
             return False
         values = self._at(name)[column.rows]
         values = values[~np.isnan(values)]
+        if values.size > 2 and values.min() == values.max():
+            return False  # the size of a batch, say
         good = bool((np.isfinite(values) & (values == np.floor(values)) & (values >= 0) & (values <= MAX_STEPS)).all())
         within = plain_name(name) in ("batch", "batch_idx", "it", "iter", "step") and (np.diff(values) < 0).sum() >= 2
         others = [other for other in self.steps if other != name and other != _CALLS and not is_relative(other)]
@@ -254,9 +275,10 @@ def _odd_unit(steps: NDArray[np.int64]) -> str:
     if steps.size < 3:
         return ""
     common = int(np.gcd.reduce(steps))
-    if common >= 4096 and common & (common - 1) == 0:
+    # logging intervals are round numbers of tens; batches and sequences are powers of two
+    if common >= 4096 and common % 256 == 0:
         return f"all steps are multiples of {common}"
-    return f"the steps end at {steps[-1]}" if steps[-1] > 20_000_000 else ""
+    return f"the steps end at {steps[-1]}" if steps[-1] > 5_000_000 else ""
 
 
 def ordered(cells: Cells, times: Sequence[str], steps: Sequence[str], loss: str) -> Cells:

@@ -96,6 +96,8 @@ def epoch_offsets(
     lasts = {int(part[-1]) for part in complete}
     interval = int(np.median(np.concatenate([np.zeros(0), *(np.diff(part) for part in parts)]))) if len(lasts) else 0
     first, last = int(parts[1][0]), max(lasts)
+    if any(int(part[0]) > max(2 * interval, 1) for part in parts[1:]):
+        return None  # they do not start again, so the run was resumed somewhere
     number = whole[np.concatenate([[0], starts])]
     if len(lasts) > 1 or interval <= 0 or first > interval or (np.diff(number) > 1).any() or number[0] > 1:
         raise LogError(

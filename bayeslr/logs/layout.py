@@ -1,23 +1,31 @@
 """What the rows and columns of a log are about: which run, and which split of the data."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bayeslr.errors import LogError
-from bayeslr.logs.columns import plain_name, run_columns, split_of
+from bayeslr.logs.columns import loss_columns, plain_name, run_columns, split_of, step_columns
 from bayeslr.logs.limits import listed, shown
-from bayeslr.logs.rawlog import Cells, RawLog
+from bayeslr.logs.rawlog import Cells, Chunk, Column, RawLog
 
-__all__ = ["Layout", "layout_of", "split_columns", "split_rows"]
+__all__ = ["Layout", "as_wide", "layout_of", "one_run", "split_columns", "split_rows"]
 
 _SPLIT_NAMES = frozenset(
     {"split", "subset", "phase", "mode", "stage", "type", "kind", "dataset", "data", "set", "partition", "event", "tag"}
     | {"section", "part", "job", "fold", "loop", "source", "prefix", "data_split", "eval_set", "status"}
 )
-_SAID = (("validation", "validation"), ("test", "test"), ("training", "training"))
+_FLAGS = {"true": True, "1": True, "false": False, "0": False}
+_BEST_FIRST = ("validation", "test", "training")
+_SETTINGS = frozenset(
+    {"seed", "model", "config", "exp_id", "experiment_id", "trial", "trial_id", "method", "optimizer", "variant"}
+    | {"setting", "schedule", "size", "model_size", "label", "legend", "curve", "series", "hparams", "id", "uuid"}
+)
+"""Columns that tell runs apart where each of their values has steps of its own."""
+_NAMES = frozenset({"tag", "name", "metric", "metric_name", "key", "variable", "scalar", "series"})
+_VALUES = frozenset({"value", "metric_value", "scalar_value"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,13 +87,92 @@ def layout_of(raw: RawLog, *, loss: str | None = None) -> Layout:
         named = {prefixes[name] for name in raw.columns if loss is not None and name.lower() == loss.lower()} - {None}
         chosen = [run for run in runs if run in named] or runs
         return Layout(runs=tuple(chosen), prefixes=prefixes)
+    steps = [name for name in step_columns(raw.columns) if name != "_step"][:1] or step_columns(raw.columns)[:1]
     for column in run_columns(raw.columns):
         cells = raw.read([], [column])
-        codes, labels = cells.texts[column], cells.labels[column]
-        told = column.lower().startswith("run") or 2 * len(labels) <= codes.size
-        if len(labels) > 1 and told and not all(split_of(label) for label in labels):
+        labels = cells.labels[column]
+        if not plain_name(column).startswith("run"):
+            labels = _with_steps_of_their_own(raw, column, steps[0]) if steps else ()
+        if len(labels) > 1 and not all(split_of(label) for label in labels):
+            return Layout(runs=labels, column=column)
+    for column in [name for name in raw.columns if plain_name(name) in _SETTINGS and name not in steps and steps]:
+        labels = _with_steps_of_their_own(raw, column, steps[0])
+        if labels:
             return Layout(runs=labels, column=column)
     return Layout()
+
+
+def _with_steps_of_their_own(raw: RawLog, column: str, step: str) -> tuple[str, ...]:
+    """Return the values of a column if each has rising steps of its own, and all together have not."""
+    cells = raw.read([step], [column])
+    codes, labels, at = cells.texts[column], cells.labels[column], cells.columns[step]
+    if not 2 <= len(labels) <= codes.size // 3 or all(split_of(label) for label in labels):
+        return ()
+    of, steps = codes[at.rows], at.values
+    if (of < 0).any() or not (np.diff(steps) <= 0).any():
+        return ()
+    parts = [steps[of == code] for code in range(len(labels))]
+    rising = all(part.size >= 3 and (np.diff(part) > 0).all() for part in parts)
+    # stages of one run, and the machines on which it was resumed, follow each other
+    return labels if rising and all(_overlap(part, parts[0]) >= 0.5 for part in parts[1:]) else ()
+
+
+def _overlap(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    """Return which share of the shorter of two stretches of steps both have."""
+    shared = min(one[-1], other[-1]) - max(one[0], other[0])
+    return float(shared / max(min(np.ptp(one), np.ptp(other)), 1.0))
+
+
+def as_wide(raw: RawLog) -> RawLog:
+    """Return a log that has one value a row, under the name in another column, with a column a name.
+
+    Parameters
+    ----------
+    raw
+        The opened log.
+
+    Returns
+    -------
+    RawLog
+        The same log if it is none of these.
+    """
+    plain = {plain_name(name): name for name in raw.columns}
+    names, values = sorted(_NAMES & plain.keys()), sorted(_VALUES & plain.keys())
+    if len(names) != 1 or len(values) != 1 or loss_columns(raw.columns) or not step_columns(raw.columns):
+        return raw
+    name, value = plain[names[0]], plain[values[0]]
+    metrics = raw.read([], [name]).labels[name]
+    rest = [column for column in raw.columns if column not in (name, value)]
+
+    def chunks(wanted: Sequence[str]) -> Iterator[Chunk]:
+        for numbers, cells in raw.chunks([name, value, *(column for column in wanted if column in rest)]):
+            said, held = cells[name], cells[value]
+            found: dict[str, Sequence[object] | Column] = {column: cells[column] for column in wanted if column in rest}
+            for metric in wanted:
+                if metric not in found and not isinstance(said, Column) and not isinstance(held, Column):
+                    pairs = zip(said, held, strict=True)
+                    found[metric] = [v if str(text).strip() == metric else None for text, v in pairs]
+            yield numbers, found
+
+    columns = tuple(dict.fromkeys([*rest, *metrics]))
+    return replace(raw, columns=columns, chunks=chunks)
+
+
+def _is_flag(column: str) -> bool:
+    """Return whether a column may say by true and false whether a row is about a split."""
+    words = plain_name(column).split("_")
+    return len(words) <= 2 and (words[0] == "is" or len(words) == 1) and bool(split_of(words[-1]))
+
+
+def _kind(column: str, label: str) -> str:
+    """Return the split that a value of a column stands for; empty if it stands for none."""
+    flag = _FLAGS.get(label.lower())
+    if flag is None or not _is_flag(column):
+        return split_of(label)
+    said = split_of(plain_name(column).split("_")[-1])
+    if flag:
+        return said
+    return "validation" if said == "training" else "training"
 
 
 def one_run(raw: RawLog, layout: Layout, run: str | None) -> str | None:
@@ -110,8 +197,9 @@ def one_run(raw: RawLog, layout: Layout, run: str | None) -> str | None:
     LogError
         If the log has several runs and none of them is wanted.
     """
-    if run in layout.runs:
-        return run
+    named = [label for label in layout.runs if run is not None and (run == label or run.endswith(f"/{label}"))]
+    if named:
+        return named[0]
     if len(layout.runs) <= 1:
         return layout.runs[0] if layout.runs else None
     how = "has columns of" if layout.column is None else f"in its column {shown(layout.column, 30)} names"
@@ -134,7 +222,11 @@ def split_columns(columns: Sequence[str]) -> list[str]:
     list of str
         Some of them.
     """
-    return [name for name in columns if plain_name(name) in _SPLIT_NAMES or plain_name(name).split("_")[-1] == "split"]
+    return [
+        name
+        for name in columns
+        if plain_name(name) in _SPLIT_NAMES or plain_name(name).split("_")[-1] == "split" or _is_flag(name)
+    ]
 
 
 def split_rows(cells: Cells, column: str, rows: NDArray[np.int32]) -> tuple[NDArray[np.bool_], str, list[str]] | None:
@@ -161,10 +253,10 @@ def split_rows(cells: Cells, column: str, rows: NDArray[np.int32]) -> tuple[NDAr
         In place of all three, if the column names no splits.
     """
     codes, labels = cells.texts[column][rows], cells.labels[column]
-    kinds = {code: split_of(labels[code]) for code in np.unique(codes).tolist() if code >= 0}
+    kinds = {code: _kind(column, labels[code]) for code in np.unique(codes).tolist() if code >= 0}
     if not any(kinds.values()):
         return None
-    for kind, _ in _SAID:
+    for kind in _BEST_FIRST:
         found = [code for code, of in kinds.items() if of == kind]
         if found:
             keep = codes == found[0]

@@ -18,6 +18,8 @@ __all__ = ["CHUNK", "Cells", "Chunk", "Column", "RawLog"]
 
 CHUNK = 20_000
 """Rows that a format hands over at a time."""
+_REMEMBERED = 500_000
+"""Rows of a log that is kept in memory between two questions about the same columns."""
 _TEXTS = 2_000
 """Different texts of a column that are told apart; a column with more says nothing about runs or splits."""
 _NOT_LOGGED = frozenset({"", "null", "none", "na", "n/a", "-"})
@@ -120,6 +122,7 @@ class RawLog:
     unit: str = "line"
     notes: list[str] = field(default_factory=list)
     total_steps: int | None = None
+    _read: dict[tuple[tuple[str, ...], tuple[str, ...]], Cells] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if len(self.columns) > MAX_COLUMNS:
@@ -145,6 +148,19 @@ class RawLog:
         LogError
             If there are too many rows.
         """
+        # a table of many runs is read for each of them
+        asked = (tuple(numeric), tuple(texts))
+        if asked not in self._read:
+            cells = self._cells(numeric, texts)
+            if cells.numbers.size > _REMEMBERED:
+                return cells
+            while len(self._read) >= 4:
+                self._read.pop(next(iter(self._read)))
+            self._read[asked] = cells
+        return self._read[asked]
+
+    def _cells(self, numeric: Sequence[str], texts: Sequence[str]) -> Cells:
+        """Read some columns from the file."""
         wanted = list(dict.fromkeys([*numeric, *texts]))
         numbers: list[NDArray[np.int64]] = []
         found = {name: _Numbers() for name in numeric}

@@ -17,7 +17,7 @@ from bayeslr.logs.sources import ColumnNames, Reading, Source, curves_from_sourc
 from bayeslr.logs.units import Unit
 from bayeslr.schedules import Schedule, parse_schedule
 
-__all__ = ["manifest_in", "read", "read_curves", "read_logs"]
+__all__ = ["manifest_in", "read", "read_curves", "read_logs", "read_sources"]
 
 
 def read_curves(

@@ -9,7 +9,7 @@ from bayeslr.errors import DataWarning, LogError
 from bayeslr.logs.columns import loss_columns, perplexity_columns, step_columns
 from bayeslr.logs.formats import looks_like_manifest, open_log
 from bayeslr.logs.formats.folders import logs_in
-from bayeslr.logs.layout import layout_of
+from bayeslr.logs.layout import as_wide, layout_of
 from bayeslr.logs.limits import listed
 from bayeslr.logs.rawlog import RawLog
 from bayeslr.logs.sources import Source
@@ -93,7 +93,7 @@ def _runs_of(name: str, path: Path, loss: str | None, *, alone: bool) -> list[So
 
 def _opened(name: str, path: Path, file: Path, loss: str | None, *, alone: bool) -> list[Source]:
     """Open a log and return its runs."""
-    raw = open_log(file)
+    raw = as_wide(open_log(file))
     layout = layout_of(raw, loss=loss)
     if len(layout.runs) <= 1:
         return [Source(run=name, path=path, opened=raw, label=layout.runs[0] if layout.runs else None)]
@@ -105,9 +105,9 @@ def _opened(name: str, path: Path, file: Path, loss: str | None, *, alone: bool)
 def _is_log(path: Path, loss: str | None) -> bool:
     """Return whether a file of a folder is a log: a table with steps and a loss."""
     try:
-        raw: RawLog = open_log(path)
+        raw: RawLog = as_wide(open_log(path))
     except LogError:
-        return not path.name.lower().endswith((".json", ".txt", ".out"))
+        return not path.name.lower().removesuffix(".gz").endswith((".json", ".txt", ".out", ".log"))
     columns = raw.columns
     has_loss = loss in columns if loss else bool(loss_columns(columns) or perplexity_columns(columns))
     return has_loss and bool(step_columns(columns)) and not (path.suffix == ".csv" and looks_like_manifest(path))

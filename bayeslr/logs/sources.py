@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ from bayeslr.curves import CurveSet, LossCurve
 from bayeslr.curves.branches import Joined, RawRun, join_branches, starts_late
 from bayeslr.curves.rates import interpolate_rates
 from bayeslr.errors import DataWarning, LogError, ScheduleMismatchWarning
-from bayeslr.logs.compared import mixed_kinds, other_units
+from bayeslr.logs.compared import mixed_kinds, other_units, own_steps
 from bayeslr.logs.formats import open_log
 from bayeslr.logs.limits import listed
 from bayeslr.logs.nominal import rate_mismatch
@@ -23,7 +23,7 @@ from bayeslr.logs.tidy import TidyLog, tidy
 from bayeslr.logs.units import Unit
 from bayeslr.schedules import MAX_UPDATES, Schedule
 
-__all__ = ["ColumnNames", "Reading", "Source", "curves_from_sources"]
+__all__ = ["ColumnNames", "Reading", "Source", "curves_from_sources", "read_run"]
 
 _PACKAGE = str(Path(__file__).parents[1])
 
@@ -165,7 +165,7 @@ def curves_from_sources(
             continue
         if source.path not in opened:
             opened = {source.path: source.opened or open_file(source.path)}
-        read[name] = _read(source, columns, opened[source.path])
+        read[name] = _with_schedule(source, _tidied(source, columns, opened[source.path]))
         updates += read[name].raw.curve.schedule.total_steps
         if updates > MAX_UPDATES:
             raise LogError(f"{source.path}: more than {MAX_UPDATES} updates up to this run; allowed: fewer in all runs")
@@ -178,12 +178,15 @@ def curves_from_sources(
             read[run.curve.name].notes.append(_Note(category=DataWarning, text=run.note))
     notes = [(str(by_name[name].path), note) for name in used for note in read[name].notes]
     logs = {name: read[name].log for name in runs}
-    together = (mixed_kinds(logs) if columns.loss is None else "", other_units(logs))
+    alone = {name: logs[name] for name, run in zip(runs, joined, strict=True) if run.parent is None}
+    sizes = {name: (by_name[name].size, by_name[name].params) for name in alone}
+    kinds = mixed_kinds(logs) if columns.loss is None else ""
+    together = (kinds, other_units(logs), own_steps(alone, sizes))
     notes += [("", _Note(category=DataWarning, text=text)) for text in together if text]
     _warn(notes)
     return Reading(
         curves=CurveSet(curves=tuple(run.curve for run in joined)),
-        read=tuple(_summary(by_name[name], read[name], run) for name, run in zip(runs, joined, strict=True)),
+        read=tuple(_run_read(read[name], run) for name, run in zip(runs, joined, strict=True)),
     )
 
 
@@ -196,9 +199,41 @@ def _possible_parents(run: RawRun, source: Source, sources: Sequence[Source]) ->
     return [s.run for s in sources if (s.size, s.params) == (source.size, source.params)]
 
 
-def _read(source: Source, columns: ColumnNames, raw: RawLog) -> _Run:
+def read_run(source: Source, columns: ColumnNames) -> tuple[TidyLog, RawRun | None, tuple[str, ...]]:
+    """Read the log of one run alone.
+
+    Parameters
+    ----------
+    source
+        The run.
+    columns
+        Names of the columns.
+
+    Returns
+    -------
+    log : TidyLog
+        Its history.
+    run : RawRun or None
+        The run as far as its log goes; None if no rates are logged and no schedule is given.
+    notes : tuple of str
+        What was chosen, dropped or repaired.
+
+    Raises
+    ------
+    LogError
+        If the log cannot be read.
+    """
+    raw = source.opened or open_log(source.path)
+    log = _tidied(source, columns, raw)
+    if source.schedule is None and not log.rates.size:
+        return log, None, log.notes
+    run = _with_schedule(source, log)
+    return log, run.raw, tuple(note.text for note in run.notes)
+
+
+def _tidied(source: Source, columns: ColumnNames, raw: RawLog) -> TidyLog:
     """Read the log of one run."""
-    log = tidy(
+    return tidy(
         raw,
         step=columns.step,
         loss=columns.loss,
@@ -206,6 +241,10 @@ def _read(source: Source, columns: ColumnNames, raw: RawLog) -> _Run:
         run=source.run if source.label is None else source.label,
         unit=columns.unit,
     )
+
+
+def _with_schedule(source: Source, log: TidyLog) -> _Run:
+    """Return a run with its schedule."""
     notes = [_Note(category=DataWarning, text=text) for text in log.notes]
     schedule, rates_from = _schedule(source, log)
     inside = log.steps <= schedule.total_steps
@@ -217,7 +256,9 @@ def _read(source: Source, columns: ColumnNames, raw: RawLog) -> _Run:
             notes.append(_Note(category=DataWarning, text=f"{beyond}: dropped"))
     if source.schedule is None and (fall := odd_falls(log.rate_steps, log.rates)):
         notes.append(_Note(category=DataWarning, text=fall))
-    if source.schedule is not None and (mismatch := rate_mismatch(log, schedule)):
+    whole = source.branch_step is not None and schedule.total_steps >= source.branch_step + int(log.steps[-1])
+    compared = replace(log, rate_steps=log.rate_steps + (source.branch_step or 0)) if whole else log
+    if source.schedule is not None and (mismatch := rate_mismatch(compared, schedule)):
         notes.append(_Note(category=ScheduleMismatchWarning, text=mismatch))
     curve = LossCurve(
         name=source.run,
@@ -233,6 +274,7 @@ def _read(source: Source, columns: ColumnNames, raw: RawLog) -> _Run:
         parent=source.parent,
         rates_from=rates_from,
         branch_step=source.branch_step,
+        rates_logged=source.schedule is None,
         complete=source.schedule is None and _from_the_beginning(log),
     )
     return _Run(raw=run, log=log, notes=notes)
@@ -270,26 +312,11 @@ def _logged_schedule(log: TidyLog) -> tuple[Schedule, int]:
     return schedule, int(log.rate_steps[0])
 
 
-def _summary(source: Source, run: _Run, joined: Joined) -> RunRead:
+def _run_read(run: _Run, joined: Joined) -> RunRead:
     """Return what was read of a run."""
-    log = run.log
-    return RunRead(
-        run=source.run,
-        path=log.path,
-        steps=(int(log.steps[0]), int(log.steps[-1])),
-        losses=int(log.steps.size),
-        loss=(float(log.loss[0]), float(log.loss[-1])),
-        loss_column=log.loss_column,
-        kind=log.kind,
-        step_column=log.step_column,
-        rate_column=log.rate_column if source.schedule is None else None,
-        total_steps=joined.curve.schedule.total_steps,
-        warmup_steps=joined.curve.schedule.warmup_steps,
-        peak_lr=joined.curve.schedule.peak_lr,
-        parent=joined.parent,
-        dropped=log.dropped,
-        notes=tuple(note.text for note in run.notes),
-    )
+    whole = replace(run.raw, curve=joined.curve)
+    notes = tuple(note.text for note in run.notes)
+    return RunRead.of(joined.curve.name, run.log, whole, parent=joined.parent, notes=notes)
 
 
 def _warn(notes: Sequence[tuple[str, _Note]]) -> None:

@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bayeslr.curves.branches import RawRun
 from bayeslr.logs.limits import listed
+from bayeslr.logs.tidy import TidyLog
 
 __all__ = ["RunRead", "summary_lines"]
 
@@ -56,6 +58,50 @@ class RunRead:
     dropped: int
     notes: tuple[str, ...]
 
+    @classmethod
+    def of(
+        cls, name: str, log: TidyLog, run: RawRun | None, *, parent: str | None, notes: tuple[str, ...]
+    ) -> "RunRead":
+        """Return what was read of a run.
+
+        Parameters
+        ----------
+        name
+            Its name.
+        log
+            Its history.
+        run
+            The run with its schedule; None if it has none.
+        parent
+            The run whose history precedes it.
+        notes
+            What was chosen, dropped or repaired.
+
+        Returns
+        -------
+        RunRead
+            The summary.
+        """
+        schedule = None if run is None else run.curve.schedule
+        logged = run is not None and log.rate_column is not None and run.rates_logged
+        return cls(
+            run=name,
+            path=log.path,
+            steps=(int(log.steps[0]), int(log.steps[-1])),
+            losses=int(log.steps.size),
+            loss=(float(log.loss[0]), float(log.loss[-1])),
+            loss_column=log.loss_column,
+            kind=log.kind,
+            step_column=log.step_column,
+            rate_column=log.rate_column if logged else None,
+            total_steps=int(log.steps[-1]) if schedule is None else schedule.total_steps,
+            warmup_steps=0 if schedule is None else schedule.warmup_steps,
+            peak_lr=float("nan") if schedule is None else schedule.peak_lr,
+            parent=parent,
+            dropped=log.dropped,
+            notes=notes,
+        )
+
     def line(self) -> str:
         """Return the summary.
 
@@ -64,13 +110,15 @@ class RunRead:
         str
             One line.
         """
-        rate = "given schedule" if self.rate_column is None else f"rates of {self.rate_column}"
+        rate = "no rates" if self.peak_lr != self.peak_lr else "given schedule"
+        rate = rate if self.rate_column is None else f"rates of {self.rate_column}"
+        peak = "" if self.peak_lr != self.peak_lr else f", peak {self.peak_lr:.4g}"
         extra = f", after {self.parent}" if self.parent else ""
         extra += f", {self.dropped} rows dropped" if self.dropped else ""
         return (
             f"{listed([self.run], width=60)}: {self.losses} losses at {self.steps[0]}..{self.steps[1]} of "
-            f"{self.total_steps} steps, {self.loss_column} {self.loss[0]:.4g} -> {self.loss[1]:.4g}, {rate}, peak "
-            f"{self.peak_lr:.4g}{extra}"
+            f"{self.total_steps} steps, {self.loss_column} {self.loss[0]:.4g} -> {self.loss[1]:.4g}, {rate}{peak}"
+            f"{extra}"
         )
 
 

@@ -20,7 +20,7 @@ from bayeslr.logs.columns import (
     time_columns,
 )
 from bayeslr.logs.counters import Counter, Series, ordered
-from bayeslr.logs.layout import layout_of, one_run, split_columns, split_rows
+from bayeslr.logs.layout import as_wide, layout_of, one_run, split_columns, split_rows
 from bayeslr.logs.limits import listed
 from bayeslr.logs.plausible import base_of, judged
 from bayeslr.logs.rates import chosen_rate, without_tiny_negatives
@@ -29,7 +29,7 @@ from bayeslr.logs.units import Unit
 
 __all__ = ["TidyLog", "tidy"]
 
-_FEW = 3
+_FEW = 2
 """A column with fewer losses is taken only if there is no other."""
 
 
@@ -117,6 +117,7 @@ def tidy(
     LogError
         If a column is not found or holds something else than numbers, or no finite loss is left.
     """
+    raw = as_wide(raw)
     named = named_column(raw.columns, loss, what="loss", path=raw.path) if loss else None
     layout = layout_of(raw, loss=named)
     chosen_run = one_run(raw, layout, run)
@@ -215,6 +216,8 @@ def _chosen_loss(counter: Counter, names: list[str], rate: Column | None, planne
     many = [name for name in enough if sizes[name] >= 5 * sizes[filled[0]]]
     if filled[0] not in enough and many:
         filled = [*many, *(name for name in filled if name not in many)]
+    placed = [name for name in filled if counter.places(cells.columns[name])]
+    filled = [*placed, *(name for name in filled if name not in placed)]
     # a column of another quantity that happens to have a loss's name does not stand in the way
     if (
         cells.columns[filled[0]].wrong is not None
@@ -298,6 +301,9 @@ def _tidied(
     raw, cells, series = counter.raw, counter.cells, found.series
     notes = [*cells.notes, *raw.notes]
     notes = list(dict.fromkeys(notes))
+    empty = [name for name in losses[: losses.index(found.name)] if _only_nan(cells.columns[name])]
+    if empty:
+        notes.append(f"{', '.join(map(repr, empty[:4]))} has only NaN: {found.name!r} was taken")
     usable = [name for name in losses if cells.columns[name].filled and name != found.name]
     if usable:
         notes.append(
@@ -312,14 +318,14 @@ def _tidied(
             f"{raw.path}: the only loss is at step 0, before the first update; allowed: losses at later steps"
         )
     steps, values = series.steps[seen], series.values[seen]
-    verdict = judged(steps, values, cells.numbers[series.rows[seen]], unit=raw.unit)
-    notes.extend(verdict.notes)
-    steps, values = steps[verdict.keep], values[verdict.keep]
     if unit is not None:
         values = unit.in_nats(values, f"{raw.path}: {found.name}")
     elif _base(cells, found, perplexities) == 2.0:
         values = values * np.log(2.0)
         notes.append(f"{found.name!r} is in bits, as its perplexity shows: it was multiplied by log 2 to have nats")
+    verdict = judged(steps, values, cells.numbers[series.rows[seen]], unit=raw.unit)
+    notes.extend(verdict.notes)
+    steps, values = steps[verdict.keep], values[verdict.keep]
 
     rate_steps, rates = np.empty(0, dtype=np.int64), np.empty(0)
     if rate is not None and rate_rows is not None:
@@ -353,6 +359,11 @@ def _tidied(
         dropped=found.dropped + int((~verdict.keep).sum()),
         total_steps=total,
     )
+
+
+def _only_nan(column: Column) -> bool:
+    """Return whether something was logged, but no finite number."""
+    return column.values.size > 0 and not column.filled
 
 
 def _base(cells: Cells, found: _Found, perplexities: list[str]) -> float | None:

@@ -63,7 +63,6 @@ def _line(pattern: str, found: re.Pattern[str] | None = None) -> Callable[[str],
 
 
 _TRAINERS: Final[Sequence[tuple[str, Callable[[str], Reading | None]]]] = (
-    ("Megatron", _line(rf"\biteration\s+(?P<iteration>\d+){_OF}\s*\|", _PAIRS)),
     (
         "Megatron",
         _line(
@@ -71,6 +70,7 @@ _TRAINERS: Final[Sequence[tuple[str, Callable[[str], Reading | None]]]] = (
             rf"(?P<validation_loss>{_NUMBER})"
         ),
     ),
+    ("Megatron", _line(rf"(?<!at )\biteration\s+(?P<iteration>\d+){_OF}\s*\|", _PAIRS)),
     (
         "nanoGPT",
         _line(
@@ -103,6 +103,7 @@ _TRAINERS: Final[Sequence[tuple[str, Callable[[str], Reading | None]]]] = (
     ),
     ("torchtitan", _line(rf"\bvalidate step:\s*(?P<step>\d+)\s+loss:\s*(?P<val_loss>{_NUMBER})")),
     ("torchtitan", _line(r"\bstep:\s*(?P<step>\d+)\s+(?=loss:)", _PAIRS)),
+    ("a bar of tqdm", _line(r"\|\s*(?P<step>\d+)/(?P<total_steps>\d+) \[(?=[^\]]*\bloss=)", _PAIRS)),
     (
         "a trainer",
         _line(

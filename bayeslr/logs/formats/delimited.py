@@ -173,13 +173,13 @@ def _chunks(file: LogFile, wanted: Sequence[str]) -> Iterator[Chunk]:
     width, count, damaged, first_damaged = len(columns), 0, 0, ""
     numbers: list[int] = []
     cells: list[list[str]] = [[] for _ in wanted]
-    fewest = 1_000
+    digits, blanks, shorts = set[int](), 0, 0
     pending: Row | None = None
     known = set(columns)
     for row in itertools.chain(rows, [None]):
         if pending is not None:
             number, values, ended = pending
-            if row is None and not ended and _is_cut(values, width, fewest):
+            if row is None and not ended and _is_cut(values, width, digits, blanks, shorts):
                 file.note(f"line {number}, the last line, has no line end and is cut off: left out")
             elif len(values) > width and any(value.strip() for value in values[width:]):
                 damaged += 1
@@ -187,14 +187,16 @@ def _chunks(file: LogFile, wanted: Sequence[str]) -> Iterator[Chunk]:
                 file.note(f"line {number} has {len(values)} values, not {width}: damaged, left out")
             elif values[0][:1] not in "0123456789" and _is_header(values, known):
                 places = [_place(values, name) for name in wanted]
-                width, fewest = len(values), 1_000
+                width, digits = len(values), set()
             else:
                 count += 1
                 numbers.append(number)
                 for cell, place in zip(cells, places, strict=True):
                     cell.append(values[place] if place < len(values) else "")
+                shorts += len(values) < width
+                blanks += not values[-1]
                 if count < 1_000 and len(values) == width and values[-1]:
-                    fewest = min(fewest, _decimals(values[-1]))
+                    digits.add(_decimals(values[-1]))
         if numbers and (row is None or len(numbers) == CHUNK):
             yield numbers, dict(zip(wanted, cells, strict=True))
             numbers, cells = [], [[] for _ in wanted]
@@ -215,15 +217,21 @@ def _is_header(values: Sequence[str], known: set[str]) -> bool:
     return len(names) >= 1 and 2 * sum(name in known for name in names) > len(names)
 
 
-def _is_cut(values: Sequence[str], width: int, fewest: int) -> bool:
-    """Return whether a last line without a line end was cut off: a value is missing, or the last has no end.
+def _is_cut(values: Sequence[str], width: int, digits: set[int], blanks: int, shorts: int) -> bool:
+    """Return whether a last line without a line end was cut off: a value is missing, or the last one has no end.
 
-    A number has no end if it has fewer decimals than every other in its column; a rate of 0 at the end has.
+    A number has no end if all others in its column have the same number of decimals and it has fewer, or if it is the
+    only one without decimals; where zeros at the end of a number are not written nothing else can be told.
     """
     if len(values) < width:
-        return True
+        return not shorts
     last = values[-1].strip()
-    return fewest < 1_000 and _decimals(last) < fewest and last[:1].isdigit() and last.rstrip("0") not in ("", "0.")
+    if not last:
+        return not blanks
+    if not digits or 0 in digits or "e" in last.lower() or last.rstrip("0") in ("", "0."):
+        return False
+    found = _decimals(last)
+    return found == 0 or (len(digits) == 1 and found < min(digits))
 
 
 def _decimals(value: str) -> int:

@@ -80,7 +80,8 @@ class LogFile:
             If the file cannot be read or is larger than what may be held in memory.
         """
         with self._opened() as stream:
-            content = stream.read(MAX_DOCUMENT + 1)
+            # in pieces, since a read of so many bytes would take the memory at once
+            content = _full_read(stream, MAX_DOCUMENT + 1)
         if len(content) > MAX_DOCUMENT:
             raise LogError(
                 f"{self.path}: more than {MAX_DOCUMENT >> 20} MiB; allowed: a smaller file, or one row a line"
@@ -106,7 +107,8 @@ class LogFile:
         if cut >= 0:
             self.note(f"zeros from byte {cut} on, as after a crash: read up to there")
             content = content[:cut]
-        return io.StringIO(content.decode(encoding, "replace"), newline=None).read()
+        text = content.decode(encoding, "replace")
+        return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
 
     def encoding(self) -> str:
         """Return the encoding of a text file.
@@ -126,7 +128,7 @@ class LogFile:
             return "utf-16"
         if not head.removeprefix(b"\xef\xbb\xbf").strip():
             raise LogError(f"{self.path}: the file is empty; allowed: a log with at least one observation")
-        zeros = head[:512].count(0)
+        zeros = head[:512].count(0) if b"\0" in head[:512].split(b"\n", 1)[0] else 0
         if zeros and 2 * zeros >= len(head[:512]) - 1 and not any(head[0:512:2]):
             return "utf-16-be"
         if zeros and 2 * zeros >= len(head[:512]) - 1 and not any(head[1:512:2]):
@@ -201,7 +203,7 @@ class _Pieces(io.RawIOBase):
         # no log is a hundredth of its size when packed, a bomb is a thousandth
         size = file.seek(0, io.SEEK_END)
         file.seek(0)
-        self._most = min(MAX_BYTES, max(100 * size, 2**28)) if packed else MAX_BYTES
+        self._most = min(MAX_BYTES, max(100 * size, 2**26)) if packed else MAX_BYTES
 
     def readable(self) -> bool:
         """Return True."""
@@ -249,7 +251,7 @@ class _Pieces(io.RawIOBase):
 def _full_read(stream: io.BufferedReader, size: int) -> bytes:
     """Read as many bytes as there are up to a size."""
     pieces: list[bytes] = []
-    while size > 0 and (piece := stream.read(size)):
+    while size > 0 and (piece := stream.read(min(size, 16 * _PIECE))):
         pieces.append(piece)
         size -= len(piece)
     return b"".join(pieces)

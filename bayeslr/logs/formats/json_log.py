@@ -11,10 +11,10 @@ from typing import Final
 
 from bayeslr.errors import LogError
 from bayeslr.logs.formats.files import LogFile
-from bayeslr.logs.limits import MAX_COLUMNS, MAX_DEPTH, MAX_LINE, shown
+from bayeslr.logs.limits import MAX_COLUMNS, MAX_DEPTH, MAX_LINE
 from bayeslr.logs.rawlog import CHUNK, Chunk, RawLog
 
-__all__ = ["decoded", "flattened", "open_json"]
+__all__ = ["decoded", "flattened", "has_json_in_lines", "open_json"]
 
 _SPACE: Final = re.compile(r"[\s,]*")
 _HISTORIES: Final = ("log_history", "history", "logs", "metrics", "log", "records", "data")
@@ -113,6 +113,36 @@ def open_json(file: LogFile) -> RawLog:
     return _raw_log(file, lambda: _Document(file).records(), "record", document.planned)
 
 
+def has_json_in_lines(file: LogFile, lines: int) -> bool:
+    """Return whether lines of text end with an object, as fairseq's log has it.
+
+    Parameters
+    ----------
+    file
+        The file.
+    lines
+        How many lines to look at.
+
+    Returns
+    -------
+    bool
+        True if one of them does.
+    """
+    for number, line, _ in file.lines():
+        if number > lines:
+            return False
+        at = line.find('{"')
+        if at < 0:
+            continue
+        try:
+            value, end = decoded(line, at)
+        except ValueError:
+            continue
+        if isinstance(value, dict) and len(value) > 1 and not line[end:].strip():
+            return True
+    return False
+
+
 def _one_object_a_line(file: LogFile) -> bool:
     """Return whether the first line is an object and not the whole document."""
     lines = (line for _, line, _ in file.lines() if line.strip())
@@ -120,8 +150,10 @@ def _one_object_a_line(file: LogFile) -> bool:
         first = next(lines)
     except (StopIteration, LogError):
         return False  # blank, or one line longer than lines may be
-    if not first.lstrip().startswith("{") or len(first) >= MAX_LINE:
+    if len(first) >= MAX_LINE or first.lstrip().startswith("["):
         return False
+    if not first.lstrip().startswith("{"):
+        return True
     try:
         value, _ = decoded(first.strip())
     except ValueError:
@@ -129,12 +161,21 @@ def _one_object_a_line(file: LogFile) -> bool:
         return False
     if isinstance(value, dict) and ("log_history" in value or any(isinstance(value.get(k), list) for k in _HISTORIES)):
         return False
-    return next(lines, None) is not None or not _is_of_lists(value)
+    return next(lines, None) is not None or not (_is_of_lists(value) or _is_of_steps(value))
 
 
 def _is_of_lists(value: object) -> bool:
     """Return whether an object has a list of several values a key."""
     return isinstance(value, dict) and sum(isinstance(v, list) and len(v) > 1 for v in value.values()) >= 2
+
+
+def _is_of_steps(value: object) -> bool:
+    """Return whether an object has an object a step."""
+    return (
+        isinstance(value, dict)
+        and len(value) > 1
+        and all(key.isdigit() and len(key) < 16 and isinstance(item, dict) for key, item in value.items())
+    )
 
 
 def _lines(file: LogFile) -> Records:
@@ -145,9 +186,10 @@ def _lines(file: LogFile) -> Records:
         line = raw.strip()
         if not line:
             continue
-        if line[0] not in "{[" and not line[0].isdigit():
-            line = line[line.find('{"') :] if '{"' in line else ""
-            other += not line
+        if line[0] not in "{[" and '{"' in line:
+            line = line[line.find('{"') :]
+        elif line[0] not in "{[" and not line[0].isdigit():
+            line, other = "", other + 1
         try:
             values = _objects(line)
         except ValueError as trouble:
@@ -229,6 +271,9 @@ class _Document:
             return None
         if not isinstance(value, dict):
             return None
+        if _is_of_steps(value):
+            records = list(enumerate(({"step": int(key), **flattened(item)} for key, item in value.items()), start=1))
+            return _raw_log(self.file, lambda: iter(records), "record", None)
         for _ in range(3):  # {"history": {"loss": [...]}} and the like
             if _is_of_lists(value):
                 return _columns(self.file, value)
@@ -301,23 +346,21 @@ class _Document:
 
 
 def _columns(file: LogFile, value: Mapping[str, object]) -> RawLog:
-    """Return an object of lists as a table: its longest lists are the columns, whose rows are those of the others."""
-    lists = {key: item for key, item in value.items() if isinstance(item, list)}
-    length = max(map(len, lists.values()))
-    columns = {key: item for key, item in lists.items() if len(item) == length}
-    if len(columns) < len(lists):
-        other = next(key for key in lists if key not in columns)
-        raise LogError(
-            f"{file.path}: an object of lists of different lengths ({shown(next(iter(columns)), 30)} has {length} "
-            f"values, {shown(other, 30)} {len(lists[other])}); allowed: one value a row in each"
-        )
+    """Return an object of lists as a table: lists of one length share their rows."""
+    lists = {key: item for key, item in value.items() if isinstance(item, list) and item}
+    lengths = sorted({len(item) for item in lists.values()}, reverse=True)
 
     def chunks(wanted: Sequence[str]) -> Iterator[Chunk]:
-        for start in range(0, length, CHUNK):
-            rows = range(start + 1, min(start + CHUNK, length) + 1)
-            yield rows, {name: columns[name][start : start + CHUNK] for name in wanted}
+        for length in lengths:
+            here = {name: lists[name] if len(lists[name]) == length else None for name in wanted}
+            if not any(here.values()):
+                continue
+            for start in range(0, length, CHUNK):
+                rows = range(start + 1, min(start + CHUNK, length) + 1)
+                blank: list[object] = [None] * len(rows)
+                yield rows, {name: blank if own is None else own[start : start + CHUNK] for name, own in here.items()}
 
-    return RawLog(path=str(file.path), columns=tuple(columns), chunks=chunks, unit="entry", notes=file.notes)
+    return RawLog(path=str(file.path), columns=tuple(lists), chunks=chunks, unit="entry", notes=file.notes)
 
 
 def _raw_log(file: LogFile, records: Callable[[], Records], unit: str, planned: int | None) -> RawLog:

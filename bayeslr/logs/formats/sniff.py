@@ -9,7 +9,7 @@ from bayeslr.logs.formats.console import is_console_output, open_console
 from bayeslr.logs.formats.delimited import header_of, open_delimited
 from bayeslr.logs.formats.files import LogFile
 from bayeslr.logs.formats.folders import logs_in
-from bayeslr.logs.formats.json_log import open_json
+from bayeslr.logs.formats.json_log import has_json_in_lines, open_json
 from bayeslr.logs.formats.mlflow_metrics import open_mlflow
 from bayeslr.logs.formats.tensorboard_events import open_tensorboard
 from bayeslr.logs.formats.wandb_file import open_wandb
@@ -57,19 +57,24 @@ def open_log(path: Path) -> RawLog:
     start = file.head().decode(file.encoding(), "replace").lstrip()
     if (start.startswith("{") and not start.startswith("{'")) or _LIST.match(start):
         return open_json(file)
+    if has_json_in_lines(file, 200):
+        return open_json(file)
     if is_console_output(file, 500):
         return open_console(file)
     header = header_of(file)
     if step_columns(header) or loss_columns(header):
         return open_delimited(file)
     # A header of other names is a table, and free text is not; a trainer's lines may follow a long preamble.
+    if has_json_in_lines(file, _MANY_LINES):
+        return open_json(file)
     if is_console_output(file, _MANY_LINES):
         return open_console(file)
-    if _is_free_text(header):
+    first = next((line for _, line, _ in file.lines() if line.strip()), "")
+    if _is_free_text(header, any(mark in first for mark in ",;\t")):
+        damage = "".join(f"; {note}" for note in file.notes[:1])
         raise LogError(
-            f"{path}: text without a table and without the lines of a known trainer (it begins with "
-            f"{shown(header[0], 50)}{''.join(f'; {note}' for note in file.notes[:1])}); allowed: CSV, JSONL, "
-            "trainer_state.json, console output of a known trainer"
+            f"{path}: no table, and no lines of a trainer that is known (it begins with "
+            f"{shown(header[0], 50)}{damage}); allowed: CSV, JSONL, trainer_state.json, console output of a trainer"
         )
     return open_delimited(file)
 
@@ -101,7 +106,11 @@ def looks_like_manifest(path: Path) -> bool:
     return bool(names & {"run", "file", "schedule"}) and not names & {"step", "_step", "loss"}
 
 
-def _is_free_text(header: tuple[str, ...]) -> bool:
+def _is_free_text(header: tuple[str, ...], separated: bool) -> bool:
     """Return whether a first line is prose or program text rather than the names of columns."""
     words = [len(name.split()) for name in header]
-    return len(header) < 2 or max(words) > 6 or any(re.search(r"[(){}<>\"']\S", name) for name in header)
+    said = sum(re.search(r"[A-Za-z]\w*\s*[:= ]\s*[-+]?\d", name) is not None for name in header)
+    if len(header) < 2 or max(words) > 6 or 2 * said >= len(header):
+        return True
+    # names that are separated by spaces alone are words of a sentence unless one of them is known
+    return not separated or any(re.search(r"[(){}<>\"']\S", name) for name in header)
