@@ -71,7 +71,10 @@ def fit(
         bool, typer.Option("--allow-late-start", help="Accept runs without the history before their first step.")
     ] = False,
     max_step: Annotated[int | None, typer.Option(min=1, help="Fit only observations up to this step.")] = None,
-    law: Annotated[Literal["annealing"], typer.Option(help="The law.")] = "annealing",
+    law: Annotated[
+        Literal["effective-rate", "annealing", "mixed-memory", "multi-power"],
+        typer.Option(help="The law: of the effective rate (default), or one of the published ones."),
+    ] = "effective-rate",
     warmup: Annotated[Literal["as_logged", "peak"], typer.Option(help="How warm-up is counted.")] = "as_logged",
     pooling: Annotated[
         Literal["auto", "none", "complete", "partial", "trend"], typer.Option(help="How sizes are related.")
@@ -91,6 +94,8 @@ def fit(
     debug: Debug = False,
 ) -> None:
     """Fit the law to training logs and write the posterior."""
+    from bayeslr.model import LAWS
+
     writable(output, "--output", force)
     priors = dict(named_value("--prior", text) for text in prior or [])
     curves = read_curves(
@@ -106,7 +111,7 @@ def fit(
     )
     if max_step is not None:
         curves = curves.until(max_step)
-    model = bl.ScalingModel(law=bl.AnnealingLaw(warmup=warmup), pooling=pooling, priors=priors)
+    model = bl.ScalingModel(law=LAWS[law](warmup=warmup), pooling=pooling, priors=priors)
     say(f"fitting {law} law to {curves!r}")
     posterior = bl.fit(
         curves,
