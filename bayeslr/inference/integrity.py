@@ -292,7 +292,7 @@ def require_contents(
             if dim != "obs" and lengths.setdefault(str(dim), length) != length:
                 raise PosteriorError(f"{where}: {group} has {length} of {dim}, where it should be {lengths[str(dim)]}")
         for name, array in data.data_vars.items():
-            sampled = group in ("posterior", "sample_stats")
+            sampled = group in ("posterior", "effects", "sample_stats")
             if sampled and array.dims[:2] != ("chain", "draw"):
                 raise PosteriorError(
                     f"{where}: {group}/{name} has the dimensions {array.dims}; allowed: chain, draw, ..."

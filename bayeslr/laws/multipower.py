@@ -31,7 +31,7 @@ from bayeslr.schedules import Schedule
 __all__ = ["MultiPowerFeatures", "MultiPowerLaw"]
 
 _CELLS = 96
-"""Cells into which the changes of the rate are gathered; every one carries the same share of the rate that changes."""
+"""Cells into which the changes of the rate are gathered, each of about the same share of the rate that changes."""
 _LOWEST = 1e-4
 """Rates below this share of the reference peak count as this: a power of zero has no value."""
 
@@ -159,11 +159,23 @@ class MultiPowerLaw(Law):
 
 
 def _cells(removed: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Assign changes to cells that carry equal shares of what changes; few changes have a cell each."""
+    """Assign changes to cells that carry equal shares of what changes; few changes have a cell each.
+
+    Falls and rises never share a cell, in which they would cancel: each stretch of one sign has cells of its own, or,
+    where there are too many stretches, all falls and all rises.
+    """
     if removed.size <= _CELLS:
         return np.arange(removed.size)
-    reached = np.cumsum(np.abs(removed))
-    cell: NDArray[np.int64] = np.minimum(
-        (_CELLS * (reached - 0.5 * np.abs(removed)) / reached[-1]).astype(np.int64), _CELLS - 1
-    )
+    weight = np.abs(removed)
+    stretch = np.append(0, np.cumsum(np.diff(np.sign(removed)) != 0.0))
+    if stretch[-1] >= _CELLS // 2:
+        stretch = (removed < 0.0).astype(np.int64)
+    whole = np.bincount(stretch, weight)
+    count = 1 + np.floor((_CELLS - whole.size) * whole / whole.sum()).astype(np.int64)
+    order = np.argsort(stretch, kind="stable")
+    reached = np.empty_like(weight)
+    reached[order] = np.cumsum(weight[order]) - 0.5 * weight[order]
+    share = (reached - (np.cumsum(whole) - whole)[stretch]) / whole[stretch]
+    within = np.minimum((count[stretch] * share).astype(np.int64), count[stretch] - 1)
+    cell: NDArray[np.int64] = (np.cumsum(count) - count)[stretch] + np.maximum(within, 0)
     return cell

@@ -31,7 +31,7 @@ def sampled(method):
 
     placement = place_chains(method, CHAINS)
     sampler = Sampler(potential, num_warmup=50, target_accept_prob=0.9, placement=placement)
-    mode = Mode(position=np.array([1.0, 0.0, 0.0]), factor=np.eye(3), potential=0.0, others=())
+    mode = Mode(position=np.array([1.0, 0.0, 0.0]), factor=np.eye(3), potential=0.0, gradient=0.0, others=())
     draws = sampler.run(densities, mode, shift, seed=0, num_samples=50, num_chains=CHAINS, progress=False)
     return len(placement.devices), draws.position
 

@@ -18,5 +18,5 @@ def test_a_child_of_a_process_that_has_computed_is_refused(small_posterior, smal
         lambda: fit(small_curves, seed=0, method="laplace"),
         lambda: predict(small_posterior, schedules.constant(peak_lr=1e-3, total_steps=2000), seed=0),
     ):
-        with pytest.raises(BayeslrError, match=r"forked from .* get_context\('spawn'\)"):
+        with pytest.raises(BayeslrError, match=r"forked from .*get_context\('spawn'\)"):
             ask()

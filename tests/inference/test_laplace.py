@@ -94,7 +94,7 @@ def test_places_without_a_density():
     def half(z):
         return (0.5 * float(z[0] ** 2) if z[0] > -0.5 else np.nan), z
 
-    mode = Mode(position=np.zeros(1), factor=np.eye(1), potential=0.0, others=())
+    mode = Mode(position=np.zeros(1), factor=np.eye(1), potential=0.0, gradient=0.0, others=())
     draws = draw_gaussian(several(half), mode, seed=0, num_samples=500, num_chains=4)
     assert np.isneginf(draws.stats["log_ratio"]).mean() == pytest.approx(stats.norm.cdf(-0.5), abs=0.05)
     assert pareto_k(draws.stats["log_ratio"]) < MAX_PARETO_K

@@ -22,7 +22,7 @@ def potential(z, precision):
 
 
 # whitened by a factor that is a little off, so that the sampler has something to do
-MODE = Mode(position=MEAN, factor=1.2 * np.linalg.cholesky(COVARIANCE), potential=0.0, others=())
+MODE = Mode(position=MEAN, factor=1.2 * np.linalg.cholesky(COVARIANCE), potential=0.0, gradient=0.0, others=())
 PRECISION = jnp.asarray(np.linalg.inv(COVARIANCE))
 
 
