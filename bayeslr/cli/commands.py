@@ -42,9 +42,12 @@ from bayeslr.cli.options import (
     Size,
     Steps,
 )
+from bayeslr.cli.planning import metric, next_run
 from bayeslr.cli.program import app
 from bayeslr.cli.questions import ask, named_value, probability, read_curves
+from bayeslr.cli.report import report
 from bayeslr.cli.terminal import program_name, say, spelled, watched
+from bayeslr.cli.watch import watch
 
 __all__ = ["app"]
 
@@ -53,6 +56,10 @@ app.command()(compare)
 app.command()(init)
 app.command()(optimize)
 app.command()(reach)
+app.command()(next_run)
+app.command()(watch)
+app.command()(metric)
+app.command()(report)
 PICTURES = (".png", ".pdf", ".svg")
 
 

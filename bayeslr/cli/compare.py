@@ -1,6 +1,5 @@
 """The command ``compare``: plans, what a running run may do next, and runs that are over."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -22,7 +21,7 @@ from bayeslr.cli.options import (
     Seed,
     Size,
 )
-from bayeslr.cli.questions import named_spec, named_value, probability
+from bayeslr.cli.questions import named_specs, probability, read_run
 from bayeslr.cli.terminal import say, watched
 
 __all__ = ["compare"]
@@ -78,8 +77,8 @@ def compare(
     """
     probability(ci_prob)
     writable(plot, "--plot", force, PICTURES)
-    plans = {name: bl.schedules.parse_schedule(spec) for name, spec in _named(schedule, "--schedule")}
-    tails = dict(_named(then, "--then"))
+    plans = {name: bl.schedules.parse_schedule(spec) for name, spec in named_specs(schedule, "--schedule")}
+    tails = dict(named_specs(then, "--then"))
     if len(plans) + len(tails) + len(finished or ()) < 2:
         raise typer.BadParameter(
             "found one alternative; allowed: at least two to compare, of --schedule, --then and --finished",
@@ -92,7 +91,7 @@ def compare(
     if observed is not None:
         under_way = _read("observed run", observed, next(iter(plans.values()), None), loss)
         say(f"fitting again with the {len(under_way)} observations of {observed}")
-    over = [_finished(text, fitted, loss) for text in finished or ()]
+    over = [read_run("--finished", text, fitted, loss) for text in finished or ()]
     with untold():
         found = bl.compare(
             fitted,
@@ -118,27 +117,5 @@ def compare(
     )
 
 
-def _named(texts: Sequence[str] | None, option: str) -> list[tuple[str, str]]:
-    """Split NAME=SPEC of several options, each name once."""
-    found = [named_spec(text, option) for text in texts or ()]
-    names = [name for name, _ in found]
-    for name in names:
-        if names.count(name) > 1:
-            raise typer.BadParameter(f"two are called {name!r}; allowed: NAME=SPEC", param_hint=option)
-    return found
-
-
 def _read(name: str, log: Path, plan: "bl.Schedule | None", loss: str | None) -> "bl.LossCurve":
     return next(iter(bl.read_logs({name: log}, schedule=plan, loss=loss)))
-
-
-def _finished(text: str, fitted: "bl.Posterior", loss: str | None) -> "bl.LossCurve":
-    if text in fitted.curves.names:
-        return fitted.curves[text]
-    if "=" not in text:
-        known = ", ".join(fitted.curves.names[:6])
-        raise typer.BadParameter(
-            f"found {text!r}; allowed: a fitted run ({known}), or NAME=LOG", param_hint="--finished"
-        )
-    name, path = named_value("--finished", text)
-    return _read(name, Path(path), None, loss)

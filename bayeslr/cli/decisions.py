@@ -15,7 +15,7 @@ from bayeslr.cli.options import CiProb, Debug, Draws, Force, Format, Plot, Poste
 from bayeslr.cli.questions import probability
 from bayeslr.errors import ExtrapolationWarning
 
-__all__ = ["Destination", "answer", "load", "optimize", "reach", "untold"]
+__all__ = ["Destination", "answer", "check_files", "load", "optimize", "reach", "untold"]
 
 PICTURES = (".png", ".pdf", ".svg")
 
@@ -62,7 +62,7 @@ def optimize(
 ) -> None:
     """Choose the best schedule of a family: how long to cool down, with the range of choices that are as good."""
     probability(ci_prob)
-    _check_files(output, plot, force)
+    check_files(output, plot, force)
     fitted = load(posterior)
     with untold():
         found = bl.optimize(
@@ -111,7 +111,7 @@ def reach(
 ) -> None:
     """Ask how long a run must be to end at a loss, or to beat another schedule: total_steps=20000..200000."""
     probability(ci_prob)
-    _check_files(output, plot, force)
+    check_files(output, plot, force)
     baseline = None if beat is None else bl.schedules.parse_schedule(beat)
     fitted = load(posterior)
     with untold():
@@ -156,7 +156,8 @@ def untold() -> Iterator[None]:
         yield
 
 
-def _check_files(output: Path | None, plot: Path | None, force: bool) -> None:
+def check_files(output: Path | None, plot: Path | None, force: bool) -> None:
+    """Refuse, before any work is done, files that could not be written at the end."""
     writable(output, "--output", force)
     writable(plot, "--plot", force, PICTURES)
 

@@ -12,7 +12,7 @@ __all__ = ["app"]
 
 _ORDER = (
     *("demo", "init", "fit", "check", "summary", "predict", "compare", "optimize", "reach"),
-    *("next-run", "watch", "report", "backtest"),
+    *("next-run", "watch", "metric", "report", "backtest"),
 )
 
 

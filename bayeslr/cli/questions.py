@@ -12,7 +12,7 @@ from bayeslr.cli.terminal import say, watched
 from bayeslr.errors import BayeslrError, ExtrapolationWarning
 from bayeslr.files import open_text
 
-__all__ = ["ask", "named_spec", "named_value", "probability", "read_curves"]
+__all__ = ["ask", "named_spec", "named_specs", "named_value", "probability", "read_curves", "read_run"]
 
 
 def read_curves(
@@ -113,6 +113,27 @@ def named_spec(text: str, option: str) -> tuple[str, str]:
         return named_value(option, text)
     builder = text.strip().partition("(")[0]
     return (Path(text.strip()[1:]).stem if text.strip().startswith("@") else builder), text
+
+
+def named_specs(texts: Sequence[str] | None, option: str) -> list[tuple[str, str]]:
+    """Split NAME=SPEC of several options, each name once."""
+    found = [named_spec(text, option) for text in texts or ()]
+    names = [name for name, _ in found]
+    for name in names:
+        if names.count(name) > 1:
+            raise typer.BadParameter(f"two are called {name!r}; allowed: NAME=SPEC", param_hint=option)
+    return found
+
+
+def read_run(option: str, text: str, fitted: "bl.Posterior", loss: str | None) -> "bl.LossCurve":
+    """Return a fitted run by its name, or NAME=LOG, a log that has rates."""
+    if text in fitted.curves.names:
+        return fitted.curves[text]
+    if "=" not in text:
+        known = ", ".join(fitted.curves.names[:6])
+        raise typer.BadParameter(f"found {text!r}; allowed: a fitted run ({known}), or NAME=LOG", param_hint=option)
+    name, path = named_value(option, text)
+    return next(iter(bl.read_logs({name: Path(path)}, loss=loss)))
 
 
 def named_value(option: str, text: str) -> tuple[str, str]:

@@ -24,7 +24,8 @@ def program_name() -> str:
     return f"uv run {name}" if os.environ.get("UV_RUN_RECURSION_DEPTH") else name
 
 
-_COMMAND = re.compile(r"\bbayeslr (?=(?:demo|init|fit|check|summary|predict|compare|backtest)\b)")
+_NAMES = "demo|init|fit|check|summary|predict|compare|optimize|reach|next-run|watch|metric|report|backtest"
+_COMMAND = re.compile(rf"\bbayeslr (?=(?:{_NAMES})\b)")
 
 
 def hint(text: str) -> str:

@@ -127,7 +127,7 @@ def compare(
     size: float | str | None = None,
     seed: int,
     question: Question = "run",
-    num_draws: int | None = 4000,
+    num_draws: int | None = 2000,
     ci_prob: float = 0.9,
     progress: bool = False,
 ) -> Alternatives:
@@ -199,7 +199,10 @@ def compare(
     forecast = _together(posterior, running, ahead, new, over, size=size, seed=seed, num_draws=num_draws)
     forecast = _in_order(forecast, names)
     kinds = dict.fromkeys(ahead, "running") | dict.fromkeys(new, "plan") | dict.fromkeys(over, "finished")
-    asked = forecast if question == "run" else replace(forecast, latent=expected_curves(forecast))
+    asked = forecast
+    if question == "schedule":
+        common = expected_curves(forecast)
+        asked = replace(forecast, latent=common, observed=common)
     told = cautions(posterior, forecast.warnings, tuple(names))
     tell(told)
     return Alternatives(

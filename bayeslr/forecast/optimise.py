@@ -20,6 +20,7 @@ from bayeslr.forecast.questions import (
     ask_finals,
     cautions,
     checked_probability,
+    checked_question,
     final_draws,
     tell,
 )
@@ -212,6 +213,7 @@ def optimize(
         checked_probability("risk", risk)
     if not within >= 0.0:
         raise PosteriorError(f"within: found {within!r}; allowed: a loss from 0 on, such as 0.002")
+    checked_question(question)
     _check_rates(posterior, chosen)
     members = chosen.members(points=points)
     plans = {member.name: member.schedule for member in members}

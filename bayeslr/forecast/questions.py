@@ -17,6 +17,7 @@ from bayeslr.errors import ExtrapolationWarning, PosteriorError
 from bayeslr.forecast.forecast import Forecast
 from bayeslr.forecast.predict import predict
 from bayeslr.inference import Posterior, check
+from bayeslr.inference.laplace import LAPLACE_LABEL
 from bayeslr.schedules import Schedule
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "ask_finals",
     "cautions",
     "checked_probability",
+    "checked_question",
     "expected_curves",
     "final_draws",
     "tell",
@@ -38,6 +40,12 @@ ANSWERS: Final[Mapping[str, str]] = {
     "run": "This is about single runs: each has its own luck (seed, order of the data), which is in the numbers.",
 }
 """What a reader is told about the question that was answered."""
+
+
+_QUICK: Final = (
+    "the fit is a quick approximation (Laplace), whose intervals may be wrong: sample it before you rely on them "
+    "(method='nuts', --method nuts)"
+)
 
 
 def final_draws(forecast: Forecast, question: Question = "schedule") -> Draws:
@@ -60,9 +68,7 @@ def final_draws(forecast: Forecast, question: Question = "schedule") -> Draws:
     PosteriorError
         If the question is neither.
     """
-    if question not in ANSWERS:
-        raise PosteriorError(f"question: found {question!r}; allowed: 'schedule', 'run'")
-    if question == "run":
+    if checked_question(question) == "run":
         return np.stack([forecast.latent[name][:, -1] for name in forecast.names], axis=1)
     return np.stack([curve[:, -1] for curve in expected_curves(forecast).values()], axis=1)
 
@@ -105,16 +111,18 @@ def cautions(posterior: Posterior, found: Sequence[str], plans: Sequence[str]) -
         A line a caution.
     """
     known = set(posterior.settings.get("health", ()))
-    lines = [message for message in found if message in known]
+    lines = [message for message in found if message in known and message != LAPLACE_LABEL]
+    if posterior.method == "laplace" or LAPLACE_LABEL in found:
+        lines.insert(0, _QUICK)
     health = check(posterior)
     lines += [
-        f"health of the fit: {item.status}: {item.name}: {item.evidence}. {item.advice}"
+        f"the fit needs a look ({item.status}): {item.name}: {item.evidence}. {item.advice}"
         for item in health.checks
         if item.status != "PASS"
     ]
     grouped: dict[str, list[tuple[str, str]]] = {}
     for message in found:
-        if message in known:
+        if message in known or message == LAPLACE_LABEL:
             continue
         name = next((plan for plan in plans if message.startswith(f"{plan}: ")), "")
         text = message.removeprefix(f"{name}: ") if name else message
@@ -133,6 +141,13 @@ def tell(lines: Sequence[str]) -> None:
     """Warn of what an answer says of itself; the caller of the caller is named."""
     for line in lines:
         warnings.warn(line, ExtrapolationWarning, stacklevel=3)
+
+
+def checked_question(question: Question) -> Question:
+    """Return a question, or refuse what is none."""
+    if question not in ANSWERS:
+        raise PosteriorError(f"question: found {question!r}; allowed: 'schedule', 'run'")
+    return question
 
 
 def checked_probability(name: str, value: Any) -> float:

@@ -8,9 +8,9 @@ import pandas as pd
 from rich import box
 from rich.table import Table
 
-from bayeslr.forecast import Optimum, Reach
+from bayeslr.forecast import MetricForecast, NextRun, Optimum, Reach, Watch
 
-__all__ = ["frame_table", "optimum_table", "reach_table"]
+__all__ = ["frame_table", "metric_table", "next_run_table", "optimum_table", "reach_table", "watch_table"]
 
 _ROWS: Final = 12
 """Rows of a terminal's table at most; files and JSON have all."""
@@ -99,6 +99,90 @@ def reach_table(reach: Reach) -> Table:
     }
     rows = np.unique(np.linspace(0, len(table) - 1, min(_ROWS, len(table))).round().astype(int))
     return frame_table(table.iloc[rows], columns, title="Final loss without measurement noise, by length")
+
+
+def next_run_table(answer: NextRun) -> Table:
+    """Show what each candidate would tell, and for what it costs.
+
+    Parameters
+    ----------
+    answer
+        The answer of :func:`bayeslr.next_run`.
+
+    Returns
+    -------
+    rich.table.Table
+        A row a candidate, the most useful for its cost first.
+    """
+    columns = {
+        "candidate": ("candidate", ""),
+        "size": ("size", ""),
+        "cost": (answer.cost, ",.0f" if answer.cost == "steps" else ".3g"),
+        "width_after": ("width after", ".4f"),
+        "narrowing": ("narrower by", ".1%"),
+        "narrowing_per_cost": ("for its cost", ".2f"),
+    }
+    if answer.choices:
+        columns |= {"regret_after": ("regret after", ".5f"), "regret_per_cost": ("for its cost", ".2f")}
+    if len(set(answer.candidates["size"])) == 1:
+        del columns["size"]
+    now = f"Interval of the target's final loss, {answer.candidates['width'].iloc[0]:.4f} wide now"
+    return frame_table(answer.candidates.reset_index(), columns, title=now)
+
+
+def watch_table(watched: Watch) -> Table:
+    """Show every forecast of the final loss, and how the run then did against it.
+
+    Parameters
+    ----------
+    watched
+        What :func:`bayeslr.watch` returned.
+
+    Returns
+    -------
+    rich.table.Table
+        A row a forecast.
+    """
+    table = watched.to_dataframe()
+    table["then"] = [
+        "" if not row["seen"] else ("ALARM" if row["alarm"] else "as forecast") for row in table.to_dict("records")
+    ]
+    columns = {
+        "step": ("at step", ",.0f"),
+        "median": ("final loss", ".4f"),
+        "lower": (f"{100 * watched.ci_prob:g}% lower", ".4f"),
+        "upper": ("upper", ".4f"),
+        "seen": ("then seen", ",.0f"),
+        "outside": ("outside", ".0%"),
+        "p_value": ("P(as far)", ".3f"),
+        "then": ("", ""),
+    }
+    return frame_table(table, columns, title="Forecasts of the final loss, and the run since")
+
+
+def metric_table(found: MetricForecast, *, ci_prob: float) -> Table:
+    """Show the metric at the end of each schedule.
+
+    Parameters
+    ----------
+    found
+        What :meth:`bayeslr.MetricLink.apply` returned.
+    ci_prob
+        Probability of the intervals.
+
+    Returns
+    -------
+    rich.table.Table
+        A row a schedule.
+    """
+    columns = {
+        "schedule": ("schedule", ""),
+        "step": ("step", ",.0f"),
+        "median": ("median", ".4g"),
+        "lower": (f"{100 * ci_prob:g}% lower", ".4g"),
+        "upper": ("upper", ".4g"),
+    }
+    return frame_table(found.final(ci_prob=ci_prob).reset_index(), columns, title=f"{found.name} at the end")
 
 
 def _spread(table: pd.DataFrame, best: str) -> list[int]:

@@ -25,11 +25,11 @@ from bayeslr.schedules.arguments import show
 from bayeslr.schedules.schedule import Schedule
 from bayeslr.schedules.spec import parse_schedule
 
-__all__ = ["MAX_MEMBERS", "MAX_UPDATES", "FreeArgument", "Member", "ScheduleFamily", "parse_family"]
+__all__ = ["MAX_FAMILY_UPDATES", "MAX_MEMBERS", "FreeArgument", "Member", "ScheduleFamily", "parse_family"]
 
 MAX_MEMBERS: Final = 600
 """Most schedules of a family that are looked at together."""
-MAX_UPDATES: Final = 60_000_000
+MAX_FAMILY_UPDATES: Final = 60_000_000
 """Most updates of all members together: half a gigabyte of rates."""
 MAX_FREE: Final = 2
 """Most arguments that may be free: an optimum over more is the law's, not the training's."""
@@ -153,13 +153,13 @@ class ScheduleFamily:
         """
         asked = points or _POINTS[len(self.free)]
         total = self._updates(asked)
-        if total <= MAX_UPDATES:
+        if total <= MAX_FAMILY_UPDATES:
             return self._members(asked)
-        fewer = int(asked * (MAX_UPDATES / total) ** (1.0 / len(self.free)))
+        fewer = int(asked * (MAX_FAMILY_UPDATES / total) ** (1.0 / len(self.free)))
         if fewer < _LEAST:
             raise ScheduleError(
                 f"schedule family {show(self.text)}: its members have {total:,.0f} updates in all; allowed: "
-                f"{MAX_UPDATES:,}; narrow the range"
+                f"{MAX_FAMILY_UPDATES:,}; narrow the range"
             )
         return self._members(fewer)
 

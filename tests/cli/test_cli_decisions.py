@@ -92,3 +92,66 @@ def test_wrong_alternatives_are_one_line(run, posterior_file, arguments, found):
     assert (code, out) == (2, "")
     assert found in err
     assert err.count("\n") == 1
+
+
+def test_next_run_prints_what_the_library_says(run, posterior_file, tmp_path):
+    target = FAMILY.replace("100..1900", "400")
+    short = "cosine(peak_lr=1e-3, warmup_steps=100, total_steps=1000)"
+    picture = tmp_path / "gain.png"
+    arguments = ("next-run", posterior_file, "--target", target, "--candidate", f"short={short}", "--candidate", target)
+    code, out, err = run(*arguments, "--format", "json", "--plot", picture)
+    assert code == 0, err
+    candidates = {"short": bl.schedules.parse_schedule(short), "wsd": bl.schedules.parse_schedule(target)}
+    found = bl.next_run(bl.load_posterior(posterior_file), candidates["wsd"], candidates, seed=0)
+    assert json.loads(out) == json.loads(json.dumps(found.to_dict()))
+    assert picture.stat().st_size > 5_000
+    code, out, err = run(*arguments[:4], "--candidate", f"a={short} on nowhere")
+    assert (code, out) == (2, "")
+    assert "size: found 'nowhere'" in err
+
+
+def test_watch_keeps_its_forecasts_and_ends_with_1_after_an_alarm(run, posterior_file, partial_run, tmp_path):
+    log, plan = tmp_path / "run.csv", "constant(peak_lr=1e-3, warmup_steps=100, total_steps=2000)"
+    arguments = ("watch", posterior_file, "--observed", log, "--schedule", plan, "--every", 5000)
+    code, out, err = run(*arguments)
+    assert code == 0, err
+    assert "0 of 2,000 steps" in out
+    rows = partial_run.read_text().splitlines()
+    log.write_text("\n".join(rows) + "\n")
+    code, out, err = run(*arguments, "--format", "json", "--plot", tmp_path / "watch.png")
+    assert code == 0, err
+    read = json.loads(out)
+    assert (read["step"], read["alarm"], len(read["forecasts"])) == (1180, False, 1)
+    assert (tmp_path / "run.csv.watch.json").exists()
+    log.write_text("\n".join(rows + [f"{step},4.5" for step in range(1200, 1900, 20)]) + "\n")
+    code, out, err = run(*arguments)
+    assert code == 1
+    assert "ALARM" in out
+
+
+def test_report_is_the_page_of_the_library(run, posterior_file, tmp_path):
+    path = tmp_path / "page.html"
+    arguments = ("report", posterior_file, "--schedule", FAMILY.replace("100..1900", "400"), "-o", path, "--draws", 200)
+    code, out, err = run(*arguments, "--measured", "constant", "--title", "Ours & theirs")
+    assert code == 0, err
+    page = path.read_text()
+    assert "<h1>Ours &amp; theirs</h1>" in page
+    assert "is expected to end at" in out
+    code, out, err = run(*arguments)
+    assert code == 2
+    assert "exists" in err
+
+
+@pytest.mark.slow
+def test_metric_reads_pairs(run, posterior_file, tmp_path):
+    pairs = tmp_path / "pairs.csv"
+    pairs.write_text("loss,arc\n" + "".join(f"{x / 10},{0.9 - x / 50:.3f}\n" for x in range(26, 36)))
+    arguments = ("metric", posterior_file, "--pairs", pairs, "--schedule", FAMILY.replace("100..1900", "400"))
+    code, out, err = run(*arguments, "--format", "json")
+    assert code == 0, err
+    read = json.loads(out)
+    assert read["metric"] == "arc"
+    assert 0.2 < read["final"]["wsd"]["median"] < 0.45
+    code, out, err = run(*arguments, "--column", "mmlu")
+    assert (code, out) == (2, "")
+    assert "found the columns loss, arc" in err

@@ -5,7 +5,7 @@ import pytest
 
 from bayeslr.errors import ScheduleError
 from bayeslr.schedules import parse_schedule
-from bayeslr.schedules.family import MAX_UPDATES, parse_family
+from bayeslr.schedules.family import MAX_FAMILY_UPDATES, parse_family
 
 WSD = "wsd(peak_lr=1e-3, warmup_steps=100, total_steps=2000, {})"
 
@@ -71,7 +71,7 @@ def test_lists_that_a_builder_takes_are_no_alternatives():
 def test_long_schedules_are_fewer():
     members = parse_family("cosine(peak_lr=1e-3, total_steps=1e6..4e6)").members()
     assert 5 <= len(members) < 41
-    assert sum(member.schedule.total_steps for member in members) <= 1.2 * MAX_UPDATES
+    assert sum(member.schedule.total_steps for member in members) <= 1.2 * MAX_FAMILY_UPDATES
 
 
 @pytest.mark.parametrize(

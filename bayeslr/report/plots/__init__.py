@@ -11,6 +11,7 @@ from bayeslr.report.plots.decisions import plot_reach, plot_regret
 from bayeslr.report.plots.deviations import plot_deviations
 from bayeslr.report.plots.final_loss import plot_final_loss
 from bayeslr.report.plots.prediction import plot_prediction
+from bayeslr.report.plots.progress import plot_metric, plot_next_run, plot_watch
 from bayeslr.report.plots.residuals import plot_residuals
 from bayeslr.report.plots.schedules import plot_schedules
 from bayeslr.report.plots.style import theme
@@ -20,11 +21,14 @@ __all__ = [
     "plot_bands",
     "plot_deviations",
     "plot_final_loss",
+    "plot_metric",
+    "plot_next_run",
     "plot_prediction",
     "plot_reach",
     "plot_regret",
     "plot_residuals",
     "plot_schedules",
     "plot_terms",
+    "plot_watch",
     "theme",
 ]

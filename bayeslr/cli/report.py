@@ -1,0 +1,84 @@
+"""The command ``report``: a page to send."""
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+import bayeslr as bl
+from bayeslr.cli.answers import writable
+from bayeslr.cli.decisions import load, untold
+from bayeslr.cli.options import CiProb, Debug, Draws, Force, LossColumn, Plans, PosteriorFile, Seed, Size
+from bayeslr.cli.questions import named_specs, probability, read_run
+
+__all__ = ["report"]
+
+
+def report(
+    posterior: PosteriorFile,
+    schedule: Plans,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The page.")] = Path("report.html"),
+    title: Annotated[str | None, typer.Option(help="Title of the page. Default: the question.")] = None,
+    measured: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME|NAME=LOG", help="A measured run to draw: a fitted one, or a log with rates."),
+    ] = None,
+    optimize: Annotated[
+        list[str] | None, typer.Option(metavar="SPEC", help="Add the best of a family: decay_steps=1000..30000.")
+    ] = None,
+    reach: Annotated[
+        str | None, typer.Option(metavar="SPEC", help="Add how long a run must be: total_steps=20000..200000.")
+    ] = None,
+    target: Annotated[float | None, typer.Option(metavar="LOSS", help="The loss to reach.")] = None,
+    backtest: Annotated[
+        Path | None, typer.Option(metavar="JSON", help="What `bayeslr backtest --format json` printed.")
+    ] = None,
+    size: Size = None,
+    loss: LossColumn = None,
+    ci_prob: CiProb = 0.9,
+    draws: Draws = 2000,
+    seed: Seed = 0,
+    force: Force = False,
+    debug: Debug = False,
+) -> None:
+    """Write a page to send: question and answer, bands, comparison, decisions, health and data in one HTML file."""
+    probability(ci_prob)
+    writable(output, "--output", force, (".html", ".htm"))
+    if (reach is None) != (target is None):
+        raise typer.BadParameter("found one of them; allowed: --reach and --target together", param_hint="--reach")
+    plans = {name: bl.schedules.parse_schedule(spec) for name, spec in named_specs(schedule, "--schedule")}
+    scores = None if backtest is None else _read_json(backtest)
+    fitted = load(posterior)
+    runs = [read_run("--measured", text, fitted, loss) for text in measured or ()]
+    common: dict[str, Any] = {"size": size, "seed": seed, "num_draws": draws, "ci_prob": ci_prob}
+    with untold():
+        decisions: list[Any] = [bl.optimize(fitted, family, **common) for family in optimize or ()]
+        if reach is not None:
+            decisions.append(bl.reach(fitted, reach, loss=target, **common))
+        page = bl.report.html.build_report(
+            fitted,
+            plans,
+            title=title,
+            measured=runs,
+            decisions=decisions,
+            backtest=scores,
+            commands=[shlex.join(["bayeslr", *sys.argv[1:]])],
+            **common,
+        )
+    page.save(output, force=force)
+    for line in page.numbers["answer"]:
+        typer.echo(line)
+    typer.echo(f"report: {output} ({len(page.html.encode()) / 1e6:.2f} MB)")
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as problem:
+        reason = problem.strerror if isinstance(problem, OSError) else "no JSON"
+        raise typer.BadParameter(
+            f"{path}: {reason}; allowed: what `bayeslr backtest --format json` prints", param_hint="--backtest"
+        ) from None

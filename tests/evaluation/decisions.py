@@ -1,0 +1,306 @@
+"""How good decisions are, measured: the command that docs/decisions takes its figures from.
+
+    uv run python tests/evaluation/decisions.py                    everything, by Laplace's approximation
+    uv run python tests/evaluation/decisions.py optimize reach     some of it
+    uv run python tests/evaluation/decisions.py --method nuts      by sampling, which takes hours
+
+- ``optimize``: loss that the chosen decay length costs against the best of those that were measured, beside rules of
+  thumb, and whether the range of good choices holds what was measured;
+- ``reach``: how often the interval of the length holds the truth, on simulated curves and on measured runs;
+- ``next-run``: expected against realised narrowing of the target's interval, by fitting again with each candidate;
+- ``watch``: six held-out runs looked at after 20, 40, 60 and 80% of their length.
+"""
+
+import argparse
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pandas as pd
+from held_out import read
+from scipy.interpolate import PchipInterpolator
+from scipy.stats import spearmanr
+
+from bayeslr import schedules
+from bayeslr.curves import CurveSet, LossCurve
+from bayeslr.errors import BayeslrWarning
+from bayeslr.evaluation import Split
+from bayeslr.forecast import next_run, optimize, predict, reach, replay
+from bayeslr.forecast.questions import expected_curves
+from bayeslr.inference import Posterior, fit
+
+METHOD = "laplace"
+WITHIN = 0.002
+SAME_SEED = 0.001
+
+
+@cache
+def fitted(name: str) -> tuple[Split, Posterior]:
+    """A set of held-out runs, and the posterior of the others."""
+    split = read(name)
+    return split, fit(split.train, seed=0, method=METHOD)
+
+
+def decay_share(curve: LossCurve) -> tuple[str, float] | None:
+    """Shape and share of the decay of a WSD run, or of a constant one; None of others."""
+    spec = curve.schedule.spec
+    if spec.startswith("constant"):
+        return "linear", 0.0
+    if not spec.startswith("wsd"):
+        return None
+    arguments = dict(part.split("=") for part in spec[4:-1].split(", "))
+    return arguments["decay"].strip("'"), int(arguments["decay_steps"]) / int(arguments["total_steps"])
+
+
+def measured_decays(curves: list[LossCurve], total: int) -> tuple[dict[float, float], float]:
+    """Final losses by the share of a linear decay, and that of 1-sqrt over a fifth."""
+    linear, root = {}, np.nan
+    for curve in curves:
+        found = decay_share(curve)
+        if curve.schedule.total_steps != total or found is None or curve.steps[-1] < 0.98 * total:
+            continue
+        if found[0] == "linear":
+            linear[found[1]] = float(curve.loss[-1])
+        elif found == ("1-sqrt", 0.2):
+            root = float(curve.loss[-1])
+    return dict(sorted(linear.items())), root
+
+
+def decay_cases() -> Iterator[tuple[str, Posterior, str | None, str, dict[float, float], float, int]]:
+    """Sets whose decay lengths were measured: posterior, size, family, losses by share."""
+    for name, peak in (("epfl-1e-3", "0.001"), ("epfl-5e-4", "0.0005")):
+        split, posterior = fitted(name)
+        for total in (15_000, 25_000, 35_000, 50_000):
+            linear, root = measured_decays([*split.train, *split.test], total)
+            ends = f"{0.05 * total:.0f}..{max(linear, default=0) * total:.0f}"
+            family = f"wsd(peak_lr={peak}, warmup_steps=300, total_steps={total}, decay_steps={ends})"
+            if len(linear) >= 4:
+                yield f"{name}, {total:,} steps", posterior, None, family, linear, root, total
+    split, posterior = fitted("tiny-lm")
+    for size in ("25k", "80k", "200k", "450k"):
+        runs = [curve for curve in [*split.train, *split.test] if curve.size == size]
+        linear, root = measured_decays(runs, 4000)
+        common = "peak_lr=0.008, final_lr=0.0008, warmup_steps=200, total_steps=4000"
+        family = f"wsd({common}, decay_steps=200..{max(linear) * 4000:.0f})"
+        params = next(curve.params for curve in runs)
+        yield f"tiny-lm {size}", posterior, params, family, linear, root, 4000
+
+
+def optimize_table() -> pd.DataFrame:
+    """Measured regret of the chosen decay, and of rules of thumb, against the lowest of the measured losses."""
+    rows = {}
+    for label, posterior, size, family, linear, root, total in decay_cases():
+        start = time.perf_counter()
+        found = optimize(posterior, family, size=size, seed=0, within=WITHIN, probability=0.5)
+        seconds = time.perf_counter() - start
+        curve = PchipInterpolator(list(linear), list(linear.values()))
+        lowest = min(linear.values())
+        share = found.candidates.loc[found.best, "decay_steps"] / total
+        ends = found.range("decay_steps")
+        good = [] if ends is None else [x for x in linear if ends[0] <= x * total <= ends[1]]
+        held = [linear[x] - lowest <= WITHIN + SAME_SEED for x in good]
+        best = next(x for x, loss in linear.items() if loss == lowest)
+        rows[label] = {
+            "chosen": share,
+            "measured best": best,
+            "regret": float(curve(share)) - lowest,
+            "10%": linear.get(0.1, np.nan) - lowest,
+            "20%": linear.get(0.2, np.nan) - lowest,
+            "1-sqrt 20%": root - lowest,
+            "range from": np.nan if ends is None else ends[0] / total,
+            "to": np.nan if ends is None else ends[1] / total,
+            "measured in it": len(good),
+            "of them good": sum(held),
+            "expected regret": float(found.candidates.loc[found.best, "expected_regret"]),
+            "seconds": seconds,
+        }
+        print(pd.DataFrame({label: rows[label]}).T.round(4).to_string(header=len(rows) == 1), flush=True)
+    return pd.DataFrame(rows).T
+
+
+def simulated(
+    posterior: Posterior, plans: Mapping[str, schedules.Schedule], row: int, seed: int
+) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Return steps, what one draw of the posterior would log there, and what runs of the schedule have in common."""
+    steps = {}
+    for name, plan in plans.items():
+        steps[name] = np.unique(np.linspace(plan.warmup_steps + 50, plan.total_steps, 120).astype(int))
+    forecast = predict(posterior, plans, steps=steps, seed=seed)
+    common = expected_curves(forecast)
+    return {name: (steps[name], forecast.observed[name][row], common[name][row]) for name in plans}
+
+
+def reach_simulated(count: int) -> pd.DataFrame:
+    """Coverage of the length, where curves to fit and the truth come from one draw of a posterior."""
+    split, posterior = fitted("mpl-25M")
+    family = "wsd(peak_lr=3e-4, final_lr=3e-5, warmup_steps=2160, total_steps=12000..100000, decay_steps=20%)"
+    members = {member.name: member.schedule for member in schedules.parse_family(family).members(points=25)}
+    lengths = np.array([plan.total_steps for plan in members.values()], dtype=float)
+    rows = []
+    for k in range(count):
+        trained = {curve.name: curve.schedule for curve in split.train}
+        made = simulated(posterior, {**trained, **members}, 7 * k, seed=k)
+        curves = [replace(c, steps=made[c.name][0], loss=made[c.name][1]) for c in split.train]
+        ends = np.minimum.accumulate([made[name][2][-1] for name in members])
+        truth = 30_000.0
+        target = float(np.interp(truth, lengths, ends))
+        found = reach(fit(CurveSet(curves=tuple(curves)), seed=0, method=METHOD), family, loss=target, seed=0)
+        rows.append({"truth": truth, **dict(zip(("lower", "median", "upper"), found.interval, strict=True))})
+    table = pd.DataFrame(rows)
+    table["held"] = (table["lower"] <= table["truth"]) & (table["truth"] <= table["upper"])
+    return table
+
+
+def reach_measured() -> pd.DataFrame:
+    """Intervals of the length for losses that were measured at a known one."""
+    rows = {}
+    for name, peak, warmup in (("epfl-1e-3", 1e-3, 300), ("epfl-5e-4", 5e-4, 300)):
+        split, posterior = fitted(name)
+        for curve in split.test:
+            found = decay_share(curve)
+            if found is None or found[1] == 0.0 or curve.schedule.total_steps < 35_000:
+                continue
+            percent = f"{100 * found[1]:g}%"
+            family = (
+                f"wsd(peak_lr={peak}, warmup_steps={warmup}, total_steps=12000..150000, decay_steps={percent}, "
+                f"decay='{found[0]}')"
+            )
+            rows[curve.name] = asked(posterior, family, curve)
+    for name in ("mpl-25M", "mpl-100M"):
+        split, posterior = fitted(name)
+        for kind, tail in (("constant", ""), ("cosine", "final_lr=3e-5, ")):
+            curve = next(c for c in split.test if c.name.endswith(f"{kind}_72000"))
+            family = f"{kind}(peak_lr=3e-4, {tail}warmup_steps=2160, total_steps=12000..200000)"
+            rows[curve.name] = asked(posterior, family, curve)
+    return pd.DataFrame(rows).T
+
+
+def asked(posterior: Posterior, family: str, curve: LossCurve) -> dict[str, float]:
+    """How long a run must be to end where a measured one did: single runs, since it is one."""
+    found = reach(posterior, family, loss=float(curve.loss[-5:].mean()), seed=0, question="run")
+    lower, median, upper = found.interval
+    truth = float(curve.schedule.total_steps)
+    return {"truth": truth, "lower": lower, "median": median, "upper": upper, "held": lower <= truth <= upper}
+
+
+def candidates_of(name: str) -> dict[str, schedules.Schedule]:
+    """Runs of many kinds and lengths."""
+    split, _ = fitted(name)
+    peak = split.train.curves[0].schedule.peak_lr
+    found = {}
+    for total in (6_000, 12_000, 24_000, 48_000):
+        common = {"peak_lr": peak, "warmup_steps": min(2160, total // 10), "total_steps": total}
+        found[f"constant {total}"] = schedules.constant(**common)
+        found[f"cosine {total}"] = schedules.cosine(**common)
+        found[f"wsd 10% {total}"] = schedules.wsd(decay_steps=total // 10, **common)
+        found[f"wsd 40% {total}"] = schedules.wsd(decay_steps=2 * total // 5, **common)
+        found[f"1-sqrt 20% {total}"] = schedules.wsd(decay_steps=total // 5, decay="1-sqrt", **common)
+        found[f"drop {total}"] = schedules.multistep(milestones=[total // 2], lrs=[0.2 * peak], **common)
+    return found
+
+
+def width(posterior: Posterior, target: schedules.Schedule) -> float:
+    """Width of the 90% interval of what runs of the target have in common at its end."""
+    forecast = predict(posterior, target, steps=np.array([target.total_steps]), seed=0, num_draws=4000)
+    (ends,) = expected_curves(forecast).values()
+    return float(np.diff(np.quantile(ends[:, -1], [0.05, 0.95]))[0])
+
+
+def next_run_table(repeats: int) -> pd.DataFrame:
+    """Expected narrowing, and that of fits with simulated curves of each candidate."""
+    split, posterior = fitted("mpl-25M")
+    target = next(c.schedule for c in split.test if c.name.endswith("cosine_72000"))
+    candidates = candidates_of("mpl-25M")
+    answer = next_run(posterior, target, candidates, seed=0)
+    now, rows = width(posterior, target), {}
+    for name, plan in candidates.items():
+        after = []
+        for k in range(repeats):
+            steps, loss, _ = simulated(posterior, {name: plan}, 11 * k, seed=100 + k)[name]
+            curve = replace(split.train.curves[0], name="candidate", schedule=plan, steps=steps, loss=loss)
+            after.append(width(fit(CurveSet(curves=(*split.train, curve)), seed=0, method=METHOD), target))
+        rows[name] = {"expected": answer.candidates.loc[name, "narrowing"], "realised": 1.0 - np.mean(after) / now}
+        print(pd.DataFrame({name: rows[name]}).T.round(3).to_string(header=len(rows) == 1), flush=True)
+    return pd.DataFrame(rows).T
+
+
+def next_run_measured() -> pd.DataFrame:
+    """The same with the curves that were measured: each held-out run of multi-power-law, to narrow the others."""
+    rows = {}
+    for name in ("mpl-25M", "mpl-100M"):
+        split, posterior = fitted(name)
+        for aim in ("cosine_72000", "wsdld_20000_24000"):
+            target = next(c.schedule for c in split.test if c.name.endswith(aim))
+            others = [c for c in split.test if not c.name.endswith(aim)]
+            answer = next_run(posterior, target, {c.name: c.schedule for c in others}, seed=0)
+            now = width(posterior, target)
+            for curve in others:
+                after = width(fit(CurveSet(curves=(*split.train, curve)), seed=0, method=METHOD), target)
+                expected = answer.candidates.loc[curve.name, "narrowing"]
+                rows[f"{curve.name} for {aim}"] = {"expected": expected, "realised": 1.0 - after / now}
+    return pd.DataFrame(rows).T
+
+
+def watch_table() -> pd.DataFrame:
+    """Final losses of six held-out runs in the forecasts at 20, 40, 60 and 80% of their length."""
+    split, posterior = fitted("epfl-1e-3")
+    ends = [f"wsd_{name}" for name in ("linear0.2_50000", "linear0.6_50000", "sqrt0.2_50000", "linear0.4_35000")]
+    ends += [f"cos_{name}" for name in ("linear0_50000_to0", "sqrt0_50000_to10pct")]
+    rows = []
+    for end in ends:
+        run = next(c for c in split.test if c.name.endswith(end))
+        found = replay(posterior, run, shares=(0.2, 0.4, 0.6, 0.8), seed=0)
+        table = found.to_dataframe()
+        table["share"] = np.round(table["share"], 1)
+        table["held"] = (table["lower"] <= run.loss[-1]) & (run.loss[-1] <= table["upper"])
+        rows.append(table.assign(run=end, error=table["median"] - run.loss[-1]))
+        shown = ["run", "share", "median", "width", "error", "held", "p_value", "alarm"]
+        print(rows[-1][shown].round(4).to_string(), flush=True)
+    return pd.concat(rows)
+
+
+def run(name: str, count: int) -> None:
+    """Print one part."""
+    if name == "optimize":
+        table = optimize_table()
+        print(table.round(4).to_string())
+        print(table[["regret", "10%", "20%", "1-sqrt 20%"]].mean().round(4).to_string())
+    elif name == "reach":
+        table = reach_measured()
+        print(table.to_string())
+        print(f"measured: {int(table['held'].sum())} of {len(table)} lengths in their 90% interval")
+        table = reach_simulated(count)
+        print(f"simulated: {int(table['held'].sum())} of {len(table)}, median ratio of ends", end=" ")
+        print(f"{(table['upper'] / table['lower']).median():.2f}")
+    elif name == "next-run":
+        for label, table in (("simulated", next_run_table(max(count // 10, 1))), ("measured", next_run_measured())):
+            print(table.round(3).to_string())
+            print(f"{label}: rank correlation {spearmanr(table['expected'], table['realised']).statistic:.2f}")
+    else:
+        table = watch_table()
+        grouped = table.groupby("share")
+        held, mean_width, alarms = grouped["held"].sum(), grouped["width"].mean(), grouped["alarm"].sum()
+        print(pd.DataFrame({"held": held, "width": mean_width, "alarms": alarms}))
+
+
+def main() -> None:
+    global METHOD
+    parts = ("optimize", "reach", "next-run", "watch")
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("parts", nargs="*", default=[], help=f"of {', '.join(parts)}; default: all")
+    parser.add_argument("--method", choices=("laplace", "nuts"), default="laplace")
+    parser.add_argument("--count", type=int, default=20, help="simulations")
+    arguments = parser.parse_args()
+    METHOD = arguments.method
+    with warnings.catch_warnings(), pd.option_context("display.width", 240, "display.max_columns", 20):
+        warnings.simplefilter("ignore", BayeslrWarning)
+        for name in arguments.parts or parts:
+            print(f"\n{name}", flush=True)
+            run(name, arguments.count)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""A run that is watched: what is kept, what an alarm is, and how often one is given for nothing."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bayeslr.errors import ExtrapolationWarning, PosteriorError
+from bayeslr.forecast import load_watch, predict, replay, watch
+from bayeslr.forecast.looks import Look, Watch
+from bayeslr.forecast.watch import _held
+from bayeslr.schedules import constant, wsd
+
+PLAN = wsd(peak_lr=1e-3, warmup_steps=100, total_steps=2000, decay_steps=500)
+
+
+@pytest.fixture(scope="module")
+def run(small_posterior, small_curves):
+    """A run as the model thinks it possible: a draw of the forecast."""
+    steps = small_curves["constant"].steps
+    forecast = predict(small_posterior, {"run": PLAN}, steps=steps, seed=11, num_draws=400)
+    return replace(small_curves["constant"], name="new", loss=forecast.observed["run"][7], schedule=PLAN)
+
+
+@pytest.fixture(scope="module")
+def watched(small_posterior, run):
+    with pytest.warns(ExtrapolationWarning):
+        return replay(small_posterior, run, shares=(0.3, 0.6), method="laplace", seed=0)
+
+
+def test_every_forecast_is_kept_and_held_against_what_followed(watched, run):
+    table = watched.to_dataframe()
+    seen = run.steps[run.steps <= 1200]
+    assert list(table["step"]) == [0, seen[seen <= 600][-1], seen[-1]]
+    assert list(table["seen"]) == [(seen <= 600).sum(), ((seen > 600) & (seen <= 1200)).sum(), 0]
+    assert not watched.alarm
+    assert table["p_value"].min() > 0.01
+    assert table["width"].iloc[-1] < table["width"].iloc[0]
+    assert watched.looks[-1].band["step"].iloc[0] == seen[-1] + 1
+    assert json.loads(json.dumps(watched.to_dict()))["alarm"] is False
+    assert "The run follows its forecast" in watched.sentences[1]
+    assert any("quick approximation" in line for line in watched.warnings)
+    assert len(repr(watched)) < 120
+
+
+def test_it_is_written_and_read_again(watched, tmp_path):
+    path = watched.save(tmp_path / "run.watch.json")
+    read = load_watch(path)
+    pd.testing.assert_frame_equal(read.to_dataframe(), watched.to_dataframe())
+    np.testing.assert_allclose(read.plan.lr, watched.plan.lr, rtol=1e-12)
+    np.testing.assert_allclose(read.looks[-1].draws, watched.looks[-1].draws, atol=1e-6)
+    assert read.warnings == watched.warnings
+    for text, found in (("{}", "not a file written by watch"), ('{"bayeslr_watch": 9}', "format 9")):
+        path.write_text(text)
+        with pytest.raises(PosteriorError, match=found):
+            load_watch(path)
+    with pytest.raises(PosteriorError, match="cannot be read"):
+        load_watch(tmp_path / "none.json")
+
+
+def test_a_run_that_leaves_its_band_gives_an_alarm_without_a_fit(small_posterior, watched, run):
+    """What is new is held against the last forecast; with a long interval between fits, none is made."""
+    late = run.steps <= 1300
+    off = replace(run.take(late), loss=(run.loss + np.where(run.steps > 1200, 0.2, 0.0))[late])
+    with pytest.warns(ExtrapolationWarning):
+        found = watch(small_posterior, off, PLAN, past=watched, every=1000, seed=0)
+    assert len(found.looks) == len(watched.looks)
+    assert found.alarm
+    assert "ALARM" in found.sentences[1]
+    assert "higher" in found.sentences[1]
+    assert found.looks[-1].outside == 1.0
+
+
+def made(draws):
+    """A watch whose forecast is given."""
+    steps = np.arange(1, draws.shape[1] + 1)
+    lower, median, upper = np.quantile(draws, [0.05, 0.5, 0.95], axis=0)
+    band = pd.DataFrame({"step": steps, "median": median, "lower": lower, "upper": upper})
+    look = Look(step=0, final={"median": 0.0, "lower": -1.0, "upper": 1.0}, band=band, draws=draws)
+    plan = constant(peak_lr=1.0, total_steps=draws.shape[1])
+    return Watch(plan=plan, looks=(look,), last_step=0, last_loss=np.nan, ci_prob=0.9, alarm_below=0.05)
+
+
+def test_alarms_come_as_often_as_their_level_says(small_curves):
+    """Curves that wander like the draws do, 400 of them: about a twentieth gives an alarm."""
+    rng = np.random.default_rng(0)
+    draws = np.cumsum(rng.standard_normal((800, 40)), axis=1)
+    base, alarms = made(draws[:400]), []
+    for row in draws[400:]:
+        curve = replace(small_curves["constant"], steps=np.arange(2, 42)[:39], loss=row[1:], schedule=base.plan)
+        alarms.append(_held(base, curve).alarm)
+    assert 0.02 < np.mean(alarms) < 0.09
+
+
+def test_logs_and_plans_that_do_not_fit_are_refused(small_posterior, watched, run):
+    with pytest.raises(PosteriorError, match="one that grows"):
+        watch(small_posterior, run.take(run.steps <= 500), PLAN, past=watched, seed=0)
+    with pytest.raises(PosteriorError, match="not that of the forecasts so far"):
+        watch(small_posterior, None, constant(peak_lr=1e-3, total_steps=2000), past=watched, seed=0)
+    with pytest.raises(PosteriorError, match="no share"):
+        replay(small_posterior, run, shares=(), seed=0)
