@@ -130,19 +130,12 @@ def own_effects(posterior: Posterior, effects: Mapping[str, Draws], run: str) ->
     effects
         Draws of the effects of runs by block, each ``[draws, R, k]``.
     run
-        Name of the run. One whose observations all belong to an earlier run, as the beginning of a branch does, is
-        that run so far, and has its effects.
+        Name of the run.
 
     Returns
     -------
     dict or None
         Effects by block, each ``[draws, k]``; None where the posterior has none.
     """
-    names, trunks = posterior.curves.names, posterior.curves.trunks()
-    index = names.index(run)
-    while names[index] not in posterior.runs:
-        index = trunks[index]
-        if index < 0:
-            return None
-    k = posterior.runs.index(names[index])
-    return {name: array[:, k] for name, array in effects.items()}
+    row = posterior.row_of(run)
+    return None if row is None else {name: array[:, row] for name, array in effects.items()}

@@ -40,24 +40,24 @@ def fitted_curves(
     draws, effects = posterior.sample(num_draws=num_draws), posterior.sample_effects(num_draws=num_draws)
     knots = posterior.tree["constant_data"]["knots"].to_numpy()
     of_run = {name for name, array in posterior.tree["effects"].items() if "run" in array.dims} if effects else set()
-    trunks = posterior.fitted.trunks()
-    for position, curve in enumerate(posterior.fitted):
-        size, owner = posterior.size_of(curve), position
-        while posterior.fitted.names[owner] not in posterior.runs and trunks[owner] >= 0:
-            owner = trunks[owner]
-        name = posterior.fitted.names[owner]
-        run = posterior.runs.index(name) if name in posterior.runs else 0
-        values = {
-            site: draws[site][:, size] if site in model.per_size else draws[site]
-            for site in model.sites
-            if site in draws
-        }
+    known = [site for site in model.sites if site in draws]
+    for size in range(len(posterior.sizes)):
+        curves = [curve for curve in posterior.fitted if posterior.size_of(curve) == size]
+        values = {site: draws[site][:, size] if site in model.per_size else draws[site] for site in known}
         shared = {
             site.removeprefix("effect_"): array[:, size]
             for site, array in effects.items()
             if site not in of_run and not site.endswith("_common")
         }
-        own = {site.removeprefix("effect_"): effects[site][:, run] for site in of_run}
-        plan = Plan(schedule=curve.schedule, steps=curve.steps, setup=curve.setup, effects=own)
-        ((parts, noise),) = evaluate(model.composition, values, shared, knots, [plan], posterior.scale)
-        yield curve.name, curve.steps, curve.loss, parts, noise
+        plans = []
+        for curve in curves:
+            row = posterior.row_of(curve.name)
+            # without effects of its own a curve is that of its schedule
+            own = {
+                site.removeprefix("effect_"): effects[site][:, row] if row is not None else 0.0 * effects[site][:, 0]
+                for site in of_run
+            }
+            plans.append(Plan(schedule=curve.schedule, steps=curve.steps, setup=curve.setup, effects=own))
+        evaluated = evaluate(model.composition, values, shared, knots, plans, posterior.scale)
+        for curve, (parts, noise) in zip(curves, evaluated, strict=True):
+            yield curve.name, curve.steps, curve.loss, parts, noise

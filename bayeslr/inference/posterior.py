@@ -107,10 +107,36 @@ class Posterior:
         """Return the index of a curve's size in the dimension ``size``, none where it was not fitted."""
         return self._sizes.find(curve)
 
-    @property
+    @cached_property
+    def _trunks(self) -> tuple[int, ...]:
+        return self.curves.trunks()
+
+    @cached_property
     def runs(self) -> tuple[str, ...]:
         """Names of the runs of the dimension ``run``."""
         return tuple(str(name) for name in self.tree["observed_data"].to_dataset()["run"].to_numpy())
+
+    def row_of(self, name: str) -> int | None:
+        """Return the index in the dimension ``run`` of the run whose effects a curve has.
+
+        Parameters
+        ----------
+        name
+            Name of a fitted curve. One whose observations all belong to an earlier run, as the beginning of a branch
+            does, is that run so far.
+
+        Returns
+        -------
+        int or None
+            None where there is no such run.
+        """
+        names = self.curves.names
+        index = names.index(name)
+        while names[index] not in self.runs:
+            index = self._trunks[index]
+            if index < 0:
+                return None
+        return self.runs.index(names[index])
 
     @property
     def method(self) -> str:
