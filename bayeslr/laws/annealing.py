@@ -25,7 +25,7 @@ from bayeslr.laws.law import Law, Terms
 from bayeslr.laws.parameters import Parameter, PriorSpec, Scale
 from bayeslr.schedules import Schedule
 
-__all__ = ["FORWARD_PARAMETERS", "AnnealingFeatures", "AnnealingLaw", "power_law_terms"]
+__all__ = ["FORWARD_PARAMETERS", "AnnealingFeatures", "AnnealingLaw", "ForwardPowerLaw", "power_law_terms"]
 
 FORWARD_PARAMETERS = (
     Parameter(
@@ -129,7 +129,31 @@ def power_law_terms(values: Mapping[str, Array], log_area: ArrayLike, peak: Arra
 
 
 @dataclass(frozen=True, kw_only=True)
-class AnnealingLaw(Law):
+class ForwardPowerLaw(Law):
+    """What laws have in common whose forward term is a power law with the parameters ``level, slope, alpha``.
+
+    Parameters
+    ----------
+    warmup
+        See :class:`Law`.
+    """
+
+    def slope(self, values: Mapping[str, Array], log_area: ArrayLike) -> Array:
+        """Return ``slope * exp(-alpha * log_area)``; see :meth:`Law.slope`."""
+        return jnp.asarray(values["slope"] * jnp.exp(-values["alpha"] * jnp.asarray(log_area)))
+
+    def starts(self, lowest: NDArray[np.float64], scale: Scale) -> tuple[dict[str, NDArray[np.float64]], ...]:
+        """Return starts that differ in the memory, from half to eight times the square root of the horizon.
+
+        The loss pins down level and slope from any start; what may have several modes is the memory.
+        """
+        base = {"level": 1.03 * lowest, "slope": 0.03 * lowest, "alpha": np.array(0.5), "drop": 0.04 * lowest}
+        memories = [np.clip(ratio * scale.memory, 12.0, 5e4) for ratio in (0.5, 2.0, 8.0)]
+        return tuple({**base, "tau": np.asarray(tau)} for tau in memories)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnnealingLaw(ForwardPowerLaw):
     """Power law in the forward area, minus an annealing term with exponential memory: the paper's law.
 
     Parameters
@@ -165,19 +189,6 @@ class AnnealingLaw(Law):
         """Evaluate the law; see :meth:`Law.terms`."""
         response = jnp.asarray(features.response) @ chebyshev(jnp.log(values["tau"]))
         return power_law_terms(values, features.log_area, features.peak, response)
-
-    def slope(self, values: Mapping[str, Array], log_area: ArrayLike) -> Array:
-        """Return ``slope * exp(-alpha * log_area)``; see :meth:`Law.slope`."""
-        return jnp.asarray(values["slope"] * jnp.exp(-values["alpha"] * jnp.asarray(log_area)))
-
-    def starts(self, lowest: NDArray[np.float64], scale: Scale) -> tuple[dict[str, NDArray[np.float64]], ...]:
-        """Return starts that differ in the memory, from half to eight times the square root of the horizon.
-
-        The loss pins down level and slope from any start; what may have several modes is the memory.
-        """
-        base = {"level": 1.03 * lowest, "slope": 0.03 * lowest, "alpha": np.array(0.5), "drop": 0.04 * lowest}
-        memories = [np.clip(ratio * scale.memory, 12.0, 5e4) for ratio in (0.5, 2.0, 8.0)]
-        return tuple({**base, "tau": np.asarray(tau)} for tau in memories)
 
     def reported(self, values: Mapping[str, ArrayLike], scale: Mapping[str, ArrayLike]) -> dict[str, Array]:
         """Convert sampled values to the paper's parameters.

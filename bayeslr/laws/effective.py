@@ -26,10 +26,10 @@ from jax.typing import ArrayLike
 from numpy.typing import NDArray
 
 from bayeslr.curves import Setup
-from bayeslr.laws.annealing import DROP, FORWARD_PARAMETERS, TAU, AnnealingLaw
+from bayeslr.laws.annealing import DROP, FORWARD_PARAMETERS, TAU, ForwardPowerLaw
 from bayeslr.laws.basis import COARSE_INVERSE, COARSE_NODES, COARSE_TAU, mixture
 from bayeslr.laws.cells import Cells, through_memories
-from bayeslr.laws.law import Law, Terms
+from bayeslr.laws.law import Terms
 from bayeslr.laws.parameters import Parameter, PriorSpec, Scale
 from bayeslr.laws.rates import RateMap, WeightNormRate
 from bayeslr.schedules import Schedule
@@ -64,7 +64,7 @@ class EffectiveFeatures:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EffectiveRateLaw(Law):
+class EffectiveRateLaw(ForwardPowerLaw):
     """Power law in the progress, plus a floor that follows the effective rate.
 
     Parameters
@@ -166,14 +166,6 @@ class EffectiveRateLaw(Law):
             response=1.0 - floor / peak,
             slope=values["alpha"] * forward,
         )
-
-    def slope(self, values: Mapping[str, Array], log_area: ArrayLike) -> Array:
-        """Return the slope of the power law, as if progress were area; see :meth:`Law.slope`."""
-        return AnnealingLaw().slope(values, log_area)
-
-    def starts(self, lowest: NDArray[np.float64], scale: Scale) -> tuple[dict[str, NDArray[np.float64]], ...]:
-        """Return those of the annealing law; mixture and map start at their priors."""
-        return AnnealingLaw().starts(lowest, scale)
 
     def reported(self, values: Mapping[str, ArrayLike], scale: Mapping[str, ArrayLike]) -> dict[str, Array]:
         """Convert sampled values to those of :attr:`reported_names`; see :meth:`Law.reported`."""

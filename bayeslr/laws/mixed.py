@@ -18,9 +18,17 @@ from jax.typing import ArrayLike
 from numpy.typing import NDArray
 
 from bayeslr.curves import Setup
-from bayeslr.laws.annealing import DROP, FORWARD_PARAMETERS, TAU, AnnealingFeatures, AnnealingLaw, power_law_terms
+from bayeslr.laws.annealing import (
+    DROP,
+    FORWARD_PARAMETERS,
+    TAU,
+    AnnealingFeatures,
+    AnnealingLaw,
+    ForwardPowerLaw,
+    power_law_terms,
+)
 from bayeslr.laws.basis import area_coefficients, mixture
-from bayeslr.laws.law import Law, Terms
+from bayeslr.laws.law import Terms
 from bayeslr.laws.parameters import Parameter, PriorSpec, Scale
 from bayeslr.schedules import Schedule
 
@@ -44,7 +52,7 @@ class MixedFeatures(AnnealingFeatures):
 
 
 @dataclass(frozen=True, kw_only=True)
-class MixedMemoryLaw(Law):
+class MixedMemoryLaw(ForwardPowerLaw):
     """Power law in the forward area, minus an annealing term with a mixture of memories.
 
     Parameters
@@ -101,14 +109,6 @@ class MixedMemoryLaw(Law):
         response = (1.0 - values["area_memory"]) * (jnp.asarray(features.response) @ weights)
         response = response + values["area_memory"] * (by_area @ weights[: by_area.shape[-1]])
         return power_law_terms(values, features.log_area, features.peak, response)
-
-    def slope(self, values: Mapping[str, Array], log_area: ArrayLike) -> Array:
-        """Return the slope of the power law; see :meth:`Law.slope`."""
-        return AnnealingLaw().slope(values, log_area)
-
-    def starts(self, lowest: NDArray[np.float64], scale: Scale) -> tuple[dict[str, NDArray[np.float64]], ...]:
-        """Return those of the annealing law; the mixture starts at its prior."""
-        return AnnealingLaw().starts(lowest, scale)
 
     def reported(self, values: Mapping[str, ArrayLike], scale: Mapping[str, ArrayLike]) -> dict[str, Array]:
         """Convert to the paper's parameters, of which C and decay are those of the median memory."""

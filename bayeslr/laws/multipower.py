@@ -23,8 +23,8 @@ from jax.typing import ArrayLike
 from numpy.typing import NDArray
 
 from bayeslr.curves import Setup
-from bayeslr.laws.annealing import DROP, FORWARD_PARAMETERS, TAU, AnnealingLaw, power_law_terms
-from bayeslr.laws.law import Law, Terms
+from bayeslr.laws.annealing import DROP, FORWARD_PARAMETERS, TAU, AnnealingLaw, ForwardPowerLaw, power_law_terms
+from bayeslr.laws.law import Terms
 from bayeslr.laws.parameters import Parameter, PriorSpec, Scale
 from bayeslr.schedules import Schedule
 
@@ -63,7 +63,7 @@ class MultiPowerFeatures:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MultiPowerLaw(Law):
+class MultiPowerLaw(ForwardPowerLaw):
     """Power law in the forward area, minus a power law of its own for every change of the rate.
 
     Parameters
@@ -136,14 +136,6 @@ class MultiPowerLaw(Law):
         pace = jnp.exp(-values["gamma"] * jnp.asarray(features.log_rate)) / values["tau"]
         gained = -jnp.expm1(-values["beta"] * jnp.log1p(since * pace[None]))
         return power_law_terms(values, features.log_area, features.peak, gained @ jnp.asarray(features.change))
-
-    def slope(self, values: Mapping[str, Array], log_area: ArrayLike) -> Array:
-        """Return the slope of the power law; see :meth:`Law.slope`."""
-        return AnnealingLaw().slope(values, log_area)
-
-    def starts(self, lowest: NDArray[np.float64], scale: Scale) -> tuple[dict[str, NDArray[np.float64]], ...]:
-        """Return those of the annealing law."""
-        return AnnealingLaw().starts(lowest, scale)
 
     def reported(self, values: Mapping[str, ArrayLike], scale: Mapping[str, ArrayLike]) -> dict[str, Array]:
         """Convert sampled values to the paper's parameters; see :meth:`Law.reported`."""
