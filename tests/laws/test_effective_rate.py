@@ -1,0 +1,132 @@
+"""The effective rate and its law against plain loops over updates."""
+
+from dataclasses import replace
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from bayeslr import schedules
+from bayeslr.curves import Setup
+from bayeslr.laws import EffectiveRateLaw, IdentityRate, MixedMemoryLaw, PowerRate, Scale, WeightNormRate
+from bayeslr.laws.cells import Cells, through_memories
+from bayeslr.laws.rates import log_norm
+
+SCALE = Scale(area=6.0, rate=1e-3, loss=3.0, memory=77.0)
+COMMON = {"warmup_steps": 200, "total_steps": 6000}
+PLANS = {
+    "wsd": schedules.wsd(peak_lr=1e-3, final_lr=0.0, decay_steps=1200, **COMMON),
+    "cosine": schedules.cosine(peak_lr=1e-3, final_lr=1e-4, **COMMON),
+    "drops": schedules.multistep(peak_lr=5e-4, milestones=[2000, 5000], lrs=[1e-4, 3e-5], **COMMON),
+}
+STEPS = np.linspace(300, 6000, 20).astype(int)
+VALUES = {
+    "level": 3.0,
+    "slope": 0.1,
+    "alpha": 0.5,
+    "drop": 0.12,
+    "tau": 120.0,
+    "memory_spread": 0.5,
+    "area_memory": 1e-9,
+    "norm_ratio": 2.0,
+}
+
+
+def rates_by_a_loop(lr, growth, weight_decay):
+    squared, rates = 1.0, []
+    for rate in lr:
+        squared = squared * np.exp(-2.0 * weight_decay * rate) + (growth * rate) ** 2
+        rates.append(rate / np.sqrt(squared))
+    return np.array(rates)
+
+
+def loss_by_a_loop(plan, values, weight_decay):
+    """The law by its definition: one update after the other, and a fine sum over memories."""
+    growth = values["norm_ratio"] * SCALE.growth
+    rates = rates_by_a_loop(plan.lr, growth, weight_decay)
+    reference = rates_by_a_loop(np.full(6000, SCALE.rate), growth, SCALE.weight_decay)
+    place = np.linspace(-4.0, 4.0, 81)
+    weights = np.exp(-0.5 * place**2)
+    memories = np.clip(values["tau"] * np.exp(values["memory_spread"] * place), 10.0, 1e5)
+    seen, floor = np.full(memories.size, rates[plan.warmup_steps]), {}
+    for step in range(plan.warmup_steps + 1, plan.total_steps + 1):
+        kept = np.exp(-1.0 / memories)
+        seen = kept * seen + (1.0 - kept) * rates[step - 1]
+        floor[step] = (weights @ seen) / weights.sum() / reference[3000]
+    progress = np.log(np.cumsum(rates)[STEPS - 1] / reference.sum())
+    forward = values["slope"] / values["alpha"] * np.expm1(-values["alpha"] * progress)
+    return values["level"] + forward - values["drop"] * (1.0 - np.array([floor[step] for step in STEPS]))
+
+
+@pytest.mark.parametrize("weight_decay", [0.0, 0.1, 3.0])
+def test_the_norm_is_that_of_its_recursion(weight_decay):
+    lr = np.abs(np.random.default_rng(0).normal(1e-2, 4e-3, 3000))
+    lr[:5] = 0.0
+    by_loop = rates_by_a_loop(lr, 20.0, weight_decay)
+    closed = lr * np.exp(-0.5 * log_norm(lr, np.ones(lr.size), 20.0, weight_decay))
+    np.testing.assert_allclose(closed, by_loop, rtol=1e-9)
+
+
+def test_stretches_of_one_rate_are_exact():
+    lr, count = np.array([1e-3, 4e-3, 0.0, 2e-3]), np.array([700.0, 30.0, 10.0, 900.0])
+    whole = log_norm(np.repeat(lr, count.astype(int)), np.ones(int(count.sum())), 40.0, 0.1)
+    np.testing.assert_allclose(log_norm(lr, count, 40.0, 0.1), whole[count.cumsum().astype(int) - 1], rtol=1e-9)
+
+
+@pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS)
+@pytest.mark.parametrize("setup", [Setup(), Setup(weight_decay=1.0)], ids=["usual decay", "strong decay"])
+def test_the_law_is_that_of_a_loop_over_updates(plan, setup):
+    law = EffectiveRateLaw()
+    features = law.features(plan, STEPS, SCALE, setup)
+    values = {name: jnp.asarray(value) for name, value in VALUES.items()}
+    expected = loss_by_a_loop(plan, VALUES, 0.1 if setup.weight_decay is None else setup.weight_decay)
+    np.testing.assert_allclose(law.terms(values, features).total, expected, atol=1e-3)
+    # a control: the weight decay of another run is found out
+    other = law.features(plan, STEPS, SCALE, Setup(weight_decay=10.0))
+    assert np.abs(np.asarray(law.terms(values, other).total) - expected).max() > 5e-3
+
+
+def test_the_identity_is_the_law_of_mixed_memories():
+    """For one peak, and with no memory in area, a constant has moved into the level, and nothing else."""
+    plan, law = PLANS["cosine"], EffectiveRateLaw(rate=IdentityRate())
+    values = {name: jnp.asarray(value) for name, value in VALUES.items() if name != "norm_ratio"}
+    ours = law.terms(values, law.features(plan, STEPS, SCALE, Setup()))
+    mixed = MixedMemoryLaw()
+    theirs = mixed.terms(values, mixed.features(plan, STEPS, SCALE, Setup()))
+    np.testing.assert_allclose(ours.forward, theirs.forward, rtol=1e-9)
+    np.testing.assert_allclose(ours.total, theirs.total, atol=3e-4)
+
+
+def test_a_power_of_one_is_the_identity_and_peaks_follow_the_power():
+    plan, power = PLANS["drops"], EffectiveRateLaw(rate=PowerRate())
+    identity = EffectiveRateLaw(rate=IdentityRate())
+    values = {name: jnp.asarray(value) for name, value in VALUES.items() if name != "norm_ratio"}
+    one = power.terms(values | {"rate_power": jnp.asarray(1.0)}, power.features(plan, STEPS, SCALE, Setup()))
+    plain = identity.terms(values, identity.features(plan, STEPS, SCALE, Setup()))
+    np.testing.assert_allclose(one.total, plain.total, atol=2e-4)
+    half = power.terms(values | {"rate_power": jnp.asarray(0.5)}, power.features(plan, STEPS, SCALE, Setup()))
+    assert float(half.drop) == pytest.approx(VALUES["drop"] * 0.5**0.5, rel=1e-3)
+
+
+def test_features_do_not_depend_on_the_number_of_updates():
+    long = schedules.cosine(peak_lr=1e-3, warmup_steps=2000, total_steps=600_000)
+    cells = Cells.of(long, np.array([600_000]))
+    assert cells.lr.size < 1000
+    assert cells.lr @ cells.count == pytest.approx(long.lr.sum(), rel=1e-9)
+
+
+def test_values_through_memories_are_those_of_the_recursion():
+    rng = np.random.default_rng(1)
+    values, passed, tau = rng.normal(size=(50, 3)), rng.uniform(0.1, 9.0, 50), np.array([2.0, 30.0])
+    seen = through_memories(values, passed, tau)
+    expected = np.repeat(values[0][:, None], 2, axis=1)
+    for cell in range(1, 50):
+        kept = np.exp(-passed[cell] / tau)
+        expected = kept * expected + (1.0 - kept) * values[cell][:, None]
+    np.testing.assert_allclose(seen[-1], expected, rtol=1e-10)
+
+
+def test_equal_laws_are_equal_and_hash():
+    assert EffectiveRateLaw() == EffectiveRateLaw(rate=WeightNormRate())
+    assert hash(EffectiveRateLaw()) == hash(replace(EffectiveRateLaw()))
+    assert EffectiveRateLaw() != EffectiveRateLaw(rate=PowerRate())
