@@ -147,12 +147,13 @@ def _size(posterior: Posterior, curve: LossCurve) -> float | str:
 def independent_noise(
     model: ScalingModel | None = None, *, settings: Mapping[str, Any] | None = None, num_draws: int = 2000
 ) -> BayesianForecast:
-    """Return the forecaster of a model without discrepancy: every error of the law counts as independent noise.
+    """Return the forecaster of the paper's law alone: every error of the law counts as independent noise.
 
     Parameters
     ----------
     model
-        The model whose discrepancy is removed. Default: the library's.
+        The model whose warm-up convention, pooling, noise and priors are kept, as far as the paper's law has the
+        parameters. Default: the library's.
     settings, num_draws
         As of :class:`BayesianForecast`.
 
@@ -161,8 +162,15 @@ def independent_noise(
     BayesianForecast
         The baseline.
     """
-    plain = replace(model or ScalingModel(), discrepancy=NoDiscrepancy())
-    return BayesianForecast(model=plain, settings=settings or {}, num_draws=num_draws)
+    given = model or ScalingModel()
+    plain = ScalingModel(
+        law=AnnealingLaw(warmup=given.law.warmup),
+        pooling=given.pooling,
+        noise=given.noise,
+        discrepancy=NoDiscrepancy(),
+    )
+    priors = {name: prior for name, prior in given.priors.items() if name in plain.prior_names}
+    return BayesianForecast(model=replace(plain, priors=priors), settings=settings or {}, num_draws=num_draws)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -65,10 +65,10 @@ class ScalingModel:
             if not isinstance(part, kind):
                 raise ModelError(f"{what}: found {part!r}; allowed: an object of a subclass of {kind.__name__}")
         parsed = {name: parse_prior(prior, name) for name, prior in self.priors.items()}
-        allowed = [*self._supports, *self.law.reported_names]
+        allowed = self.prior_names
         for name, prior in parsed.items():
             if name not in allowed:
-                raise ModelError(f"priors: found {name!r}; allowed: {', '.join(dict.fromkeys(allowed))}")
+                raise ModelError(f"priors: found {name!r}; allowed: {', '.join(allowed)}")
             support = self._supports.get(name, "real")
             if support != "real" and not _is_positive(prior):
                 raise ModelError(
@@ -111,6 +111,11 @@ class ScalingModel:
                 found |= {f"{parameter.name}_gap": "positive", f"{parameter.name}_beta": "positive"}
         found |= dict.fromkeys(self.noise.names, "positive")
         return found | {f"{PREFIX}{parameter.name}": parameter.support for parameter in self.discrepancy.parameters}
+
+    @property
+    def prior_names(self) -> tuple[str, ...]:
+        """Names that a prior can be given for: the sampled values, and what the law reports."""
+        return tuple(dict.fromkeys([*self._supports, *self.law.reported_names]))
 
     @property
     def per_size(self) -> tuple[str, ...]:

@@ -103,8 +103,15 @@ def test_models_reach_another_process_whole():
     assert (dict(again.settings), again.num_draws) == ({"num_samples": 70}, 90)
     assert pickle.loads(pickle.dumps(BayesianForecast())).model is None
     plain = pickle.loads(pickle.dumps(independent_noise(model)))
-    assert model_settings(plain.model) == model_settings(model) | {"discrepancy": {"name": "none"}}
+    law = {"name": "annealing", "warmup": "as_logged"}
+    assert model_settings(plain.model) == model_settings(model) | {"law": law, "discrepancy": {"name": "none"}}
     assert plain.model.discrepancy == NoDiscrepancy()
+
+
+def test_independent_noise_is_the_papers_law_whatever_the_model_is():
+    model = ScalingModel(pooling="none", priors={"discrepancy_memory": "LogNormal(-3, 0.2)", "tau": "LogNormal(4, 1)"})
+    plain = independent_noise(model).model
+    assert (plain.law, plain.pooling, list(plain.priors)) == (AnnealingLaw(), "none", ["tau"])
 
 
 def test_settings_are_arguments_of_fit():
