@@ -16,7 +16,12 @@ def test_the_demo_predicts_what_was_not_fitted(monkeypatch):
         asked["fitted"] = curves.names
         return fit(curves, **settings, method="laplace")
 
+    def table(rows, **settings):
+        asked["rows"] = rows.set_index("run")
+        return tables.demo_table(rows, **settings)
+
     monkeypatch.setattr(demo, "fit", quick)
+    monkeypatch.setattr(demo, "demo_table", table)
     shown = demo.run(seed=0, num_samples=100)
     out = tables.as_text(shown.text)
     assert {name.partition("/")[0] for name in asked["fitted"]} == {"25k", "80k", "200k"}
@@ -27,9 +32,10 @@ def test_the_demo_predicts_what_was_not_fitted(monkeypatch):
         assert int(step.replace(",", "")) == curve.schedule.total_steps
         assert float(measured) == pytest.approx(curve.loss[-1], abs=5.1e-4)
         assert float(error) == pytest.approx(float(median) - float(measured), abs=1.1e-3)
-        # of a loss that rounds to an end of its interval the table does not tell on which side it lies
-        if min(abs(float(measured) - float(end)) for end in (lower, upper)) > 1.1e-3:
-            assert (inside == "yes") == (float(lower) <= float(measured) <= float(upper))
+        # the verdict is that of the numbers before they were rounded
+        exact = asked["rows"].loc[curve.name]
+        assert (float(lower), float(upper)) == pytest.approx((exact["lower"], exact["upper"]), abs=5.1e-4)
+        assert (inside == "yes") == (exact["lower"] <= curve.loss[-1] <= exact["upper"])
     held = sum(line.endswith(" yes") for line in out.splitlines())
     assert f"{held} of {len(curves)} final losses" in out
     assert max(map(len, out.splitlines())) <= 80
