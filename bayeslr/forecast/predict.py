@@ -15,7 +15,7 @@ from bayeslr.forecast.guard import require_numbers, require_room
 from bayeslr.forecast.residual import residual_process
 from bayeslr.forecast.sizes import Target, draw_size, find_target
 from bayeslr.inference import Posterior, require_unforked
-from bayeslr.model import Block, CurveParts, Plan, evaluate, find_blocks, prepare
+from bayeslr.model import Block, CurveParts, PlannedCurve, evaluate, find_blocks, prepare
 from bayeslr.schedules import Schedule
 
 __all__ = ["predict"]
@@ -128,7 +128,7 @@ def predict(
     owns = [_new_run(of_run, rng, len(draws["noise"])) if own is None else own for rng in rngs]
     asked = wanted if started is None else {name: np.append(steps, started.steps[-1]) for name, steps in wanted.items()}
     questions = [
-        Plan(schedule=plan, steps=asked[name], setup=setup, effects=effect)
+        PlannedCurve(schedule=plan, steps=asked[name], setup=setup, effects=effect)
         for (name, plan), effect in zip(named.items(), owns, strict=True)
     ]
     latent, measured, parts = {}, {}, {}

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayeslr.inference.posterior import Posterior
-from bayeslr.model import CurveParts, Plan, evaluate
+from bayeslr.model import CurveParts, PlannedCurve, evaluate
 
 __all__ = ["fitted_curves"]
 
@@ -57,7 +57,7 @@ def fitted_curves(
                 site.removeprefix("effect_"): effects[site][:, row] if row is not None else 0.0 * effects[site][:, 0]
                 for site in of_run
             }
-            plans.append(Plan(schedule=curve.schedule, steps=curve.steps, setup=curve.setup, effects=own))
+            plans.append(PlannedCurve(schedule=curve.schedule, steps=curve.steps, setup=curve.setup, effects=own))
         evaluated = evaluate(model.composition, values, shared, knots, plans, posterior.scale)
         for curve, (parts, noise) in zip(curves, evaluated, strict=True):
             yield curve.name, curve.steps, curve.loss, parts, noise

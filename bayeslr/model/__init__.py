@@ -1,6 +1,6 @@
 """The probabilistic model: priors, pooling over sizes, noise, error models, and the ScalingModel that composes them."""
 
-from bayeslr.model.curves import Composition, CurveParts, Plan, RunParts, evaluate, find_blocks
+from bayeslr.model.curves import Composition, CurveParts, PlannedCurve, RunParts, evaluate, find_blocks
 from bayeslr.model.discrepancy import Discrepancy
 from bayeslr.model.effects import MEMORIES, PREFIX, Block, ErrorModel, Exposure, NoDiscrepancy
 from bayeslr.model.noise import Noise
@@ -24,7 +24,7 @@ __all__ = [
     "NoDiscrepancy",
     "Noise",
     "Observations",
-    "Plan",
+    "PlannedCurve",
     "Pooling",
     "PoolingName",
     "RunParts",

@@ -23,7 +23,7 @@ from bayeslr.model.noise import Noise
 from bayeslr.model.observations import Inputs, Observations, prepare
 from bayeslr.schedules import Schedule
 
-__all__ = ["Composition", "CurveParts", "Plan", "RunParts", "evaluate", "find_blocks", "run_parts", "structure"]
+__all__ = ["Composition", "CurveParts", "PlannedCurve", "RunParts", "evaluate", "find_blocks", "run_parts", "structure"]
 
 type Draws = NDArray[np.float64]
 
@@ -217,7 +217,7 @@ class CurveParts:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class PlannedCurve:
     """A curve to evaluate.
 
     Parameters
@@ -247,7 +247,7 @@ def evaluate(
     values: Mapping[str, Draws],
     effects: Mapping[str, Draws],
     knots: NDArray[np.float64],
-    plans: Sequence[Plan],
+    plans: Sequence[PlannedCurve],
     scale: Scale,
 ) -> Iterator[tuple[CurveParts, Draws]]:
     """Evaluate the parts of several curves, and how noisy their losses are, for every draw.
