@@ -79,7 +79,7 @@ def fit(
     ] = False,
     max_step: Annotated[int | None, typer.Option(min=1, help="Fit only observations up to this step.")] = None,
     law: Annotated[
-        Literal["mixed-memory", "annealing", "multi-power"], typer.Option(help="The law of the mean.")
+        Literal["mixed-memory", "annealing", "multi-power", "effective-rate"], typer.Option(help="The law of the mean.")
     ] = "mixed-memory",
     warmup: Annotated[Literal["as_logged", "peak"], typer.Option(help="How warm-up is counted.")] = "as_logged",
     pooling: Annotated[

@@ -8,21 +8,35 @@ from dataclasses import fields
 from typing import Any
 
 from bayeslr.errors import ModelError
-from bayeslr.laws import AnnealingLaw, Law, MixedMemoryLaw, MultiPowerLaw
+from bayeslr.laws import (
+    AnnealingLaw,
+    EffectiveRateLaw,
+    IdentityRate,
+    Law,
+    MixedMemoryLaw,
+    MultiPowerLaw,
+    PowerRate,
+    RateMap,
+    WeightNormRate,
+)
 from bayeslr.model.discrepancy import Discrepancy
 from bayeslr.model.effects import ErrorModel, NoDiscrepancy
 from bayeslr.model.noise import Noise
 from bayeslr.model.priors import prior_text
 from bayeslr.model.scaling import ScalingModel
 
-__all__ = ["ERROR_MODELS", "LAWS", "model_from_settings", "model_settings"]
+__all__ = ["ERROR_MODELS", "LAWS", "RATES", "model_from_settings", "model_settings"]
 
 LAWS: dict[str, type[Law]] = {
     "annealing": AnnealingLaw,
     "mixed-memory": MixedMemoryLaw,
     "multi-power": MultiPowerLaw,
+    "effective-rate": EffectiveRateLaw,
 }
 """The laws that ship with the library, by name."""
+
+RATES: dict[str, type[RateMap]] = {"identity": IdentityRate, "power": PowerRate, "weight-norm": WeightNormRate}
+"""The maps from rate to effective rate, by name."""
 
 ERROR_MODELS: dict[str, type[ErrorModel]] = {"structured": Discrepancy, "none": NoDiscrepancy}
 """The error models that ship with the library, by name."""
@@ -91,14 +105,15 @@ def _fields(part: Any) -> dict[str, Any]:
     return {field.name: getattr(part, field.name) for field in fields(part)}
 
 
-def _named(part: Law | ErrorModel, what: str, known: Mapping[str, type[Any]]) -> dict[str, Any]:
+def _named(part: Law | ErrorModel | RateMap, what: str, known: Mapping[str, type[Any]]) -> dict[str, Any]:
     # a subclass has the name of its base, but is something else
     if type(part) not in known.values():
         raise ModelError(
             f"{what}: {type(part).__name__} is not part of the library, so that no file can rebuild it; allowed in a "
             f"file: {', '.join(kind.__name__ for kind in known.values())}"
         )
-    return {"name": part.name, **_fields(part)}
+    rate = {"rate": _named(part.rate, "rate", RATES)} if isinstance(part, EffectiveRateLaw) else {}
+    return {"name": part.name, **_fields(part), **rate}
 
 
 def _built[T](settings: Mapping[str, Any], what: str, known: Mapping[str, type[T]]) -> T:
@@ -106,6 +121,8 @@ def _built[T](settings: Mapping[str, Any], what: str, known: Mapping[str, type[T
     name = rest.pop("name")
     if name not in known:
         raise ModelError(f"{what}: found {name!r}; allowed: {', '.join(known)}")
+    if "rate" in rest:
+        rest["rate"] = _built(rest["rate"], "rate", RATES)
     return _filled(known[name], rest, what)
 
 

@@ -77,7 +77,7 @@ def test_laws_and_error_models_are_listed_by_their_names():
     [
         (
             {"law": {"name": "cubic", "warmup": "as_logged"}},
-            r"^law: found 'cubic'; allowed: annealing, mixed-memory, multi-power$",
+            r"^law: found 'cubic'; allowed: annealing, mixed-memory, multi-power, effective-rate$",
         ),
         ({"law": {"name": "annealing", "warm": "peak"}}, r"^law: found warm; allowed: warmup$"),
         ({"discrepancy": {"name": "splines"}}, r"^discrepancy: found 'splines'; allowed: structured, none$"),
