@@ -317,7 +317,7 @@ def test_a_file_that_names_another_is_refused(part, known, of_laws, tmp_path, mo
 
 @pytest.mark.parametrize("name", LAWS)
 def test_laws_that_ship_come_back_from_a_file(name, small_curves, of_laws, of_errors, tmp_path):
-    if name == "multi-power":
+    if name in ("multi-power", "effective-rate"):
         model = bl.ScalingModel(law=LAWS[name](warmup="peak"), discrepancy=NoDiscrepancy())
         posterior = bl.fit(small_curves, model, seed=0, **QUICK)
     else:
