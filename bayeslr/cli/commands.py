@@ -79,8 +79,9 @@ def fit(
     ] = False,
     max_step: Annotated[int | None, typer.Option(min=1, help="Fit only observations up to this step.")] = None,
     law: Annotated[
-        Literal["mixed-memory", "annealing", "multi-power", "effective-rate"], typer.Option(help="The law of the mean.")
-    ] = "mixed-memory",
+        Literal["effective-rate", "annealing", "mixed-memory", "multi-power"],
+        typer.Option(help="The law: of the effective rate (default), or one of the published ones."),
+    ] = "effective-rate",
     warmup: Annotated[Literal["as_logged", "peak"], typer.Option(help="How warm-up is counted.")] = "as_logged",
     pooling: Annotated[
         Literal["auto", "none", "complete", "partial", "trend"], typer.Option(help="How sizes are related.")

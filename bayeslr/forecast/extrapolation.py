@@ -41,13 +41,14 @@ def extrapolations(posterior: Posterior, plans: Mapping[str, Schedule], target: 
     """
     found = []
     peaks = [curve.schedule.peak_lr for curve in posterior.fitted]
+    own = posterior.scale_of(target.index, target.params)
     area = partial(_whole_area, posterior.model.law)
     low, high = min(peaks) / RATE_FACTOR, max(peaks) * RATE_FACTOR
     of_size = [curve for curve in posterior.fitted if target.index in (None, posterior.size_of(curve))]
     ends = [float(posterior.model.law.area(curve.schedule, curve.steps[-1:])[0]) for curve in of_size]
-    longest = max(ends, default=posterior.scale.area)
+    longest = max(ends, default=own.area)
     for name, plan in plans.items():
-        ratio = area(plan) / posterior.scale.area
+        ratio = area(plan) / own.area
         if ratio > AREA_FACTOR:
             found.append(
                 f"{name}: trains {ratio:.1f} times the area (sum of rates) of the longest fitted run; "

@@ -110,16 +110,18 @@ def predict(
     told = [*posterior.settings.get("health", ()), *extrapolations(posterior, named, target)]
     for message in told:
         warnings.warn(message, ExtrapolationWarning, stacklevel=2)
-    model, scale = posterior.model, posterior.scale
+    model = posterior.model
+    scale = posterior.scale_of(target.index, target.params)
     draws, effects = posterior.sample(num_draws=num_draws), posterior.sample_effects(num_draws=num_draws)
     require_room(named, wanted, len(next(iter(draws.values()))))
     ends = {name: np.array([plan.total_steps]) for name, plan in named.items()}
     furthest = float(np.log(max(model.law.area(plan, ends[name])[0] for name, plan in named.items()) / scale.area))
-    knots = np.append(posterior.tree["constant_data"]["knots"].to_numpy(), model.discrepancy.knots_ahead(furthest))
+    log_peaks = np.log([plan.peak_lr / scale.rate for plan in named.values()])
+    places = model.discrepancy.places_ahead(posterior.places, furthest, log_peaks)
     setup = _setup(posterior, target, weight_decay, batch_size)
     any_plan = next(iter(named))
     inputs = prepare(model.law, named[any_plan], ends[any_plan], scale, setup)
-    blocks = find_blocks(model.composition, model.sites, inputs, knots)
+    blocks = find_blocks(model.composition, model.sites, inputs, places)
     common = draw_size(posterior, draws, effects, blocks, target, np.random.default_rng([seed, 0]))
     rngs = [np.random.default_rng([seed, 1, k]) for k in range(len(named))]
     of_run = [block for block in blocks if block.level == "run"]
@@ -132,11 +134,11 @@ def predict(
         for (name, plan), effect in zip(named.items(), owns, strict=True)
     ]
     latent, measured, parts = {}, {}, {}
-    curves = evaluate(model.composition, common.values, common.effects, knots, questions, scale)
+    curves = evaluate(model.composition, common.values, common.effects, places, questions, scale)
     length, df = model.discrepancy.residual_correlation_length, model.noise.df
     for (name, plan), rng, (curve, noise) in zip(named.items(), rngs, curves, strict=True):
-        places = np.log(model.law.area(plan, asked[name]) / scale.area)
-        parts[name], latent[name], sd = _curve(curve, noise, places, wanted[name], length, rng, started)
+        at = np.log(model.law.area(plan, asked[name]) / scale.area)
+        parts[name], latent[name], sd = _curve(curve, noise, at, wanted[name], length, rng, started)
         measured[name] = latent[name] + sd * _white(df, rng, sd.shape)
     require_numbers(latent, measured, posterior.curves)
     return Forecast(

@@ -153,8 +153,8 @@ def draw_size(
         if block.level != "size":
             continue
         name, wanted = f"effect_{block.name}", block.sd.shape[0]
-        fitted = effects[name].shape[2]
-        if target.index is not None:
+        fitted = effects[name].shape[2] if name in effects else 0
+        if target.index is not None and fitted:
             known_effects = effects[name][:, target.index]
         else:
             known_effects = rng.standard_normal((count, fitted))

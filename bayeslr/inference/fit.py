@@ -153,7 +153,7 @@ def fit(
             "gradient": mode.gradient,
             "others": [{"below": below, "distance": distance} for below, distance in mode.others],
         },
-        "scale": {field.name: float(getattr(scale, field.name)) for field in fields(scale)},
+        "scale": {field.name: getattr(scale, field.name) for field in fields(scale)},
     }
     told = [LAPLACE_LABEL] if method == "laplace" else []
     posterior = Posterior(tree=tree, curves=curves, model=model, settings=settings | {"health": told})
@@ -193,15 +193,16 @@ def _groups(
     per_size = [*model.per_size, *(p.name for p in model.law.parameters if not p.shared), *model.law.reported_names]
     dims |= {name: ["size"] for name in per_size if name in posterior and posterior[name].ndim == 3}
     longest = int(np.asarray(observations.valid).sum(axis=1).max())
-    knots = np.asarray(observations.knots)
     data = {
         "posterior": posterior,
         "effects": effects,
         "sample_stats": draws.stats,
         "observed_data": {"loss": np.where(observations.valid, observations.loss, np.nan)[:, :longest]},
-        "constant_data": {"knots": knots},
+        "constant_data": {f"places_{name}": np.asarray(array) for name, array in observations.places.items()},
     }
-    dims |= {"loss": ["run", "obs"], "knots": ["knot"]}
+    dims |= {"loss": ["run", "obs"]}
+    for name, array in observations.places.items():
+        dims[f"places_{name}"] = [f"place_{name}", *(f"part_{name}" for _ in range(array.ndim - 1))]
     tree = from_dict(
         {name: group for name, group in data.items() if group},
         coords={"size": list(labels), "run": list(runs), **coords},
@@ -221,10 +222,12 @@ def _effects(
     dims: dict[str, list[str]] = {}
     coords: dict[str, list[str]] = {}
     reached = {"size": 0, "run": 0}
-    for block in find_blocks(model.composition, model.sites, first, observations.knots):
+    for block in find_blocks(model.composition, model.sites, first, observations.places):
         name, count = f"effect_{block.name}", block.sd.shape[0]
         part = slice(reached[block.level], reached[block.level] + count)
         reached[block.level] += count
+        if not count:
+            continue
         effects[name], dims[name] = levels[block.level][..., part], [block.level, block.name]
         if block.level == "size" and levels["size"].shape[2] > 1 and model.discrepancy.common_share:
             effects[f"{name}_common"], dims[f"{name}_common"] = levels["common"][..., part], [block.name]

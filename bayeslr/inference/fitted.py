@@ -38,7 +38,6 @@ def fitted_curves(
     """
     model = posterior.model
     draws, effects = posterior.sample(num_draws=num_draws), posterior.sample_effects(num_draws=num_draws)
-    knots = posterior.tree["constant_data"]["knots"].to_numpy()
     of_run = {name for name, array in posterior.tree["effects"].items() if "run" in array.dims} if effects else set()
     known = [site for site in model.sites if site in draws]
     for size in range(len(posterior.sizes)):
@@ -58,6 +57,6 @@ def fitted_curves(
                 for site in of_run
             }
             plans.append(PlannedCurve(schedule=curve.schedule, steps=curve.steps, setup=curve.setup, effects=own))
-        evaluated = evaluate(model.composition, values, shared, knots, plans, posterior.scale)
+        evaluated = evaluate(model.composition, values, shared, posterior.places, plans, posterior.scale_of(size))
         for curve, (parts, noise) in zip(curves, evaluated, strict=True):
             yield curve.name, curve.steps, curve.loss, parts, noise

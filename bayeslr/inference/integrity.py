@@ -245,7 +245,9 @@ def require_settings(settings: Any, where: str, *, scale: Sequence[str]) -> None
         "target_accept_prob": _is_number(settings.get("target_accept_prob")) and 0 < settings["target_accept_prob"] < 1,
         "scale": isinstance(values, Mapping)
         and set(values) == set(scale)
-        and all(_is_number(value) and value > 0 for value in values.values()),
+        and all(
+            _is_number(part) for value in values.values() for part in (value if isinstance(value, list) else [value])
+        ),
         "health": isinstance(texts, list) and all(isinstance(text, str) for text in texts),
     }
     for name, fine in sound.items():

@@ -82,7 +82,21 @@ class Posterior:
     @cached_property
     def scale(self) -> Scale:
         """The data's scale, as at the fit."""
-        return Scale(**self.settings["scale"])
+        found = self.settings["scale"]
+        whole: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in found.items()
+        }
+        return Scale(**whole)
+
+    def scale_of(self, size: int | None, params: float | None = None) -> Scale:
+        """Return the scale of a size: of a fitted one by its index, of another by its parameters."""
+        return self.scale.of_params(self.params, params) if size is None else self.scale.of_size(size)
+
+    @cached_property
+    def places(self) -> dict[str, NDArray[np.float64]]:
+        """The places of the error model, by name."""
+        data = self.tree["constant_data"].to_dataset() if "constant_data" in self.tree.children else xr.Dataset()
+        return {str(name).removeprefix("places_"): np.asarray(array) for name, array in data.data_vars.items()}
 
     @cached_property
     def fitted(self) -> CurveSet:

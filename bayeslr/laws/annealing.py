@@ -25,36 +25,49 @@ from bayeslr.laws.law import Law, Terms
 from bayeslr.laws.parameters import Parameter, PriorSpec, Scale
 from bayeslr.schedules import Schedule
 
-__all__ = ["FORWARD_PARAMETERS", "AnnealingFeatures", "AnnealingLaw", "ForwardPowerLaw", "power_law_terms"]
+__all__ = [
+    "ALPHA",
+    "DROP",
+    "FORWARD_PARAMETERS",
+    "LEVEL",
+    "SLOPE",
+    "TAU",
+    "AnnealingFeatures",
+    "AnnealingLaw",
+    "ForwardPowerLaw",
+    "power_law_terms",
+]
 
-FORWARD_PARAMETERS = (
-    Parameter(
-        name="level",
-        support="real",
-        unit="loss",
-        meaning="Loss at the reference area under a constant rate, L0 + A * S1^-alpha.",
-        prior=PriorSpec(family="Normal", center=1.03, spread=0.3, relative_to="loss"),
-        trend="power",
-        deviation=0.004,
-    ),
-    Parameter(
-        name="slope",
-        support="positive",
-        unit="loss",
-        meaning="Slope of the forward term there, alpha * A * S1^-alpha: loss gained per unit of log S1.",
-        prior=PriorSpec(family="LogNormal", center=0.03, spread=0.8, relative_to="loss"),
-        deviation=0.05,
-    ),
-    Parameter(
-        name="alpha",
-        support="positive",
-        unit="1",
-        meaning="Exponent of the forward area.",
-        prior=PriorSpec(family="LogNormal", center=0.5, spread=0.4),
-        slope=0.1,
-        deviation=0.05,
-    ),
+LEVEL = Parameter(
+    name="level",
+    support="real",
+    unit="loss",
+    meaning="Loss at the reference area under a constant rate, L0 + A * S1^-alpha.",
+    prior=PriorSpec(family="Normal", center=1.03, spread=0.3, relative_to="loss"),
+    trend="power",
+    deviation=0.004,
 )
+
+SLOPE = Parameter(
+    name="slope",
+    support="positive",
+    unit="loss",
+    meaning="Slope of the forward term there, alpha * A * S1^-alpha: loss gained per unit of log S1.",
+    prior=PriorSpec(family="LogNormal", center=0.03, spread=0.8, relative_to="loss"),
+    deviation=0.05,
+)
+
+ALPHA = Parameter(
+    name="alpha",
+    support="positive",
+    unit="1",
+    meaning="Exponent of the forward area.",
+    prior=PriorSpec(family="LogNormal", center=0.5, spread=0.4),
+    slope=0.1,
+    deviation=0.05,
+)
+
+FORWARD_PARAMETERS = (LEVEL, SLOPE, ALPHA)
 """Parameters of a power law in the forward area."""
 
 DROP = Parameter(

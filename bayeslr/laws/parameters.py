@@ -5,7 +5,7 @@ Priors are declared relative to a :class:`Scale` as well, so that one declaratio
 rate of 1e-5 and of 1e-2, a horizon of 1e3 and of 1e6 steps.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import jax
@@ -40,6 +40,11 @@ class Scale:
         the horizon, but slower than it.
     weight_decay
         Reference weight decay: the mean of what is known of the runs, else 0.1, that of nearly all language models.
+    growth_rate
+        Rate that the growth of weights refers to, the same for all sizes; 0: `rate`.
+    areas, rates
+        Reference area and peak rate of each size, those of its longest run: a size's parameters stand on its own scale,
+        where sizes differ least. Empty: `area` and `rate` are those of all sizes.
     """
 
     area: float
@@ -47,11 +52,46 @@ class Scale:
     loss: float
     memory: float
     weight_decay: float = DEFAULT_WEIGHT_DECAY
+    growth_rate: float = 0.0
+    areas: tuple[float, ...] = ()
+    rates: tuple[float, ...] = ()
+
+    def of_size(self, index: int) -> "Scale":
+        """Return the scale on which the parameters of one size stand."""
+        return self._at(self.areas[index], self.rates[index]) if self.areas else self
+
+    def of_params(self, params: tuple[float | None, ...], wanted: float | None) -> "Scale":
+        """Return the scale of a size that was not fitted: area and rate follow a power of the number of parameters.
+
+        Parameters
+        ----------
+        params
+            Parameters of the fitted sizes, none where unknown.
+        wanted
+            Parameters of the size; none: unknown, then the sizes' geometric mean is taken.
+        """
+        if not self.areas:
+            return self
+        found = np.log([self.areas, self.rates])
+        known = np.array([k for k, p in enumerate(params) if p is not None], dtype=int)
+        center = found.mean(axis=1)
+        if wanted is not None and known.size:
+            log_params = np.log([params[k] for k in known])
+            center = found[:, known].mean(axis=1)
+            away = log_params - log_params.mean()
+            spread = float((away**2).sum())
+            slope = found[:, known] @ away / spread if spread > 0.0 else np.zeros(2)
+            center = center + slope * (np.log(wanted) - log_params.mean())
+        area, rate = np.exp(center)
+        return self._at(float(area), float(rate))
+
+    def _at(self, area: float, rate: float) -> "Scale":
+        return replace(self, area=area, rate=rate, growth_rate=self.growth_rate or self.rate, areas=(), rates=())
 
     @property
     def growth(self) -> float:
-        """Growth of the weights' norm by which a run at the reference rate would come to rest at its initial norm."""
-        return float((2.0 * self.weight_decay / self.rate) ** 0.5)
+        """Growth of the weights' norm by which a run at that rate would come to rest at its initial norm."""
+        return float((2.0 * self.weight_decay / (self.growth_rate or self.rate)) ** 0.5)
 
 
 @dataclass(frozen=True, kw_only=True)

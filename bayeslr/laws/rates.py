@@ -229,7 +229,7 @@ class WeightNormRate(RateMap):
                 support="positive",
                 unit="1",
                 meaning="Norm at which weights come to rest at the reference rate, over that of the initial weights.",
-                prior=PriorSpec(family="LogNormal", center=3.0, spread=0.3),
+                prior=PriorSpec(family="LogNormal", center=2.0, spread=0.3),
                 shared=True,
             ),
         )

@@ -63,7 +63,7 @@ class Composition:
     noise: Noise
 
 
-def run_parts(model: Composition, values: Mapping[str, Array], inputs: Inputs, knots: Array) -> RunParts:
+def run_parts(model: Composition, values: Mapping[str, Array], inputs: Inputs, places: Mapping[str, Array]) -> RunParts:
     """Evaluate a model for one run.
 
     Parameters
@@ -74,8 +74,8 @@ def run_parts(model: Composition, values: Mapping[str, Array], inputs: Inputs, k
         Values by site, scalars: the law's parameters, the error model's scales and the noise.
     inputs
         What law and error model see of the run, ``n`` observations.
-    knots
-        The error model's places, ``[K]``.
+    places
+        The error model's places.
 
     Returns
     -------
@@ -87,7 +87,7 @@ def run_parts(model: Composition, values: Mapping[str, Array], inputs: Inputs, k
     return RunParts(
         terms=terms,
         mean=terms.total,
-        blocks=model.discrepancy.blocks(scales, terms, inputs.exposure, knots, partial(model.law.slope, values)),
+        blocks=model.discrepancy.blocks(scales, terms, inputs.exposure, places, partial(model.law.slope, values)),
         residual_sd=model.discrepancy.residual_sd(scales, terms, inputs.exposure),
         noise_sd=model.noise.sd(values["noise"], values.get("noise_power"), inputs.exposure.rate),
     )
@@ -120,7 +120,7 @@ def structure(
     shared = {name: value for name, value in values.items() if name not in of_run and name != "noise_precision"}
 
     def one(own: Mapping[str, Array], inputs: Inputs) -> RunParts:
-        return run_parts(model, {**shared, **own}, inputs, observations.knots)
+        return run_parts(model, {**shared, **own}, inputs, observations.places)
 
     parts = jax.vmap(one)(of_run, observations.inputs)
     process, log_area = parts.residual_sd, observations.inputs.exposure.log_area
@@ -159,7 +159,9 @@ def structure(
     )
 
 
-def find_blocks(model: Composition, values: Sequence[str], inputs: Inputs, knots: ArrayLike) -> list[Block]:
+def find_blocks(
+    model: Composition, values: Sequence[str], inputs: Inputs, places: Mapping[str, ArrayLike]
+) -> list[Block]:
     """Return a model's blocks with shapes in place of numbers, without evaluating it.
 
     Parameters
@@ -170,8 +172,8 @@ def find_blocks(model: Composition, values: Sequence[str], inputs: Inputs, knots
         Names of the sites that :func:`run_parts` takes.
     inputs
         What law and error model see of any run.
-    knots
-        The error model's places, ``[K]``.
+    places
+        The error model's places.
 
     Returns
     -------
@@ -179,7 +181,7 @@ def find_blocks(model: Composition, values: Sequence[str], inputs: Inputs, knots
         In the model's order; their arrays have shapes alone.
     """
     scalars = {name: jax.ShapeDtypeStruct((), float) for name in values}
-    return list(jax.eval_shape(partial(run_parts, model), scalars, inputs, knots).blocks)
+    return list(jax.eval_shape(partial(run_parts, model), scalars, inputs, dict(places)).blocks)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -246,7 +248,7 @@ def evaluate(
     model: Composition,
     values: Mapping[str, Draws],
     effects: Mapping[str, Draws],
-    knots: NDArray[np.float64],
+    places: Mapping[str, NDArray[np.float64]],
     plans: Sequence[PlannedCurve],
     scale: Scale,
 ) -> Iterator[tuple[CurveParts, Draws]]:
@@ -262,12 +264,12 @@ def evaluate(
         Values by site, each ``[draws]``.
     effects
         Effects of the size by block, each ``[draws, k]``.
-    knots
-        The error model's places, ``[K]``.
+    places
+        The error model's places.
     plans
         The curves.
     scale
-        The data's scale.
+        The scale of the size.
 
     Yields
     ------
@@ -278,7 +280,7 @@ def evaluate(
     """
     sites = {name: jnp.asarray(value) for name, value in values.items()}
     of_size = {name: jnp.asarray(value) for name, value in effects.items()}
-    places = jnp.asarray(knots)
+    known = {name: jnp.asarray(array) for name, array in places.items()}
     for group in _groups([len(plan.steps) for plan in plans]):
         chosen = [plans[k] for k in group]
         width = _width(len(chosen[0].steps))
@@ -289,7 +291,7 @@ def evaluate(
         stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *inputs, *inputs[-1:] * fill)
         of_run = jax.tree.map(lambda *leaves: np.stack(leaves), *own, *own[-1:] * fill)
         whole = {
-            name: np.asarray(part) for name, part in _evaluate(model, sites, of_size, places, stacked, of_run).items()
+            name: np.asarray(part) for name, part in _evaluate(model, sites, of_size, known, stacked, of_run).items()
         }
         for k, plan in enumerate(chosen):
             parts = {name: part[k, : len(plan.steps)].T for name, part in whole.items()}
@@ -323,7 +325,7 @@ def _evaluate(
     model: Composition,
     values: Mapping[str, Array],
     effects: Mapping[str, Array],
-    knots: Array,
+    places: Mapping[str, Array],
     inputs: Inputs,
     own: Mapping[str, Array],
 ) -> dict[str, Array]:
@@ -333,9 +335,11 @@ def _evaluate(
         def draw(
             values: Mapping[str, Array], effects: Mapping[str, Array], own: Mapping[str, Array]
         ) -> dict[str, Array]:
-            parts = run_parts(model, values, inputs, knots)
+            parts = run_parts(model, values, inputs, places)
             moved = {"size": jnp.zeros_like(parts.mean), "run": jnp.zeros_like(parts.mean)}
             for block in parts.blocks:
+                if not block.sd.shape[0]:
+                    continue
                 sized = block.sd * (effects if block.level == "size" else own)[block.name]
                 moved[block.level] = moved[block.level] + sized @ block.basis
                 if block.takes:

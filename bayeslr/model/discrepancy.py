@@ -1,25 +1,32 @@
 """What the law leaves out, as a small set of effects with physical meanings, in fractions of the law's own terms.
 
-The error of the law on schedules it has not seen is thirty times the noise of a validation loss. Independent noise
-turns that into bands that are far too narrow, so a discrepancy is part of the model:
+The error of a law on schedules it has not seen is thirty times the noise of a validation loss. Independent noise turns
+that into bands that are far too narrow, so a discrepancy is part of the model. What the shape of a schedule causes is
+shared by all runs of a size, so that two schedules that hardly differ hardly differ in error:
 
-- **memory** (a size's runs share it): the annealing response is spread over memories from ten steps to a whole run;
-  each of :data:`bayeslr.model.effects.MEMORIES` takes a random share of the drop from the law's.
-- **run memory** (each run its own): the same, smaller, so that each run's drop and its speed vary.
-- **bends** (shared): the forward curve may bend at knots in log area. A bend is largest just after warm-up, where the
-  loss has not yet found its power law, and fades; knots beyond the data keep bending, so that bands open with the
-  extrapolated horizon.
-- **offset** (each run): a persistent difference between runs of the same schedule (seed, data order).
-- **residual** (each run): an Ornstein-Uhlenbeck process in log area whose standard deviation grows with the slope of
-  the forward curve and with the annealed share.
+- **memory**: the response to a lowered rate is spread over memories from ten steps to a whole run, each of which takes
+  a random share of the drop; and it is not quite linear in what was removed, nor the same late as early: products of
+  three of the memories with each other, and with the log area.
+- **bend**: the forward curve may bend at knots in log area. A bend is largest just after warm-up, where the loss has
+  not yet found its power law, and fades towards the reference area, where the law itself carries the slope; knots
+  beyond the data keep bending.
+- **ahead**: the slope of the forward curve beyond the data, as a whole.
+- **early**: what is left of the warm-up, a share of the area that dies away as more is covered.
+- **peak**: what a peak rate has of its own, in level, in slope and in drop: random walks in the logarithm of the peak
+  from that of the size's longest run, so that bands open with the distance to the peaks that were fitted.
+
+What differs between two runs of one schedule (seed, data order) is a run's own: small memories and an **offset**. The
+**residual** is an Ornstein-Uhlenbeck process in log area whose standard deviation grows with the slope of the forward
+curve and with the annealed share.
 
 The standard deviations are fractions of the annealing drop, or of the slope of the forward term; they are inferred
-within log-normal priors whose medians were chosen on held-out runs (``docs/calibration.md``), because training
-schedules alone say little about them.
+within log-normal priors whose medians were chosen on held-out runs, because training schedules alone say little about
+them.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import combinations_with_replacement
 
 import jax.numpy as jnp
 import numpy as np
@@ -32,18 +39,29 @@ from bayeslr.model.effects import MEMORIES, Block, ErrorModel, Exposure
 
 __all__ = ["Discrepancy"]
 
-BEND_SPACING = 0.25
+BEND_SPACING = 0.5
 """Distance in log area of the knots at which the forward curve may bend."""
 
 _LARGEST_BEND = 0.5
+_FADE = 2.0
+"""Distance in log area from the reference within which bends fade."""
 _KNOTS = 4
 """The number of knots is a multiple of this, so that similar data sets share a program: a bend before the first
 observation has no influence on any."""
+_CURVED = (2, 4, 6)
+"""Memories whose products count, of 100, 1,000 and 10,000 steps."""
+_EARLIEST = -4.0
+"""Log area up to which a curve is early, however short its warm-up was."""
+_SAME_PEAK = 0.02
+"""Peaks closer than this in their logarithm are one."""
+_FAR = 1e3
 
 _MEANINGS = {
     "memory": "Errors in the response to a lowered rate, as a share of the drop.",
     "run_memory": "Errors in the response of single runs, as a share of the drop.",
     "bend": "Errors in the slope of the forward curve per unit of log area, as a share of that slope.",
+    "early": "Errors that the warm-up leaves behind, as a share of the slope.",
+    "peak": "Errors that a peak rate has of its own, as a share of slope and drop.",
     "offset": "Errors that last for a whole run, as a share of the slope at the reference area.",
     "residual": "Errors that wander along a run, as a share of the local slope.",
 }
@@ -57,21 +75,35 @@ class Discrepancy(ErrorModel):
     ----------
     memory
         Share of the drop that each memory may gain or lose, common to a size's runs.
+    curvature
+        The same of products of two memories, relative to `memory`.
+    drift
+        The same of products of a memory and half the log area, relative to `memory`.
     run_memory
-        The same for a single run.
+        Share of the drop that each memory of a single run may gain or lose.
     bend
-        Change of slope of the forward curve at the reference area, per unit of log area, as a share of that slope.
+        Change of slope of the forward curve far before the reference area, per unit of log area, as a share of that
+        slope at the reference area.
+    ahead
+        Error of the slope beyond the reference area, as a share of it.
+    early
+        Loss that the warm-up leaves behind at its end, as a share of the local slope.
+    peak
+        Change of level and slope, each as a share of the slope, and of the drop, as a share of it, where the peak rate
+        is higher or lower by a factor of e.
     offset
-        Persistent difference between runs, as a share of the forward slope at the reference area.
+        Persistent difference between runs of one schedule, as a share of the forward slope at the reference area.
     residual
         Standard deviation of the residual process as a share of the local forward slope.
     residual_annealing
         The same as a share of the drop that has been annealed, relative to `residual`.
+    residual_early
+        By how much the residual process is larger at the end of the warm-up, relative to `residual`.
     residual_length
         Correlation length of the residual process in log area.
     common
-        Share of the variance of memory and bend effects that all sizes have in common: what the law gets wrong for one
-        size it gets wrong for the next.
+        Share of the variance of the sizes' effects that all sizes have in common: what the law gets wrong for one size
+        it gets wrong for the next.
     prior_spread
         Standard deviation of the scales' priors in log units.
 
@@ -81,12 +113,18 @@ class Discrepancy(ErrorModel):
         If a setting is outside its range.
     """
 
-    memory: float = 0.04
-    run_memory: float = 0.035
+    memory: float = 0.05
+    curvature: float = 1.6
+    drift: float = 1.0
+    run_memory: float = 0.008
     bend: float = 0.065
+    ahead: float = 0.2
+    early: float = 0.1
+    peak: float = 0.3
     offset: float = 0.012
     residual: float = 0.015
     residual_annealing: float = 2.7
+    residual_early: float = 2.0
     residual_length: float = 0.5
     common: float = 0.75
     prior_spread: float = 0.3
@@ -97,9 +135,7 @@ class Discrepancy(ErrorModel):
             if name == "common" and not 0.0 <= value < 1.0:
                 raise ModelError(f"discrepancy: common={value!r}; allowed: from 0 up to, not including, 1")
             if name != "common" and not value > 0.0:
-                raise ModelError(
-                    f"discrepancy: {name}={value!r}; allowed: above 0 (or NoDiscrepancy() for none at all)"
-                )
+                raise ModelError(f"discrepancy: {name}={value!r}; allowed: above 0 (or NoDiscrepancy() for none)")
 
     @property
     def name(self) -> str:
@@ -108,7 +144,7 @@ class Discrepancy(ErrorModel):
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
-        """``memory, run_memory, bend, offset, residual``."""
+        """``memory, run_memory, bend, early, peak, offset, residual``."""
         return tuple(
             Parameter(
                 name=name,
@@ -131,68 +167,106 @@ class Discrepancy(ErrorModel):
         """Share of the variance that sizes have in common."""
         return self.common
 
-    def knots(self, lowest: float) -> NDArray[np.float64]:
-        """Return knots from the reference area back to the first observation."""
+    def places(self, lowest: float, log_peaks: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+        """Return the knots of the bends, from the reference area back, and the peaks that differ from it."""
         count = _KNOTS * max(1, -(-round(-lowest / BEND_SPACING) // _KNOTS))
-        return -BEND_SPACING * np.arange(count, dtype=np.float64)
+        return {
+            "bend": -BEND_SPACING * np.arange(count, dtype=np.float64),
+            "ahead": np.zeros(0),
+            "peak": _with_peaks(np.zeros((0, 3)), log_peaks),
+        }
 
-    def knots_ahead(self, furthest: float) -> NDArray[np.float64]:
-        """Return knots between the reference area and a larger one."""
+    def places_ahead(
+        self, places: Mapping[str, NDArray[np.float64]], furthest: float, log_peaks: NDArray[np.float64]
+    ) -> dict[str, NDArray[np.float64]]:
+        """Return knots up to the furthest question as well, and its peaks."""
         count = int(np.floor(max(furthest, 0.0) / BEND_SPACING))
-        return BEND_SPACING * np.arange(1, count + 1, dtype=np.float64)
+        return {
+            "bend": np.append(places["bend"], BEND_SPACING * np.arange(1, count + 1)),
+            "ahead": np.ones(1 if furthest > 0.0 else 0),
+            "peak": _with_peaks(np.asarray(places.get("peak", np.zeros((0, 3)))), log_peaks),
+        }
 
     def blocks(
         self,
         scales: Mapping[str, Array],
         terms: Terms,
         exposure: Exposure,
-        knots: Array,
+        places: Mapping[str, Array],
         slope: Callable[[Array], Array],
     ) -> tuple[Block, ...]:
-        """Return memories and bends of the size, memories and offset of the run."""
-        memory, reference = jnp.asarray(exposure.memory), slope(jnp.zeros(()))
-        own, labels = memory[1::2], tuple(f"{tau:.0f}" for tau in MEMORIES)
+        """Return what the runs of a size share, and memories and offset of the run."""
+        memory, log_area = jnp.asarray(exposure.memory), jnp.asarray(exposure.log_area)
+        reference, labels = slope(jnp.zeros(())), tuple(f"{tau:.0f}" for tau in MEMORIES)
+        curved = memory[np.array(_CURVED)]
+        pairs = np.array(list(combinations_with_replacement(range(len(_CURVED)), 2))).T
+        lasting = scales["memory"] * terms.drop
+        log_warmup = jnp.asarray(exposure.log_warmup)
+        left = _share_of_warmup(log_area, log_warmup)
+        peaks, reached = places["peak"], _at_peak(jnp.asarray(exposure.log_peak), places["peak"])
+
+        def of_peak(name: str, shape: Array, unit: Array) -> Block:
+            sd = jnp.broadcast_to(scales["peak"] * unit, peaks.shape[:1])
+            return Block(name=name, level="size", basis=reached[:, None] * shape[None], sd=sd)
+
         return (
+            Block(name="memory", level="size", basis=memory, sd=jnp.full(len(labels), 1.0) * lasting, labels=labels),
             Block(
-                name="memory",
+                name="curvature",
                 level="size",
-                basis=memory,
-                sd=jnp.broadcast_to(scales["memory"] * terms.drop, memory.shape[:1]),
-                takes=1.0,
-                labels=labels,
+                basis=curved[pairs[0]] * curved[pairs[1]],
+                sd=jnp.full(pairs.shape[1], self.curvature) * lasting,
+            ),
+            Block(
+                name="drift",
+                level="size",
+                basis=curved * (jnp.clip(log_area, -4.0, 4.0) / 2.0)[None],
+                sd=jnp.full(len(_CURVED), self.drift) * lasting,
             ),
             Block(
                 name="bend",
                 level="size",
-                basis=_bends(jnp.asarray(exposure.log_area), knots),
-                sd=self._bend_sd(scales["bend"], slope(knots), reference),
+                basis=_bends(log_area, places["bend"]),
+                sd=_bend_sd(scales["bend"], places["bend"], slope(places["bend"]), reference),
+            ),
+            Block(
+                name="early",
+                level="size",
+                basis=jnp.stack([left, left**2]),
+                sd=jnp.full(2, 1.0) * scales["early"] * slope(log_warmup),
+            ),
+            of_peak("peak_level", jnp.ones_like(log_area), reference),
+            of_peak("peak_slope", jnp.exp(-0.5 * log_area) - 1.0, reference),
+            of_peak("peak_drop", 1.0 - memory[_CURVED[0]], terms.drop),
+            Block(
+                name="ahead",
+                level="size",
+                basis=places["ahead"][:, None] * (-2.0 * jnp.expm1(-0.5 * jnp.maximum(log_area, 0.0)))[None],
+                sd=jnp.full(places["ahead"].shape[0], self.ahead) * reference,
             ),
             Block(
                 name="run_memory",
                 level="run",
-                basis=own,
-                sd=jnp.broadcast_to(scales["run_memory"] * terms.drop, own.shape[:1]),
+                basis=memory[1::2],
+                sd=jnp.full(len(labels[1::2]), 1.0) * scales["run_memory"] * terms.drop,
                 labels=labels[1::2],
             ),
-            Block(
-                name="offset",
-                level="run",
-                basis=jnp.ones_like(memory[:1]),
-                sd=(scales["offset"] * reference)[None],
-            ),
+            Block(name="offset", level="run", basis=jnp.ones_like(memory[:1]), sd=(scales["offset"] * reference)[None]),
         )
 
     def residual_sd(self, scales: Mapping[str, Array], terms: Terms, exposure: Exposure) -> Array:
         """Return a share of the local slope and of the drop that has been annealed, added in squares."""
+        # of a short warm-up the share dies away too soon to tell
+        begin = jnp.maximum(jnp.asarray(exposure.log_warmup), _EARLIEST)
+        early = _share_of_warmup(jnp.asarray(exposure.log_area), begin)
+        forward = terms.slope * (1.0 + self.residual_early * early)
         annealed = self.residual_annealing * terms.drop * jnp.asarray(exposure.removed)
-        return scales["residual"] * jnp.sqrt(terms.slope**2 + annealed**2)
+        return scales["residual"] * jnp.sqrt(forward**2 + annealed**2)
 
-    def _bend_sd(self, scale: Array, slopes: Array, reference: Array) -> Array:
-        # just after warm-up the share would grow beyond the slope itself
-        share = scale * jnp.sqrt(slopes / reference)
-        share = share / jnp.sqrt(1.0 + (share / _LARGEST_BEND) ** 2)
-        sd: Array = BEND_SPACING**0.5 * slopes * share
-        return sd
+
+def _share_of_warmup(log_area: Array, log_warmup: Array) -> Array:
+    """Return the share of the area covered so far that the warm-up made, ``[n]``."""
+    return jnp.exp(jnp.clip(log_warmup - log_area, -20.0, 0.0))
 
 
 def _bends(log_area: Array, knots: Array) -> Array:
@@ -201,3 +275,38 @@ def _bends(log_area: Array, knots: Array) -> Array:
     distance = log_area[None] - places
     # measured from the reference area outwards: the law itself describes the loss there
     return jnp.maximum(jnp.where(places > 0.0, distance, -distance), 0.0)
+
+
+def _bend_sd(scale: Array, knots: Array, slopes: Array, reference: Array) -> Array:
+    # just after warm-up the share would grow beyond the slope itself
+    share = scale * jnp.sqrt(slopes / reference)
+    share = share / jnp.sqrt(1.0 + (share / _LARGEST_BEND) ** 2)
+    sd: Array = BEND_SPACING**0.5 * slopes * share * knots**2 / (knots**2 + _FADE**2)
+    return sd
+
+
+def _with_peaks(known: NDArray[np.float64], log_peaks: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Refine a random walk in the log peak by further places.
+
+    A row is a piece of the walk: zero up to its first number, one at its second, and zero again from its third on, or
+    one for ever where that is far away. Walks start at 0 and are independent on both sides.
+    """
+    rows = [tuple(row) for row in known]
+    for peak in sorted(set(np.round(log_peaks, 6)), key=abs):
+        side = [0.0, *sorted((row[1] for row in rows if row[1] * peak > 0.0), key=abs)]
+        if min(abs(peak - place) for place in side) <= _SAME_PEAK:
+            continue
+        inner = max((place for place in side if abs(place) < abs(peak)), key=abs)
+        outer = min((place for place in side if abs(place) > abs(peak)), key=abs, default=float(np.sign(peak)) * _FAR)
+        rows.append((inner, float(peak), outer))
+    return np.array(rows, dtype=np.float64).reshape(-1, 3)
+
+
+def _at_peak(log_peak: Array, pieces: Array) -> Array:
+    """Return the pieces of the walk at a peak, ``[J]``, each times its standard deviation."""
+    inner, center, outer = jnp.abs(pieces).T
+    here = jnp.where(jnp.sign(pieces[:, 1]) * log_peak > 0.0, jnp.abs(log_peak), 0.0)
+    up = jnp.clip((here - inner) / (center - inner), 0.0, 1.0)
+    down = jnp.clip((outer - here) / (outer - center), 0.0, 1.0)
+    sd = jnp.sqrt((center - inner) * (outer - center) / (outer - inner))
+    return jnp.minimum(up, down) * sd

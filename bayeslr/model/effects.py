@@ -42,6 +42,10 @@ class Exposure:
         Logarithm of the forward area over the reference area, ``[n]``.
     memory
         Share of the peak rate removed so far, as seen through memories of 10 to 30,000 steps, ``[8, n]``.
+    log_warmup
+        Logarithm of the area of the warm-up over the reference area, a scalar.
+    log_peak
+        Logarithm of the run's peak rate over the reference peak, a scalar.
     removed
         Share of the peak rate removed so far, ``[n]``.
     rate
@@ -49,6 +53,8 @@ class Exposure:
     """
 
     log_area: Array | NDArray[np.float64]
+    log_warmup: Array | NDArray[np.float64]
+    log_peak: Array | NDArray[np.float64]
     memory: Array | NDArray[np.float64]
     removed: Array | NDArray[np.float64]
     rate: Array | NDArray[np.float64]
@@ -113,7 +119,7 @@ class ErrorModel(ABC):
         scales: Mapping[str, Array],
         terms: Terms,
         exposure: Exposure,
-        knots: Array,
+        places: Mapping[str, Array],
         slope: Callable[[Array], Array],
     ) -> tuple[Block, ...]:
         """Return the effects on one run.
@@ -126,8 +132,8 @@ class ErrorModel(ABC):
             The law's terms, ``[n]``.
         exposure
             What the run has been exposed to, ``[n]``.
-        knots
-            Places that :meth:`knots` returned, and of a forecast those of :meth:`knots_ahead`, ``[K]``.
+        places
+            What :meth:`places` returned, of a forecast :meth:`places_ahead`.
         slope
             The law's local slope at any log area.
 
@@ -151,35 +157,43 @@ class ErrorModel(ABC):
         """Share of the variance of the sizes' effects that all sizes have in common, from 0 up to, not including, 1."""
         return 0.0
 
-    def knots(self, lowest: float) -> NDArray[np.float64]:
-        """Return places in log area that :meth:`blocks` may refer to, for a fit.
+    def places(self, lowest: float, log_peaks: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+        """Return what :meth:`blocks` needs to know of all runs of a fit, such as the places of knots.
 
         Parameters
         ----------
         lowest
             Log area of the first observation; that of the last is 0.
+        log_peaks
+            Log peak rates of the runs, relative to those of their sizes.
 
         Returns
         -------
-        numpy.ndarray
-            ``[K]``. Default: none.
+        dict
+            Arrays by name, first dimension the place. Default: none.
         """
-        return np.zeros(0)
+        return {}
 
-    def knots_ahead(self, furthest: float) -> NDArray[np.float64]:
-        """Return the places that a forecast adds to those of the fit.
+    def places_ahead(
+        self, places: Mapping[str, NDArray[np.float64]], furthest: float, log_peaks: NDArray[np.float64]
+    ) -> dict[str, NDArray[np.float64]]:
+        """Return the places of a forecast.
 
         Parameters
         ----------
+        places
+            Those of the fit, which come first in what is returned.
         furthest
             Log area of the furthest question.
+        log_peaks
+            Log peak rates of the questions.
 
         Returns
         -------
-        numpy.ndarray
-            Default: none.
+        dict
+            Arrays by name. Default: those of the fit.
         """
-        return np.zeros(0)
+        return dict(places)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,7 +215,7 @@ class NoDiscrepancy(ErrorModel):
         scales: Mapping[str, Array],
         terms: Terms,
         exposure: Exposure,
-        knots: Array,
+        places: Mapping[str, Array],
         slope: Callable[[Array], Array],
     ) -> tuple[Block, ...]:
         """Return no blocks."""

@@ -1,10 +1,8 @@
 """White measurement noise of a loss: one scale a model size, which may fall with the learning rate.
 
 A loss that is measured while the rate is high jumps about, and one measured after annealing hardly does: on every
-public set of curves the noise at a tenth of the peak rate is about a quarter of that at the peak. With ``power`` given,
-the standard deviation is ``noise * (rate / peak)^noise_power``, with an inferred power. It is not the default: losses
-at low rates then weigh so much that what the law gets wrong of their shape pulls everything else along, and bands on
-other schedules are worse (``docs/calibration.md``).
+public set of curves the noise at a tenth of the peak rate is about a quarter of that at the peak. So the standard
+deviation is ``noise * (rate / peak)^noise_power``, with an inferred power.
 """
 
 from collections.abc import Mapping
@@ -39,17 +37,16 @@ class Noise:
     spread
         Standard deviation of that prior in log units; the default spans both kinds of loss.
     power
-        Prior median of the exponent with which the standard deviation follows the rate, such as 0.5; none (default):
-        the same at every rate.
+        Prior median of the exponent with which the standard deviation follows the rate; none: the same at every rate.
     power_spread
-        Standard deviation of that prior in log units; the default leaves 0.15 to 1.6 open.
+        Standard deviation of that prior in log units; the default leaves 0.2 to 1.3 open.
     """
 
     df: float | None = None
     center: float = 0.001
     spread: float = 2.0
-    power: float | None = None
-    power_spread: float = 0.7
+    power: float | None = 0.5
+    power_spread: float = 0.5
 
     def __post_init__(self) -> None:
         if self.df is not None and not self.df > 2.0:

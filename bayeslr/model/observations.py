@@ -22,8 +22,8 @@ from bayeslr.schedules import Schedule
 
 __all__ = ["Inputs", "Observations", "build_observations", "measure_scale", "prepare"]
 
-_SCALES = ("area", "rate", "loss", "memory", "weight_decay", "growth")
-"""What of the scale priors and reports refer to."""
+_SHARED, _OWN = ("loss", "memory", "weight_decay"), ("area", "rate")
+"""What of the scale priors and reports refer to: of all sizes, and of each."""
 
 _WIDTHS = 8
 """Similar data sets get the same shapes, and so the same compiled program: runs are padded to a multiple of this."""
@@ -69,7 +69,7 @@ class Observations:
         How far losses scatter from one observation to the next, ``[S]``: an upper bound of the noise, by which the
         sampler scales its coordinates. It has no influence on the posterior.
     scale
-        The data's scale, each field and property a scalar.
+        The data's scale, a scalar each; ``area`` and ``rate`` are those of the sizes, ``[S]``.
     """
 
     loss: Array
@@ -77,7 +77,7 @@ class Observations:
     inputs: Inputs
     size_of_run: Array
     log_params: Array
-    knots: Array
+    places: dict[str, Array]
     scatter: Array
     scale: dict[str, Array]
 
@@ -111,14 +111,21 @@ def prepare(law: Law, schedule: Schedule, steps: NDArray[np.int64], scale: Scale
     exposure = Exposure(
         log_area=np.log(law.area(schedule, steps) / scale.area),
         memory=response(schedule, steps, np.array(MEMORIES)).T / schedule.peak_lr,
+        log_warmup=np.log(_warmup_area(law, schedule) / scale.area),
+        log_peak=np.log(schedule.peak_lr / scale.rate),
         removed=rate_removed(schedule, steps) / schedule.peak_lr,
         rate=schedule.lr[np.asarray(steps) - 1] / scale.rate,
     )
     return Inputs(features=law.features(schedule, steps, scale, setup), exposure=exposure)
 
 
+def _warmup_area(law: Law, schedule: Schedule) -> float:
+    """Return the area of the warm-up; of a schedule without one, that of its first update."""
+    return float(law.area(schedule, np.array([max(schedule.warmup_steps, 1)]))[0])
+
+
 def measure_scale(curves: CurveSet, law: Law) -> Scale:
-    """Measure the scale of curves: largest area, largest peak, lowest loss, longest horizon.
+    """Measure the scale of curves: largest area and peak, in all and of each size, lowest loss, longest horizon.
 
     Parameters
     ----------
@@ -132,9 +139,17 @@ def measure_scale(curves: CurveSet, law: Law) -> Scale:
     Scale
         The scale, which depends on the observed parts of the curves alone.
     """
+    sizes = Sizes.of(curves)
+    areas = np.array([float(law.area(curve.schedule, curve.steps[-1:])[0]) for curve in curves])
+    rates = np.array([float(curve.schedule.lr[: curve.steps[-1]].max()) for curve in curves])
+    index = np.array(sizes.index(curves))
+    longest = [max(np.flatnonzero(index == k), key=lambda run: float(areas[run])) for k in range(len(sizes))]
     return Scale(
-        area=max(float(law.area(curve.schedule, curve.steps[-1:])[0]) for curve in curves),
-        rate=max(float(curve.schedule.lr[: curve.steps[-1]].max()) for curve in curves),
+        area=float(areas.max()),
+        rate=float(rates.max()),
+        growth_rate=float(np.exp(np.log(rates[longest]).mean())),
+        areas=tuple(float(areas[run]) for run in longest),
+        rates=tuple(float(rates[run]) for run in longest),
         loss=float(min(curve.loss.min() for curve in curves)),
         memory=float(max(curve.steps[-1] for curve in curves)) ** 0.5,
         weight_decay=_typical_weight_decay(curves),
@@ -194,20 +209,26 @@ def build_observations(
     if count < 8:
         raise ModelError(f"curves: found {count} observations after warm-up; allowed: at least 8")
     width = _WIDTHS * -(-max(map(len, kept)) // _WIDTHS)
-    inputs = [prepare(law, curve.schedule, _filled(curve.steps, width), scale, curve.setup) for curve in kept]
     size_of_run = sizes.index(kept)
+    own = [scale.of_size(k) for k in range(len(sizes))]
+    inputs = [
+        prepare(law, curve.schedule, _filled(curve.steps, width), own[size], curve.setup)
+        for curve, size in zip(kept, size_of_run, strict=True)
+    ]
     known = [np.log(p) if p is not None else np.nan for p in sizes.params]
     centered = np.nan_to_num(np.array(known) - np.nanmean(known)) if np.isfinite(known).any() else np.zeros(len(known))
     scatter = [_scatter([c for c, size in zip(kept, size_of_run, strict=True) if size == k]) for k in range(len(sizes))]
     lowest = min(float(part.exposure.log_area[0]) for part in inputs)
+    log_peaks = np.array([float(part.exposure.log_peak) for part in inputs])
     observations = Observations(
         loss=jnp.asarray(np.stack([_filled(curve.loss, width) for curve in kept])),
         valid=jnp.asarray(np.stack([np.arange(width) < len(curve) for curve in kept])),
         inputs=jax.tree.map(lambda *leaves: jnp.asarray(np.stack(leaves)), *inputs),
         size_of_run=jnp.asarray(np.array(size_of_run)),
         log_params=jnp.asarray(centered),
-        knots=jnp.asarray(errors.knots(lowest)),
+        places={name: jnp.asarray(array) for name, array in errors.places(lowest, log_peaks).items()},
         scatter=jnp.asarray(np.array(scatter)),
-        scale={name: jnp.asarray(float(getattr(scale, name))) for name in _SCALES},
+        scale={name: jnp.asarray(getattr(scale, name)) for name in _SHARED}
+        | {name: jnp.asarray([getattr(part, name) for part in own]) for name in _OWN},
     )
     return observations, tuple(curve.name for curve in kept)

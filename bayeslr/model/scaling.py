@@ -15,7 +15,7 @@ from numpyro.infer import Predictive
 
 from bayeslr.curves import CurveSet, Sizes
 from bayeslr.errors import ModelError
-from bayeslr.laws import Law, MixedMemoryLaw, Parameter, Scale
+from bayeslr.laws import EffectiveRateLaw, Law, Parameter, Scale
 from bayeslr.model.curves import Composition, structure
 from bayeslr.model.discrepancy import Discrepancy
 from bayeslr.model.effects import PREFIX, ErrorModel
@@ -35,7 +35,7 @@ class ScalingModel:
     Parameters
     ----------
     law
-        The law of the mean. Default: the annealing law with a mixture of memories.
+        The law of the mean. Default: the law of the effective rate.
     pooling
         How sizes are related, see :mod:`bayeslr.model.pooling`. Default ``"auto"``.
     noise
@@ -54,7 +54,7 @@ class ScalingModel:
         If a prior is not valid, or none of the model's parameters has its name.
     """
 
-    law: Law = field(default_factory=MixedMemoryLaw)
+    law: Law = field(default_factory=EffectiveRateLaw)
     pooling: PoolingName = "auto"
     noise: Noise = field(default_factory=Noise)
     discrepancy: ErrorModel = field(default_factory=Discrepancy)

@@ -28,10 +28,10 @@ from bayeslr.model.scaling import ScalingModel
 __all__ = ["ERROR_MODELS", "LAWS", "RATES", "model_from_settings", "model_settings"]
 
 LAWS: dict[str, type[Law]] = {
+    "effective-rate": EffectiveRateLaw,
     "annealing": AnnealingLaw,
     "mixed-memory": MixedMemoryLaw,
     "multi-power": MultiPowerLaw,
-    "effective-rate": EffectiveRateLaw,
 }
 """The laws that ship with the library, by name."""
 

@@ -10,7 +10,8 @@ from scipy import stats
 
 from bayeslr.errors import ModelError
 from bayeslr.laws import AnnealingLaw, Terms
-from bayeslr.model import MEMORIES, Block, Discrepancy, Exposure, NoDiscrepancy, ScalingModel, find_blocks
+from bayeslr.model import MEMORIES, Block, Discrepancy, Exposure, NoDiscrepancy, Noise, ScalingModel, find_blocks
+from bayeslr.model.discrepancy import _at_peak
 from bayeslr.model.likelihood import log_density
 
 
@@ -20,7 +21,8 @@ def values_of(model, sizes, noise):
     values = {"level": 2.65 * ones, "slope": 0.13 * ones, "alpha": 0.5 * ones, "drop": 0.12 * ones, "tau": 40.0 * ones}
     shared = {parameter.name: parameter for parameter in model.law.parameters if parameter.shared} | model.scales
     scales = {site: jnp.asarray(parameter.prior.center) for site, parameter in shared.items()}
-    return values | scales | {"noise": noise * ones}
+    power = {} if model.noise.power is None else {"noise_power": jnp.asarray(model.noise.power)}
+    return values | scales | power | {"noise": noise * ones}
 
 
 def structure_of(model, curves, *, noise=0.002):
@@ -31,16 +33,16 @@ def structure_of(model, curves, *, noise=0.002):
 
 def blocks_of(model, observations):
     first = jax.tree.map(lambda leaf: leaf[0], observations.inputs)
-    return {block.name: block for block in find_blocks(model.composition, model.sites, first, observations.knots)}
+    return {block.name: block for block in find_blocks(model.composition, model.sites, first, observations.places)}
 
 
 def test_disabled_is_the_law_and_white_noise(make_curves):
     curves = make_curves(noise=0.001)
-    model = ScalingModel(law=AnnealingLaw(), discrepancy=NoDiscrepancy())
+    model = ScalingModel(law=AnnealingLaw(), discrepancy=NoDiscrepancy(), noise=Noise(power=None))
     structure, observations, values = structure_of(model, curves)
     assert structure.run_shapes.shape[1] == structure.shared_shapes.shape[1] == structure.exchange.size == 0
     expected = 0.0
-    scale = {name: float(value) for name, value in observations.scale.items()}
+    scale = {name: float(np.max(value)) for name, value in observations.scale.items()}
     law = {name: float(value[0]) for name, value in model.law.reported(values, scale).items()}
     for curve in curves:
         mean = model.law.loss(curve.schedule, curve.steps, **law)
@@ -55,8 +57,9 @@ def test_enabled_shapes_are_finite_and_vanish_where_nothing_was_annealed(make_cu
     correlation = np.asarray(structure.autocorrelation)
     for array in (structure.mean, structure.sd, correlation, structure.run_shapes, structure.shared_shapes):
         assert np.all(np.isfinite(array))
-    for array in (structure.run_scale, structure.shared_scale):
-        assert np.all(np.asarray(array) > 0.0)
+    assert np.all(np.asarray(structure.run_scale) > 0.0)
+    # a bend at the reference area itself has faded away, every other effect has a size
+    assert (np.asarray(structure.shared_scale) == 0.0).sum() == structure.shared_scale.shape[0]
     assert np.all(np.asarray(structure.sd) > 0.0)
     assert np.all((correlation >= 0.0) & (correlation < 1.0))
     assert np.all(correlation[:, 0] == 0.0)
@@ -64,28 +67,27 @@ def test_enabled_shapes_are_finite_and_vanish_where_nothing_was_annealed(make_cu
     memories = len(blocks_of(ScalingModel(), observations)["memory"].labels)
     assert memories == len(MEMORIES)
     np.testing.assert_allclose(structure.shared_shapes[0, :memories], 0.0, atol=1e-12)
-    np.testing.assert_allclose(structure.response[0], 0.0, atol=1e-12)
     np.testing.assert_allclose(structure.run_shapes[0, :-1], 0.0, atol=1e-12)
     np.testing.assert_array_equal(structure.run_shapes[:, -1], 1.0)
     np.testing.assert_allclose(structure.run_scale[:, -1], structure.run_scale[0, -1])
 
 
-def test_blocks_count_the_shapes_and_memories_alone_take(make_curves):
+def test_blocks_count_the_shapes_and_none_takes(make_curves):
     structure, observations, _ = structure_of(ScalingModel(), make_curves(noise=0.001))
     blocks = blocks_of(ScalingModel(), observations)
     assert {name: block.level for name, block in blocks.items()} == {
-        "memory": "size",
-        "bend": "size",
-        "run_memory": "run",
-        "offset": "run",
+        **dict.fromkeys(("memory", "curvature", "drift", "bend", "early"), "size"),
+        **dict.fromkeys(("peak_level", "peak_slope", "peak_drop", "ahead"), "size"),
+        **dict.fromkeys(("run_memory", "offset"), "run"),
     }
-    assert len(blocks["memory"].labels) + observations.knots.shape[0] == structure.shared_shapes.shape[1]
+    # six products of three memories, three with the log area, two that the warm-up leaves; one peak, nothing ahead
+    count = len(blocks["memory"].labels) + 6 + 3 + 2 + observations.places["bend"].shape[0]
+    assert count == structure.shared_shapes.shape[1]
     assert len(blocks["run_memory"].labels) + 1 == structure.run_shapes.shape[1]
     for block in blocks.values():
         assert block.basis.shape == (block.sd.shape[0], observations.loss.shape[1])
         assert block.labels is None or len(block.labels) == block.sd.shape[0]
-    taken = np.repeat([1.0, 0.0], [len(MEMORIES), observations.knots.shape[0]])
-    np.testing.assert_array_equal(structure.exchange, taken)
+    np.testing.assert_array_equal(structure.exchange, 0.0)
 
 
 def test_effects_of_a_run_cannot_take():
@@ -102,9 +104,21 @@ def bends(scale, log_area, knots):
         return 0.13 * jnp.exp(-0.5 * place)
 
     terms = terms_of(log_area)
-    exposure = Exposure(log_area=log_area, memory=jnp.zeros((8, n)), removed=jnp.zeros(n), rate=jnp.ones(n))
-    (block,) = [b for b in discrepancy.blocks(scales, terms, exposure, knots, slope) if b.name == "bend"]
+    exposure = exposure_of(log_area, jnp.zeros(n))
+    places = {"bend": knots, "ahead": jnp.zeros(0), "peak": jnp.zeros((0, 3))}
+    (block,) = [b for b in discrepancy.blocks(scales, terms, exposure, places, slope) if b.name == "bend"]
     return (np.asarray(block.sd)[:, None] * np.asarray(block.basis)).T
+
+
+def exposure_of(log_area, removed, *, log_warmup=-5.0, log_peak=0.0):
+    return Exposure(
+        log_area=log_area,
+        log_warmup=jnp.asarray(log_warmup),
+        log_peak=jnp.asarray(log_peak),
+        memory=jnp.zeros((8, log_area.size)),
+        removed=removed,
+        rate=1.0 - removed,
+    )
 
 
 def terms_of(log_area):
@@ -115,7 +129,7 @@ def terms_of(log_area):
 
 def test_bends_leave_the_reference_area_alone_and_open_away_from_it():
     log_area = jnp.linspace(-3.0, 1.0, 81)
-    knots = jnp.array([0.0, -0.26, -1.51, 0.26, 0.76])
+    knots = jnp.array([-0.01, -0.26, -1.51, 0.26, 0.76])
     columns = bends(Discrepancy().bend, log_area, knots)
     assert columns.shape == (81, 5)
     assert np.all(columns >= 0.0)
@@ -134,12 +148,30 @@ def test_bends_leave_the_reference_area_alone_and_open_away_from_it():
 
 
 def test_knots_reach_from_the_first_observation_to_the_furthest_question():
-    behind, ahead = Discrepancy().knots(-2.9), Discrepancy().knots_ahead(1.1)
-    assert behind[0] == 0.0
-    np.testing.assert_allclose(np.diff(behind), -0.25)
-    assert behind[-1] <= -2.75
-    np.testing.assert_allclose(ahead, [0.25, 0.5, 0.75, 1.0])
-    assert Discrepancy().knots_ahead(-0.5).size == NoDiscrepancy().knots(-2.9).size == 0
+    fitted = Discrepancy().places(-2.9, np.zeros(2))
+    assert fitted["bend"][0] == 0.0
+    np.testing.assert_allclose(np.diff(fitted["bend"]), -0.5)
+    assert fitted["bend"][-1] <= -2.5
+    asked = Discrepancy().places_ahead(fitted, 1.1, np.zeros(1))
+    np.testing.assert_allclose(asked["bend"], [*fitted["bend"], 0.5, 1.0])
+    assert asked["ahead"].size == 1
+    assert Discrepancy().places_ahead(fitted, -0.5, np.zeros(1))["ahead"].size == 0
+    assert NoDiscrepancy().places(-2.9, np.zeros(2)) == {}
+
+
+def test_a_peak_has_a_random_walk_of_its_own():
+    """Its covariance is that of Brownian motion on both sides of the reference, refined where a forecast asks."""
+    fitted = Discrepancy().places(-2.9, np.array([0.0, 0.7, -0.4, 0.701]))
+    asked = Discrepancy().places_ahead(fitted, 0.0, np.array([0.3, 1.2, -0.9]))
+    np.testing.assert_array_equal(asked["peak"][: len(fitted["peak"])], fitted["peak"])
+    places = np.array([0.7, -0.4, 0.3, 1.2, -0.9, 0.0])
+    rows = np.stack([np.asarray(_at_peak(jnp.asarray(place), jnp.asarray(asked["peak"]))) for place in places])
+    same = np.sign(places[:, None]) * np.sign(places[None]) > 0.0
+    expected = np.where(same, np.minimum(np.abs(places[:, None]), np.abs(places[None])), 0.0)
+    np.testing.assert_allclose(rows @ rows.T, expected, atol=2e-3)
+    # where nothing was refined, a peak between two fitted ones would be too sure of itself
+    coarse = np.asarray(_at_peak(jnp.asarray(0.3), jnp.asarray(fitted["peak"])))
+    assert coarse @ coarse < 0.3 - 0.05
 
 
 def test_residuals_form_an_ornstein_uhlenbeck_process_plus_noise(make_curves):
@@ -154,7 +186,8 @@ def test_residuals_form_an_ornstein_uhlenbeck_process_plus_noise(make_curves):
         return model.discrepancy.residual_sd(scales, terms, inputs.exposure)
 
     process = np.asarray(jax.vmap(process_of)(observations.inputs))
-    np.testing.assert_allclose(structure.sd, np.hypot(process, noise), rtol=1e-12)
+    white = noise * np.maximum(observations.inputs.exposure.rate, 0.05) ** model.noise.power
+    np.testing.assert_allclose(structure.sd, np.hypot(process, white), rtol=1e-12)
     sd, x = np.asarray(structure.sd), np.asarray(observations.inputs.exposure.log_area)
     adjacent = sd[:, 1:] * sd[:, :-1] * np.asarray(structure.autocorrelation)[:, 1:]
     correlation = np.exp(-np.diff(x, axis=1) / model.discrepancy.residual_length)
@@ -164,12 +197,12 @@ def test_residuals_form_an_ornstein_uhlenbeck_process_plus_noise(make_curves):
 def test_the_residual_grows_with_slope_and_with_what_was_annealed():
     log_area, removed = jnp.array([-1.0, 0.0, 0.0]), jnp.array([0.0, 0.0, 1.0])
     terms = terms_of(log_area)
-    exposure = Exposure(log_area=log_area, memory=jnp.zeros((8, 3)), removed=removed, rate=1.0 - removed)
+    exposure = exposure_of(log_area, removed)
     sd = jax.jit(Discrepancy().residual_sd)
     base = sd({"residual": jnp.array(0.02)}, terms, exposure)
     assert base[0] > base[1]
     assert base[2] > base[1]
-    assert float(base[1]) == pytest.approx(0.02 * 0.13, rel=1e-9)
+    assert float(base[1]) == pytest.approx(0.02 * 0.13 * (1.0 + 2.0 * np.exp(-4.0)), rel=1e-9)
     np.testing.assert_allclose(sd({"residual": jnp.array(0.04)}, terms, exposure), 2.0 * base)
 
 

@@ -3,7 +3,7 @@
 import inspect
 from pathlib import Path
 
-from bayeslr.laws import MixedMemoryLaw
+from bayeslr.laws import EffectiveRateLaw
 from bayeslr.model import Discrepancy, Noise
 
 PAGE = Path(__file__).parents[2] / "docs" / "model.md"
@@ -13,7 +13,7 @@ END = "<!-- end of priors -->"
 
 def table():
     rows = [("parameter", "unit", "prior", "meaning"), ("---",) * 4]
-    rows += [declared(parameter, parameter.name) for parameter in MixedMemoryLaw().parameters]
+    rows += [declared(parameter, parameter.name) for parameter in EffectiveRateLaw().parameters]
     noise, discrepancy = Noise(), Discrepancy()
     meaning = "Standard deviation of the measurement noise."
     rows.append(("`noise`", "loss", f"LogNormal({noise.center:g} loss, {noise.spread:g})", meaning))

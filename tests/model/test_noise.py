@@ -108,11 +108,13 @@ def test_the_noise_follows_the_rate_by_a_power_and_not_below_a_twentieth_of_the_
 
 def test_the_power_is_sampled_once_for_all_sizes_unless_it_is_switched_off():
     valid = np.ones((3, 4), dtype=bool)
-    trace = numpyro.handlers.trace(numpyro.handlers.seed(sampled(Noise(power=0.8), valid), 0)).get_trace()
+    trace = numpyro.handlers.trace(
+        numpyro.handlers.seed(sampled(Noise(power=0.8, power_spread=0.7), valid), 0)
+    ).get_trace()
     assert trace["noise_power"]["value"].shape == ()
     prior = stats.lognorm(0.7, scale=0.8)
     assert float(trace["noise_power"]["fn"].log_prob(0.6)) == pytest.approx(prior.logpdf(0.6), abs=1e-9)
-    off = numpyro.handlers.trace(numpyro.handlers.seed(sampled(Noise(), valid), 0)).get_trace()
+    off = numpyro.handlers.trace(numpyro.handlers.seed(sampled(Noise(power=None), valid), 0)).get_trace()
     assert list(off) == ["size", "noise"]
     replaced = {"noise_power": numpyro.distributions.HalfNormal(2.0)}
     trace = numpyro.handlers.trace(numpyro.handlers.seed(sampled(Noise(power=0.5), valid, replaced), 0)).get_trace()
@@ -123,4 +125,4 @@ def test_a_prior_of_a_power_that_the_noise_does_not_have_is_refused():
     prior = {"noise_power": "LogNormal(-0.7, 0.3)"}
     assert list(ScalingModel(noise=Noise(power=0.5), priors=prior).replaced) == ["noise_power"]
     with pytest.raises(ModelError, match=r"^priors: found 'noise_power'; allowed: "):
-        ScalingModel(priors=prior)
+        ScalingModel(noise=Noise(power=None), priors=prior)

@@ -69,7 +69,7 @@ def test_any_model_comes_back_from_its_settings(model):
 
 def test_laws_and_error_models_are_listed_by_their_names():
     assert {name: kind().name for name, kind in (LAWS | ERROR_MODELS).items()} == {n: n for n in LAWS | ERROR_MODELS}
-    assert model_settings(ScalingModel())["law"]["name"] == "mixed-memory"
+    assert model_settings(ScalingModel())["law"]["name"] == "effective-rate"
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_laws_and_error_models_are_listed_by_their_names():
     [
         (
             {"law": {"name": "cubic", "warmup": "as_logged"}},
-            r"^law: found 'cubic'; allowed: annealing, mixed-memory, multi-power, effective-rate$",
+            r"^law: found 'cubic'; allowed: effective-rate, annealing, mixed-memory, multi-power$",
         ),
         ({"law": {"name": "annealing", "warm": "peak"}}, r"^law: found warm; allowed: warmup$"),
         ({"discrepancy": {"name": "splines"}}, r"^discrepancy: found 'splines'; allowed: structured, none$"),

@@ -1,7 +1,7 @@
 """The log density of a model over one flat, unconstrained vector."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -232,7 +232,13 @@ def starting_points(model: ScalingModel, observations: Observations) -> list[dic
     lowest = np.array(
         [losses[size_of_run == k][valid[size_of_run == k]].min() for k in range(len(observations.log_params))]
     )
-    scale = Scale(**{field.name: float(observations.scale[field.name]) for field in fields(Scale)})
+    known = observations.scale
+    scale = Scale(
+        area=float(np.max(known["area"])),
+        rate=float(np.max(known["rate"])),
+        loss=float(known["loss"]),
+        memory=float(known["memory"]),
+    )
     of_law = model.law.starts(lowest, scale)
     outer = of_law[:1] if len(of_law) == 1 else (of_law[0], of_law[-1])
     shared = {parameter.name for parameter in model.law.parameters if parameter.shared}
