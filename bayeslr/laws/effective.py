@@ -26,7 +26,7 @@ from jax.typing import ArrayLike
 from numpy.typing import NDArray
 
 from bayeslr.curves import Setup
-from bayeslr.laws.annealing import ALPHA, DROP, LEVEL, SLOPE, TAU, ForwardPowerLaw
+from bayeslr.laws.annealing import ALPHA, DROP, LEVEL, SLOPE, TAU, AnnealingLaw, ForwardPowerLaw
 from bayeslr.laws.basis import COARSE_INVERSE, COARSE_NODES, COARSE_TAU, mixture
 from bayeslr.laws.cells import Cells, through_memories
 from bayeslr.laws.law import Terms
@@ -113,16 +113,12 @@ class EffectiveRateLaw(ForwardPowerLaw):
 
     @property
     def reported_names(self) -> tuple[str, ...]:
-        """``L0`` at a rate of zero, ``alpha``, ``drop``, ``decay`` of the median memory, the mixture and the map."""
-        return (
-            "L0",
-            "alpha",
-            "drop",
-            "decay",
-            "memory_spread",
-            "area_memory",
-            *(parameter.name for parameter in self.rate.parameters),
-        )
+        """``L0, A, alpha, C, decay`` with ``L0`` at a rate of zero, the mixture of memories and the map."""
+        return (*AnnealingLaw().reported_names, *self._shared_names)
+
+    @property
+    def _shared_names(self) -> tuple[str, ...]:
+        return ("memory_spread", "area_memory", *(parameter.name for parameter in self.rate.parameters))
 
     def features(self, schedule: Schedule, steps: NDArray[np.int64], scale: Scale, setup: Setup) -> Any:
         """Compute an :class:`EffectiveFeatures`; see :meth:`Law.features`."""
@@ -171,13 +167,13 @@ class EffectiveRateLaw(ForwardPowerLaw):
         )
 
     def reported(self, values: Mapping[str, ArrayLike], scale: Mapping[str, ArrayLike]) -> dict[str, Array]:
-        """Convert sampled values to those of :attr:`reported_names`; see :meth:`Law.reported`."""
-        value = {name: jnp.asarray(array) for name, array in values.items()}
-        own = {name: value[name] for name in self.reported_names if name in value}
-        return own | {
-            "L0": value["level"] - value["drop"] - value["slope"] / value["alpha"],
-            "decay": 1.0 - 1.0 / value["tau"],
-        }
+        """Convert to the annealing law's parameters, in units in which the reference's progress is its area.
+
+        ``L0`` is the loss that is never reached, at a rate of zero; ``C`` and ``decay`` are those of the median memory.
+        """
+        paper = AnnealingLaw().reported(values, scale)
+        own = {name: jnp.asarray(values[name]) for name in self._shared_names}
+        return paper | {"L0": paper["L0"] - jnp.asarray(values["drop"])} | own
 
     def _reference(self, scale: Scale, positions: tuple[float, ...]) -> tuple[float, float]:
         """Return progress, and effective rate in mid-run, of a run at the reference rate and of the reference area."""

@@ -37,6 +37,8 @@ def rescaled(curves, *, rate=1.0, loss=1.0):
                 schedule=Schedule(lr=rate * c.schedule.lr, warmup_steps=c.schedule.warmup_steps),
                 params=c.params,
                 size=c.size,
+                # weights decay by the product of both
+                weight_decay=0.1 / rate,
             )
             for c in curves
         )
@@ -44,10 +46,11 @@ def rescaled(curves, *, rate=1.0, loss=1.0):
 
 
 def test_units_of_rate_and_loss_do_not_matter(make_curves):
-    """With rates times k, A times k^alpha and C over k make the same losses, and the priors of A and C follow."""
+    """With rates times k and weight decay over k the same losses are made, and the priors of slope and drop follow."""
     curves = make_curves(noise=0.001)
     base = draws(curves)
-    np.testing.assert_allclose(draws(rescaled(curves, rate=37.0)), base, rtol=1e-9)
+    # stretches of updates that a law takes together may end one update earlier or later, by rounding
+    np.testing.assert_allclose(draws(rescaled(curves, rate=37.0)), base, rtol=2e-6)
     np.testing.assert_allclose(draws(rescaled(curves, loss=3.2)), 3.2 * base, rtol=1e-9)
 
 
@@ -62,8 +65,9 @@ def test_same_seed_same_draws(make_curves):
 def test_reported_parameters_follow_the_sampled_ones(make_curves):
     curves = make_curves(noise=0.001)
     model = ScalingModel()
-    scale = model.scale(curves)
+    scale = model.scale(curves).of_size(0)
     drawn = model.prior_predictive(curves, num_samples=400, seed=3)
-    np.testing.assert_allclose(drawn["L0"] + drawn["A"] * scale.area ** -drawn["alpha"], drawn["level"], rtol=1e-9)
+    at_reference = drawn["L0"] + drawn["A"] * scale.area ** -drawn["alpha"] + drawn["drop"]
+    np.testing.assert_allclose(at_reference, drawn["level"], rtol=1e-9)
     np.testing.assert_allclose(drawn["C"] * scale.rate / (1.0 - drawn["decay"]), drawn["drop"], rtol=1e-9)
     np.testing.assert_allclose(1.0 / (1.0 - drawn["decay"]), drawn["tau"], rtol=1e-9)

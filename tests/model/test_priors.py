@@ -203,8 +203,7 @@ def test_information_on_the_papers_parameters_is_added(name, text, at_truth):
     model, observations, _, values = at_truth
     informed = ScalingModel(pooling=model.pooling, priors={name: text})
     prior = parse_prior(text, name)
-    unit = {key: float(value) for key, value in observations.scale.items()}
-    reported = float(model.law.reported(values, unit)[name][0])
+    reported = float(model.law.reported(values, observations.scale)[name][0])
     change = density_of(informed, observations, values) - density_of(model, observations, values)
     assert change == pytest.approx(float(prior.log_prob(reported)), abs=1e-8)
 
@@ -213,8 +212,8 @@ def test_information_pulls_in_its_direction(at_truth):
     """At the same level and slope, a low L0 goes with a small alpha and a high one with a large alpha."""
     model, observations, _, values = at_truth
     smaller, larger = values | {"alpha": jnp.array([0.4])}, values | {"alpha": jnp.array([0.6])}
-    low = float((values["level"] - values["slope"] / 0.4)[0])
-    high = float((values["level"] - values["slope"] / 0.6)[0])
+    low = float((values["level"] - values["drop"] - values["slope"] / 0.4)[0])
+    high = float((values["level"] - values["drop"] - values["slope"] / 0.6)[0])
 
     def preference(priors):
         informed = ScalingModel(pooling=model.pooling, priors=priors)
