@@ -11,6 +11,9 @@ sys.path.insert(0, str(HERE / "_extensions"))
 # pages are executed: no progress bars, and the same cores as everything else that runs
 os.environ.setdefault("TQDM_DISABLE", "1")
 os.environ.setdefault("PYTHONWARNINGS", "ignore:IProgress not found")
+# pages fit the same runs: what one has compiled serves the next
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(HERE / "_build" / "compiled"))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
 
 project = "bayeslr"
 author = "the bayeslr developers"

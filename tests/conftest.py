@@ -1,7 +1,12 @@
 """Strict settings for every test, and where the public loss curves are."""
 
 import os
+import tempfile
 from pathlib import Path
+
+# before JAX is imported: most of the suite's time is compilation, which its processes share, and with the next run
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(tempfile.gettempdir()) / "bayeslr-compiled"))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
 
 import jax
 import numpy as np

@@ -128,11 +128,9 @@ def test_a_fit_that_fails_is_named_and_stays(small_curves):
 def test_every_executor_gives_the_same(small_curves):
     splits = leave_one_run_out(small_curves)[:2]
     forecasters = {"bootstrap": BlockBootstrap(num_draws=5, starts=1)}
-    here = backtest(splits, forecasters, seed=2, executor=ThreadPoolExecutor(2))
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        there = backtest(splits, forecasters, seed=2, executor=pool)
-    pd.testing.assert_frame_equal(here.runs, there.runs, rtol=1e-7)
-    assert not here.runs["crps"].equals(backtest(splits, forecasters, seed=3).runs["crps"])
+    there = backtest(splits, forecasters, seed=2, executor=ThreadPoolExecutor(2))
+    pd.testing.assert_frame_equal(backtest(splits, forecasters, seed=2).runs, there.runs, rtol=1e-7)
+    assert not there.runs["crps"].equals(backtest(splits, forecasters, seed=3).runs["crps"])
 
 
 @pytest.mark.slow

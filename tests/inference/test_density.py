@@ -13,6 +13,7 @@ from scipy import integrate, stats
 
 from bayeslr.curves import CurveSet, Sizes
 from bayeslr.inference.engine.density import build_density, starting_points
+from bayeslr.laws import AnnealingLaw
 from bayeslr.model import NoDiscrepancy, ScalingModel
 
 OTHERS = {"alpha": "Gamma(5, 10)", "noise": "HalfNormal(0.01)", "level": "StudentT(4, 3, 1)"}
@@ -24,15 +25,26 @@ SCATTERS = {
 }
 
 
-@pytest.fixture(scope="module", params=["none", "other priors", "trend", "trend and other priors"])
+@pytest.fixture(
+    scope="module",
+    params=[
+        "other priors",
+        "trend",
+        # each compiles a model of its own, which the suite's eight minutes have no room for
+        pytest.param("none", marks=pytest.mark.slow),
+        pytest.param("trend and other priors", marks=pytest.mark.slow),
+    ],
+)
 def fitted(small_curves, request):
     curves = small_curves.after_warmup()
     if "trend" in request.param:
         larger = [replace(c, name=f"{c.name} larger", params=4e7, size="larger", loss=0.98 * c.loss) for c in curves]
         curves = CurveSet(curves=(*curves, *larger))
     priors = {"other priors": OTHERS, "trend and other priors": SCATTERS}.get(request.param, {})
-    # without the discrepancy, whose coordinates are NumPyro's own, all compiles in a third of the time
-    model = ScalingModel(discrepancy=NoDiscrepancy(), priors=priors).resolved(Sizes.of(curves).params)
+    # without the discrepancy, whose coordinates are NumPyro's own, and the mixtures of the default law
+    model = ScalingModel(law=AnnealingLaw(), discrepancy=NoDiscrepancy(), priors=priors).resolved(
+        Sizes.of(curves).params
+    )
     observations, _ = model.observations(curves, model.scale(curves))
     density = build_density(model, observations)
     return (
@@ -152,10 +164,10 @@ def test_only_conjugate_sites_are_integrated_out(fitted):
 def test_a_density_without_any_normal_prior(fitted, pooling, others):
     """But those of what is integrated out."""
     _, observations, _, _ = fitted
-    names = ["noise", "memory_spread", *others]
+    names = ["noise", *others]
     names += ["level_gap", "level_beta"] if pooling == "trend" else []
     priors = dict.fromkeys(names, "Gamma(5, 10)")
-    model = ScalingModel(pooling=pooling, discrepancy=NoDiscrepancy(), priors=priors)
+    model = ScalingModel(law=AnnealingLaw(), pooling=pooling, discrepancy=NoDiscrepancy(), priors=priors)
     density = build_density(model, observations)
     value, _ = density.value_and_gradient(
         density.unconstrain(starting_points(model, observations)[1], observations), observations
