@@ -13,7 +13,9 @@ from .pointfit import FittedLaw as FittedLaw
 from .pointfit import fit_law as fit_law
 from .sbc import Calibration as Calibration
 from .sbc import calibrate as calibrate
+from .scores import PairScore as PairScore
 from .scores import RunScore as RunScore
+from .scores import score_pair as score_pair
 from .scores import score_run as score_run
 from .splits import Split as Split
 from .splits import by_query as by_query

@@ -12,7 +12,8 @@ import threading
 import warnings
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from tqdm.auto import tqdm
 from bayeslr.curves import CurveSet
 from bayeslr.errors import ConvergenceWarning, CurveError, ModelError
 from bayeslr.evaluation.baselines import BayesianForecast, BlockBootstrap, Forecaster, PointFit, independent_noise
-from bayeslr.evaluation.scores import RunScore, score_run
+from bayeslr.evaluation.scores import PairScore, RunScore, score_pair, score_run
 from bayeslr.evaluation.splits import Split, leave_one_run_out
 from bayeslr.inference import prepare_devices
 from bayeslr.laws import AnnealingLaw
@@ -31,11 +32,15 @@ from bayeslr.model import ScalingModel
 
 __all__ = ["Backtest", "backtest", "default_forecasters"]
 
-SCORES = tuple(field.name for field in fields(RunScore) if field.name not in ("n", "pit"))
+SCORES = tuple(score.name for score in fields(RunScore) if score.name not in ("n", "pit"))
 """Columns of the tables, in order."""
+
+PAIR_SCORES = ("in_90", "width_90", "sign")
+"""What is averaged over pairs of runs."""
 
 _SHOWN = ("runs", "coverage_90", "final_in_90", "crps", "mae", "width_90")
 _PIT = ["split", "forecaster", "run", "step", "pit"]
+_PAIR = ["split", "forecaster", "run", "other", "size", *(score.name for score in fields(PairScore))]
 _MOST_WORKERS = 4
 # a fit uses all cores of its process and its sampler is not made for two threads at once
 _ONE_FIT_AT_A_TIME = threading.Lock()
@@ -53,10 +58,14 @@ class Backtest:
         ``missing`` (why there is no forecast, then every score is not a number; else empty).
     pit
         A row an observation, of forecasts that have a band: ``split, forecaster, run, step, pit``.
+    pairs
+        A row a pair of test runs of one size, of forecasts that have a band: ``split, forecaster, run, other, size``
+        and the scores of :class:`~bayeslr.evaluation.PairScore`, those of the difference of their final losses.
     """
 
     runs: pd.DataFrame
     pit: pd.DataFrame
+    pairs: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=_PAIR))
 
     def __repr__(self) -> str:
         table = self.mean[list(_SHOWN)].to_string(float_format="%.4g")
@@ -92,15 +101,26 @@ class Backtest:
         return table
 
     @property
+    def mean_pairs(self) -> pd.DataFrame:
+        """Averages over the pairs: a row a forecaster, with ``pairs``, their number."""
+        grouped = self.pairs.groupby("forecaster", sort=False)
+        table = grouped[list(PAIR_SCORES)].mean()
+        table.insert(0, "pairs", grouped.size())
+        return table
+
+    @property
     def common(self) -> "Backtest":
         """The same of those runs alone that every forecaster predicted: means of different runs do not compare."""
-        key = ["split", "run"]
-        absent = self.runs.loc[self.runs["missing"] != "", key].drop_duplicates()
+        absent = self.runs.loc[self.runs["missing"] != "", ["split", "run"]].drop_duplicates()
 
-        def kept(table: pd.DataFrame) -> pd.DataFrame:
-            return table[~pd.MultiIndex.from_frame(table[key]).isin(pd.MultiIndex.from_frame(absent))]
+        def kept(table: pd.DataFrame, column: str = "run") -> pd.DataFrame:
+            return table[~_names(table, column).isin(_names(absent, "run"))]
 
-        return Backtest(runs=kept(self.runs), pit=kept(self.pit))
+        return Backtest(
+            runs=kept(self.runs),
+            pit=kept(self.pit),
+            pairs=kept(kept(self.pairs), "other"),
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-ready values.
@@ -109,13 +129,18 @@ class Backtest:
         -------
         dict
             Of the first forecaster: its name (``forecaster``), ``runs`` (a list of objects), ``mean`` and
-            ``common_mean``, the same over the runs that every forecaster predicted (none where there is no such run);
+            ``common_mean``, the same over the runs that every forecaster predicted (none where there is no such run),
+            and ``mean_pairs``, that of differences of final losses (none where it has no bands or there are no pairs);
             of the others the same by name under ``baselines``. A score that is not defined is None.
         """
         first, *others = self.forecasters
         means = {
             key: {str(name): _plain(row) for name, row in table.to_dict("index").items()}
-            for key, table in (("mean", self.mean), ("common_mean", self.common.mean))
+            for key, table in (
+                ("mean", self.mean),
+                ("common_mean", self.common.mean),
+                ("mean_pairs", self.mean_pairs),
+            )
         }
 
         def part(forecaster: str) -> dict[str, Any]:
@@ -222,6 +247,7 @@ def backtest(
     places = [part for result in results for part in result.places]
     return Backtest(
         runs=pd.DataFrame([row for result in results for row in result.rows]),
+        pairs=pd.DataFrame([row for result in results for row in result.pairs], columns=_PAIR),
         pit=pd.concat(places, ignore_index=True) if places else pd.DataFrame(columns=_PIT),
     )
 
@@ -231,6 +257,7 @@ class _Result:
     """What a job sends back: rows of the tables, and what must be said of its fit."""
 
     rows: list[dict[str, Any]]
+    pairs: list[dict[str, Any]]
     places: list[pd.DataFrame]
     problems: tuple[str, ...]
 
@@ -283,7 +310,20 @@ def _run(split: Split, name: str, forecaster: Forecaster, seed: int) -> _Result:
             if np.isfinite(score.pit).all():
                 places.append(pd.DataFrame(labels | {"step": curve.steps, "pit": score.pit}))
         rows.append(row | {"health": predictions.health, "missing": reason})
-    return _Result(rows=rows, places=places, problems=predictions.problems)
+    pairs = [
+        {"split": split.name, "forecaster": name, "run": one.name, "other": other.name, "size": one.size}
+        | asdict(score_pair(predictions.draws[one.name][:, -1] - predictions.draws[other.name][:, -1], difference))
+        for one, other in combinations([curve for curve in split.scored if curve.name in predictions.draws], 2)
+        if (one.size, one.params) == (other.size, other.params)
+        and len(predictions.draws[one.name]) == len(predictions.draws[other.name]) > 1
+        for difference in [float(one.loss[-1] - other.loss[-1])]
+    ]
+    return _Result(rows=rows, pairs=pairs, places=places, problems=predictions.problems)
+
+
+def _names(table: pd.DataFrame, column: str) -> pd.MultiIndex:
+    """Return the runs that a table's rows are about."""
+    return pd.MultiIndex.from_frame(table[["split", column]])
 
 
 def _plain(row: Mapping[Any, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ bootstrap around it (:class:`BlockBootstrap`), and a posterior that takes all er
 
 import inspect
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -108,29 +108,42 @@ class BayesianForecast:
             warnings.simplefilter("ignore", ConvergenceWarning)
             warnings.simplefilter("ignore", ExtrapolationWarning)
             posterior = fit(split.train, self.model, seed=seed, **self.settings)
-            draws, missing = {}, {}
-            for scored in split.scored:
+            draws, missing = dict[str, NDArray[np.float64]](), dict[str, str]()
+            for together in _groups(posterior, split):
                 try:
-                    draws[scored.name] = self._draws(posterior, split, scored, seed)
+                    draws |= self._draws(posterior, split, together, seed)
                 except PosteriorError as problem:
-                    missing[scored.name] = str(problem)
+                    missing |= {curve.name: str(problem) for curve in together}
         problems = tuple(str(text) for text in posterior.settings.get("health", ()))
         return Predictions(draws=draws, missing=missing, health=check(posterior).status, problems=problems)
 
-    def _draws(self, posterior: Posterior, split: Split, curve: LossCurve, seed: int) -> NDArray[np.float64]:
-        continued = curve.name in split.continued
+    def _draws(
+        self, posterior: Posterior, split: Split, together: Sequence[LossCurve], seed: int
+    ) -> dict[str, NDArray[np.float64]]:
+        first = together[0]
+        continued = first.name in split.continued
         forecast = predict(
             posterior,
-            {curve.name: curve.schedule},
-            size=None if continued else _size(posterior, curve),
-            steps=curve.steps,
+            {curve.name: curve.schedule for curve in together},
+            size=None if continued else _size(posterior, first),
+            steps={curve.name: curve.steps for curve in together},
             seed=seed,
             num_draws=self.num_draws,
-            run=curve.name if continued else None,
-            weight_decay=curve.weight_decay,
-            batch_size=curve.batch_size,
+            run=first.name if continued else None,
+            weight_decay=first.weight_decay,
+            batch_size=first.batch_size,
         )
-        return forecast.observed[curve.name]
+        return {curve.name: forecast.observed[curve.name] for curve in together}
+
+
+def _groups(posterior: Posterior, split: Split) -> list[list[LossCurve]]:
+    """Return runs that one forecast can hold, so that their draws are paired: of a size, and trained alike."""
+    groups: dict[tuple[object, ...], list[LossCurve]] = {}
+    for curve in split.scored:
+        alone = curve.name if curve.name in split.continued else None
+        alike = (alone, posterior.size_of(curve), curve.size, curve.params, curve.weight_decay, curve.batch_size)
+        groups.setdefault(alike, []).append(curve)
+    return list(groups.values())
 
 
 def _size(posterior: Posterior, curve: LossCurve) -> float | str:

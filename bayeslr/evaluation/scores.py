@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from bayeslr.errors import PosteriorError
 
-__all__ = ["LEVELS", "RunScore", "score_run"]
+__all__ = ["LEVELS", "PairScore", "RunScore", "score_pair", "score_run"]
 
 LEVELS = (0.5, 0.8, 0.9, 0.95)
 """Probabilities of the bands whose coverage is reported."""
@@ -127,6 +127,56 @@ def score_run(draws: ArrayLike, observed: ArrayLike, *, seed: int = 0) -> RunSco
         mape=float(100.0 * np.mean(error / np.abs(truth))),
         width_90=_mean(upper - lower, banded),
         pit=_pit(forecast, truth, seed) if banded else np.full(truth.size, np.nan),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairScore:
+    """Scores of the forecast of a difference, the final loss of one run minus that of another.
+
+    Parameters
+    ----------
+    observed
+        The difference that was measured, in units of loss.
+    predicted
+        Median of the predicted difference.
+    in_90
+        1 if the measured difference lies in the equal-tailed 90% interval, else 0.
+    width_90
+        Width of that interval.
+    sign
+        1 if the predicted difference has the sign of the measured one, else 0.
+    """
+
+    observed: float
+    predicted: float
+    in_90: float
+    width_90: float
+    sign: float
+
+
+def score_pair(draws: ArrayLike, observed: float) -> PairScore:
+    """Score the forecast of a difference.
+
+    Parameters
+    ----------
+    draws
+        Draws of the difference, ``[draws]``, at least two.
+    observed
+        The difference that was measured.
+
+    Returns
+    -------
+    PairScore
+        The scores.
+    """
+    lower, middle, upper = np.quantile(np.asarray(draws, dtype=np.float64), [0.05, 0.5, 0.95])
+    return PairScore(
+        observed=observed,
+        predicted=float(middle),
+        in_90=float(lower <= observed <= upper),
+        width_90=float(upper - lower),
+        sign=float(np.sign(middle) == np.sign(observed)),
     )
 
 

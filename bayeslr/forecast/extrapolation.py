@@ -17,6 +17,8 @@ UNSTEADY_AREA_FACTOR = 1.25
 RATE_FACTOR = 1.5
 SIZE_FACTOR = 4.0
 ROUNDING_FACTOR = 1.1
+_SAME_RATE = 0.1
+"""Difference in log rate up to which a peak counts as one that was fitted."""
 
 
 def extrapolations(posterior: Posterior, plans: Mapping[str, Schedule], target: Target) -> list[str]:
@@ -37,7 +39,7 @@ def extrapolations(posterior: Posterior, plans: Mapping[str, Schedule], target: 
         One line a finding: a forward area more than 4 times the largest that was fitted, or more than 1.25 times that
         of the size's longest run where all fitted rates fall all along; a peak rate more than 1.5 times outside the
         fitted ones; a size more than 4 times outside the fitted ones; a size whose label may stand for numbers that
-        differ by more than a tenth.
+        differ by more than a tenth; a peak rate that differs by a tenth or more from those of the size's runs.
     """
     found = []
     peaks = [curve.schedule.peak_lr for curve in posterior.fitted]
@@ -47,6 +49,7 @@ def extrapolations(posterior: Posterior, plans: Mapping[str, Schedule], target: 
     of_size = [curve for curve in posterior.fitted if target.index in (None, posterior.size_of(curve))]
     ends = [float(posterior.model.law.area(curve.schedule, curve.steps[-1:])[0]) for curve in of_size]
     longest = max(ends, default=own.area)
+    own_peaks = sorted({curve.schedule.peak_lr for curve in of_size})
     for name, plan in plans.items():
         ratio = area(plan) / own.area
         if ratio > AREA_FACTOR:
@@ -64,6 +67,11 @@ def extrapolations(posterior: Posterior, plans: Mapping[str, Schedule], target: 
             found.append(
                 f"{name}: peak rate {plan.peak_lr:.3g} lies outside the fitted {min(peaks):.3g} to {max(peaks):.3g} "
                 f"by more than a factor of {RATE_FACTOR:g}; the law does not know that a rate can be too high"
+            )
+        elif target.index is not None and all(abs(np.log(plan.peak_lr / rate)) > _SAME_RATE for rate in own_peaks):
+            found.append(
+                f"{name}: no run of this size has the peak rate {plan.peak_lr:.3g} (fitted: "
+                f"{', '.join(f'{rate:.3g}' for rate in own_peaks)}); its band is wider for it"
             )
     if target.rounded is not None and target.rounded[1] > ROUNDING_FACTOR * target.rounded[0]:
         low, high = target.rounded

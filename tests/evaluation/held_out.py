@@ -2,6 +2,8 @@
 
     uv run python tests/evaluation/held_out.py                   every set with the baselines
     uv run python tests/evaluation/held_out.py mpl-25M tiny-lm   some of them
+    uv run python tests/evaluation/held_out.py --hard            rates, sizes and schedules far from the fitted
+    uv run python tests/evaluation/held_out.py --quick --alone   by Laplace's approximation, without the baselines
     uv run python tests/evaluation/held_out.py --variants        variants of the error model, by Laplace's approximation
     uv run python tests/evaluation/held_out.py --sizes           sizes that were not fitted
     uv run python tests/evaluation/held_out.py --losses          olmo-horizon by each of its validation losses
@@ -15,6 +17,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,8 +26,8 @@ import pandas as pd
 from bayeslr.curves import CurveSet
 from bayeslr.datasets import load
 from bayeslr.errors import BayeslrWarning
-from bayeslr.evaluation import BayesianForecast, Split, backtest, by_query, default_forecasters
-from bayeslr.laws import AnnealingLaw
+from bayeslr.evaluation import Backtest, BayesianForecast, Split, backtest, by_query, default_forecasters
+from bayeslr.laws import AnnealingLaw, EffectiveRateLaw, IdentityRate, MixedMemoryLaw, PowerRate
 from bayeslr.logs import read_curves
 from bayeslr.model import Discrepancy, ErrorModel, NoDiscrepancy, Noise, ScalingModel
 
@@ -71,6 +74,9 @@ def two_rates() -> Split:
     return Split(name="epfl-two-rates", train=CurveSet(curves=train), test=CurveSet(curves=test))
 
 
+SHAPES = ("1024x28", "512x16", "256x23", "1280x15", "1536x50", "256x71", "384x13", "512x12", "768x3")
+"""Gemstones' shapes, width by depth."""
+
 SHORT, LONG = "horizon in ['0.5xC', '1xC', '2xC']", "horizon in ['5xC', '10xC']"
 
 
@@ -84,6 +90,58 @@ def tiny_lm() -> Split:
     return by_query(load("tiny_lm", where="split != 'seed'"), train="split == 'train'", test="split == 'test'")
 
 
+def epfl_rates(fitted: tuple[str, ...], asked: tuple[str, ...]) -> Split:
+    """EPFL's 124M: what :func:`epfl` fits at some peak rates, and what it predicts at some, unless it was fitted."""
+    parts = {peak: epfl(peak) for peak in {*fitted, *asked}}
+    train = tuple(replace(c, name=f"{c.name} at {peak}") for peak in fitted for c in parts[peak].train)
+    test = tuple(c for peak in asked for c in parts[peak].test)
+    return Split(name="epfl rates", train=CurveSet(curves=train), test=CurveSet(curves=test))
+
+
+def muon(recipe: str) -> Split:
+    """Two runs of Muon at one rate against five runs of a recipe."""
+    curves = read_curves(DATA / "modded-nanogpt" / "runs.csv", where=f"recipe in ['muon-lr.025-wd.025', '{recipe}']")
+    first = [c for c in curves if c.metadata["recipe"] == "muon-lr.025-wd.025"]
+    asked = [c for c in curves if c.metadata["recipe"] == recipe and c not in first[:2]]
+    return Split(name="muon", train=CurveSet(curves=tuple(first[:2])), test=CurveSet(curves=tuple(asked[:5])))
+
+
+def translation() -> Split:
+    """Two seeds of a cyclic schedule of WMT against the others."""
+    curves = read_curves(DATA / "algoperf-wmt" / "runs.csv", where="submission == 'cyclic_lr' and trial == 3")
+    ordered = sorted(curves, key=lambda c: int(c.metadata["seed"]))
+    return Split(name="wmt", train=CurveSet(curves=tuple(ordered[:2])), test=CurveSet(curves=tuple(ordered[2:])))
+
+
+def gemstones(shape: str, fitted: str) -> Split:
+    """Runs of one shape at its rate and at half of it, and ten cool-downs.
+
+    Fitted are ``"cool"``: the constant run and the three shortest cool-downs, against the other seven; ``"hot"``: the
+    constant run, against that at half the rate; ``"both"``: these two, against all cool-downs.
+    """
+    curves = read_curves(DATA / "gemstones" / "runs.csv", where=f"size == '{shape}'")
+    cools = sorted((c for c in curves if c.metadata["kind"] == "cool"), key=lambda c: int(c.metadata["begin"]))
+    hot, half = ([c for c in curves if c.metadata["kind"] == kind] for kind in ("hot", "half"))
+    train, test = {"cool": ([*hot, *cools[:3]], cools[3:]), "hot": (hot, half), "both": ([*hot, *half], cools)}[fitted]
+    return Split(name=shape, train=CurveSet(curves=tuple(train)), test=CurveSet(curves=tuple(test)))
+
+
+def gemstones_ladder() -> Split:
+    """Shapes below 150 million parameters against those above; the peak rate falls with the size."""
+    curves = read_curves(DATA / "gemstones" / "runs.csv", where="kind != 'half'")
+    small = tuple(c for c in curves if (c.params or 0.0) < 1.5e8)
+    large = tuple(c for c in curves if (c.params or 0.0) >= 1.5e8)
+    return Split(name="gemstones", train=CurveSet(curves=small), test=CurveSet(curves=large))
+
+
+def one_curve(size: str, fitted: str, asked: str) -> Split:
+    """One curve against another of another schedule, the benchmark of the annealing law's authors."""
+    curves = read_curves(DATA / "multi-power-law" / "runs.csv", where=f"size == '{size}'")
+    kinds = {"wsd": "wsd_20000_24000", "cosine": "cosine_24000"}
+    train, test = (CurveSet(curves=(curves[f"{size}/{kinds[kind]}"],)) for kind in (fitted, asked))
+    return Split(name=f"{size}: {fitted} to {asked}", train=train, test=test)
+
+
 SETS: dict[str, Callable[[], Split]] = {
     "mpl-25M": lambda: multi_power_law("size == '25M'"),
     "mpl-100M": lambda: multi_power_law("size == '100M'"),
@@ -92,37 +150,52 @@ SETS: dict[str, Callable[[], Split]] = {
     "epfl-5e-4": lambda: epfl("0.0005"),
     "epfl-cosines": lambda: epfl("0.001", cosine=False),
     "epfl-two-rates": two_rates,
+    "epfl-124M-two-rates": lambda: epfl_rates(("0.0005", "0.001"), ("0.0005", "0.001")),
     "olmo-horizon": lambda: olmo(train=SHORT, test=LONG),
     "olmo-1B": lambda: olmo(train="size != '1B'", test="size == '1B'"),
     "tiny-lm": tiny_lm,
+    "muon": lambda: muon("muon-lr.025-wd.025"),
+    "wmt": translation,
+    **{f"gemstones-{shape}": partial(gemstones, shape, "cool") for shape in SHAPES},
 }
+
+HARD: dict[str, Callable[[], Split]] = {
+    "epfl-to-1e-3": lambda: epfl_rates(("0.0005",), ("0.001",)),
+    "epfl-to-5e-4": lambda: epfl_rates(("0.001",), ("0.0005",)),
+    "muon-to-.035": lambda: muon("muon-lr.035-wd.025"),
+    **{f"gemstones-{shape}-to-half": partial(gemstones, shape, "hot") for shape in SHAPES[:2]},
+    **{f"gemstones-{shape}-two-rates": partial(gemstones, shape, "both") for shape in SHAPES[:2]},
+    "gemstones-ladder": gemstones_ladder,
+    **{
+        f"mpl-{size}-{fitted}-to-{asked}": partial(one_curve, size, fitted, asked)
+        for size in ("25M", "100M")
+        for fitted, asked in (("wsd", "cosine"), ("cosine", "wsd"))
+    },
+}
+"""Peak rates, sizes and schedules that are far from what was fitted."""
 
 COMPARED = ("mpl-25M", "mpl-100M", "epfl-1e-3", "epfl-5e-4", "epfl-cosines")
 """Sets on which variants are compared unless others are asked for."""
 
 VARIANTS: dict[str, ErrorModel | ScalingModel] = {
     "default": Discrepancy(),
-    "noise follows the rate": ScalingModel(noise=Noise(power=0.5)),
-    "the same, rougher residual": ScalingModel(
-        noise=Noise(power=0.5), discrepancy=Discrepancy(residual=0.03, residual_length=0.1)
-    ),
-    "the same, larger effects of runs": ScalingModel(
-        noise=Noise(power=0.5), discrepancy=Discrepancy(residual=0.025, residual_length=0.2, run_memory=0.05)
-    ),
-    "one noise, rougher residual": Discrepancy(residual=0.02, residual_length=0.2),
-    "one noise, rougher residual, larger effects of runs": Discrepancy(
-        residual=0.02, residual_length=0.2, run_memory=0.045
-    ),
-    "no mixture of memories": ScalingModel(priors={"memory_spread": "LogNormal(-1.2, 0.3)"}),
-    "memory in steps, by its prior": ScalingModel(priors={"area_memory": "Beta(0.02, 3.98)"}),
-    "memory in area, by its prior": ScalingModel(priors={"area_memory": "Beta(3.98, 0.02)"}),
+    "power of the rate": ScalingModel(law=EffectiveRateLaw(rate=PowerRate())),
+    "the rate itself": ScalingModel(law=EffectiveRateLaw(rate=IdentityRate())),
+    "mixed-memory law": ScalingModel(law=MixedMemoryLaw()),
+    "one noise": ScalingModel(noise=Noise(power=None)),
     "no memory effects": Discrepancy(memory=1e-3, run_memory=1e-3),
+    "linear in what was removed": Discrepancy(curvature=1e-2, drift=1e-2),
     "no effects of runs": Discrepancy(run_memory=1e-3, offset=1e-4),
     "no bends": Discrepancy(bend=1e-3),
     "no residual process": Discrepancy(residual=1e-4),
+    "peaks half as different": Discrepancy(peak=0.15),
     "sizes independent": Discrepancy(common=0.0),
-    "all scales halved": Discrepancy(memory=0.02, run_memory=0.0175, bend=0.0325, offset=0.006, residual=0.0075),
-    "all scales doubled": Discrepancy(memory=0.08, run_memory=0.07, bend=0.13, offset=0.024, residual=0.03),
+    "all scales halved": Discrepancy(
+        memory=0.025, run_memory=0.004, bend=0.0325, ahead=0.1, early=0.05, peak=0.15, offset=0.006, residual=0.0075
+    ),
+    "all scales doubled": Discrepancy(
+        memory=0.1, run_memory=0.016, bend=0.13, ahead=0.4, early=0.2, peak=0.6, offset=0.024, residual=0.03
+    ),
     "none: law and white noise": ScalingModel(law=AnnealingLaw(), discrepancy=NoDiscrepancy()),
 }
 
@@ -176,15 +249,15 @@ def read(name: str) -> Split:
     """Build a split; what its logs are warned of is known and described on the page."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", BayeslrWarning)
-        return replace(SETS[name](), name=name)
+        return replace((SETS | HARD)[name](), name=name)
 
 
-def score(name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Score the library and the baselines on one set, and on those of its runs that all of them can predict."""
+def score(name: str, *, quick: bool, alone: bool) -> Backtest:
+    """Score the library, and unless it is alone the baselines, on one set."""
+    forecasters = default_forecasters(settings=QUICK if quick else None, baselines=not alone)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", BayeslrWarning)
-        result = backtest(read(name), default_forecasters(), seed=0, progress=True)
-        return result.mean[list(SHOWN)], result.common.mean[list(SHOWN)]
+        return backtest(read(name), forecasters, seed=0, progress=True)
 
 
 def variants(names: list[str]) -> pd.DataFrame:
@@ -264,6 +337,9 @@ def main() -> None:
     parser.add_argument("--sizes", action="store_true", help="score sizes that were not fitted")
     parser.add_argument("--losses", action="store_true", help="score OLMo's horizons by each validation loss")
     parser.add_argument("--noise", action="store_true", help="measure noise by the rate")
+    parser.add_argument("--hard", action="store_true", help=f"score {', '.join(HARD)}")
+    parser.add_argument("--quick", action="store_true", help="by Laplace's approximation instead of NUTS")
+    parser.add_argument("--alone", action="store_true", help="without the baselines")
     arguments = parser.parse_args()
     with pd.option_context("display.width", 200, "display.max_columns", 20):
         if arguments.losses:
@@ -278,8 +354,11 @@ def main() -> None:
         if arguments.variants:
             print(variants(arguments.sets or list(COMPARED)).round(4).to_string())
             return
-        for name in arguments.sets or list(SETS):
-            whole, common = score(name)
+        for name in arguments.sets or list(HARD if arguments.hard else SETS):
+            found = score(name, quick=arguments.quick, alone=arguments.alone)
+            whole, common, pairs = found.mean[list(SHOWN)], found.common.mean[list(SHOWN)], found.mean_pairs
+            whole["health"] = found.runs.groupby("forecaster")["health"].first()
+            whole[["pairs", *(f"pairs_{name}" for name in pairs.columns[1:])]] = pairs.reindex(whole.index)
             print(f"\n{name}\n{whole.round(4).to_string()}", flush=True)
             if len(common) and not common["runs"].equals(whole["runs"]):
                 print(f"\n{name}, the runs that all can predict\n{common.round(4).to_string()}", flush=True)

@@ -44,7 +44,9 @@ def test_a_finished_run_is_known_up_to_its_noise(small_posterior, small_curves):
     over = small_curves["drops"]
     found = compare(small_posterior, PLANS, finished=[over], seed=5)
     row = found.comparison.final_loss.loc["drops"]
-    noise = float(small_posterior.sample(["noise"])["noise"].mean())
+    # measured at a tenth of the peak rate
+    draws = small_posterior.sample(["noise", "noise_power"])
+    noise = float(np.mean(np.ravel(draws["noise"]) * 0.1 ** draws["noise_power"]))
     assert row["median"] == pytest.approx(over.loss[-1], abs=1e-12)
     assert row["sd"] == pytest.approx(0.0, abs=1e-12)
     latent = found.forecast.latent["drops"][:, -1]
