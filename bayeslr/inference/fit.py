@@ -153,7 +153,11 @@ def fit(
             "gradient": mode.gradient,
             "others": [{"below": below, "distance": distance} for below, distance in mode.others],
         },
-        "scale": {field.name: getattr(scale, field.name) for field in fields(scale)},
+        # as JSON has it: lists, not tuples
+        "scale": {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in ((field.name, getattr(scale, field.name)) for field in fields(scale))
+        },
     }
     told = [LAPLACE_LABEL] if method == "laplace" else []
     posterior = Posterior(tree=tree, curves=curves, model=model, settings=settings | {"health": told})
