@@ -19,9 +19,9 @@ from bayeslr.laws import AnnealingLaw, Law, Parameter, PriorSpec, Terms, rate_re
 from bayeslr.model import LAWS, Block, ErrorModel, NoDiscrepancy, model_settings
 
 pytestmark = [
-    pytest.mark.filterwarnings("ignore:draws of a Laplace approximation:bayeslr.errors.ExtrapolationWarning"),
+    pytest.mark.filterwarnings("ignore:draws of a Laplace approximation:bayeslr.errors.FitWarning"),
     pytest.mark.filterwarnings("ignore:.*(draws of a Laplace|Pareto k):bayeslr.errors.ConvergenceWarning"),
-    pytest.mark.filterwarnings("ignore:do not trust this fit yet. Pareto k:bayeslr.errors.ExtrapolationWarning"),
+    pytest.mark.filterwarnings("ignore:do not trust this fit yet. Pareto k:bayeslr.errors.FitWarning"),
 ]
 
 LOSS = {"family": "LogNormal", "spread": 0.8, "relative_to": "loss"}

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from bayeslr.curves import LossCurve
 from bayeslr.curves.counts import params_in_label
-from bayeslr.errors import ConvergenceWarning, ExtrapolationWarning, ModelError, PosteriorError
+from bayeslr.errors import ExtrapolationWarning, FitWarning, ModelError, PosteriorError
 from bayeslr.evaluation.pointfit import FittedLaw, fit_law, group_by_size
 from bayeslr.evaluation.splits import Split
-from bayeslr.forecast import predict
+from bayeslr.forecast import Forecast, predict
 from bayeslr.inference import Posterior, check, fit
 from bayeslr.laws import AnnealingLaw, Law
 from bayeslr.model import NoDiscrepancy, ScalingModel
@@ -105,21 +105,48 @@ class BayesianForecast:
         """Fit and predict; see :meth:`Forecaster.forecast`."""
         with warnings.catch_warnings():
             # part of the result: a fit that fails is in `problems`, and a backtest may ask far outside the data
-            warnings.simplefilter("ignore", ConvergenceWarning)
+            warnings.simplefilter("ignore", FitWarning)
             warnings.simplefilter("ignore", ExtrapolationWarning)
-            posterior = fit(split.train, self.model, seed=seed, **self.settings)
+            posterior = self.fitted(split, seed=seed)
             draws, missing = {}, {}
             for scored in split.scored:
                 try:
-                    draws[scored.name] = self._draws(posterior, split, scored, seed)
+                    draws[scored.name] = self.predicted(posterior, split, scored, seed=seed).observed[scored.name]
                 except PosteriorError as problem:
                     missing[scored.name] = str(problem)
         problems = tuple(str(text) for text in posterior.settings.get("health", ()))
         return Predictions(draws=draws, missing=missing, health=check(posterior).status, problems=problems)
 
-    def _draws(self, posterior: Posterior, split: Split, curve: LossCurve, seed: int) -> NDArray[np.float64]:
+    def fitted(self, split: Split, *, seed: int) -> Posterior:
+        """Return the posterior of the training curves."""
+        return fit(split.train, self.model, seed=seed, **self.settings)
+
+    def predicted(self, posterior: Posterior, split: Split, curve: LossCurve, *, seed: int) -> Forecast:
+        """Return the forecast of one scored curve, by its name.
+
+        Parameters
+        ----------
+        posterior
+            What :meth:`fitted` returned.
+        split
+            The split.
+        curve
+            One of ``split.scored``.
+        seed
+            Seed of the forecast.
+
+        Returns
+        -------
+        Forecast
+            At the scored steps; a run that is continued has its own effects.
+
+        Raises
+        ------
+        PosteriorError
+            If its size cannot be predicted.
+        """
         continued = curve.name in split.continued
-        forecast = predict(
+        return predict(
             posterior,
             {curve.name: curve.schedule},
             size=None if continued else _size(posterior, curve),
@@ -130,7 +157,6 @@ class BayesianForecast:
             weight_decay=curve.weight_decay,
             batch_size=curve.batch_size,
         )
-        return forecast.observed[curve.name]
 
 
 def _size(posterior: Posterior, curve: LossCurve) -> float | str:

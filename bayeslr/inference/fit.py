@@ -23,6 +23,7 @@ from bayeslr.inference.health import check
 from bayeslr.inference.inputs import MAX_DRAWS, require_fittable
 from bayeslr.inference.laplace import LAPLACE_LABEL, draw_gaussian
 from bayeslr.inference.posterior import Posterior
+from bayeslr.inference.verdict import DISTRUSTED
 from bayeslr.laws import Scale
 from bayeslr.model import Observations, ScalingModel, find_blocks
 
@@ -163,7 +164,7 @@ def fit(
     posterior = Posterior(tree=tree, curves=curves, model=model, settings=settings | {"health": told})
     failed = [item.evidence for item in check(posterior).checks if item.status == "FAIL"]
     if failed:
-        message = f"do not trust this fit yet: {'; '.join(failed)}"
+        message = f"{DISTRUSTED}: {'; '.join(failed)}"
         warnings.warn(message, ConvergenceWarning, stacklevel=2)
         posterior = replace(posterior, settings=settings | {"health": [*told, message]})
     return posterior
