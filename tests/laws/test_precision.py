@@ -24,8 +24,9 @@ def test_it_is_said_once_where_jax_was_in_use_with_32_bits(before, in_use, lines
     assert all("JAX_ENABLE_X64=1" in text and "\n" not in text for text in caplog.messages)
 
 
-@pytest.mark.parametrize(("before", "lines"), [("", 0), ("import jax", 1)])
-@pytest.mark.parametrize("room", ["model", "forecast"])
+@pytest.mark.parametrize(
+    ("room", "before", "lines"), [("model", "", 0), ("model", "import jax", 1), ("inference", "", 0)]
+)
 def test_whichever_room_is_entered_first_jax_was_there_only_if_others_brought_it(room, before, lines):
     code = f"{before}\nimport bayeslr.{room}"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
