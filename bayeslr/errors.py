@@ -17,6 +17,7 @@ __all__ = [
     "CurveError",
     "DataWarning",
     "ExtrapolationWarning",
+    "FitWarning",
     "LogError",
     "ManifestError",
     "ModelError",
@@ -129,8 +130,12 @@ class ScheduleMismatchWarning(DataWarning):
     """The logged rates disagree with the nominal schedule."""
 
 
-class ConvergenceWarning(BayeslrWarning):
-    """The sampler did not converge: do not trust the numbers yet."""
+class FitWarning(BayeslrWarning):
+    """What an answer rests on is in doubt: the fit failed a check, needs a look, or is an approximation."""
+
+
+class ConvergenceWarning(FitWarning):
+    """The fit that has just been made failed, for example because its chains did not converge: do not trust it yet."""
 
 
 class ExtrapolationWarning(BayeslrWarning):

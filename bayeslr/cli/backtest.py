@@ -1,5 +1,6 @@
 """The command ``backtest``: which runs are held out, and the table of scores."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -7,7 +8,7 @@ import typer
 
 import bayeslr as bl
 from bayeslr.cli.answers import print_csv, print_json, print_parts
-from bayeslr.cli.options import Adaptation, ChainDraws, Chains, Debug, Format, LossColumn, Seed
+from bayeslr.cli.options import Adaptation, ChainDraws, Chains, Debug, Format, LawName, LossColumn, Method, Seed
 from bayeslr.cli.terminal import say, watched
 from bayeslr.errors import BayeslrError
 
@@ -51,7 +52,15 @@ def backtest(
     skip_shared: Annotated[
         bool, typer.Option("--skip-shared", help="Score only what test runs do not share with the fitted ones.")
     ] = False,
+    law: Annotated[
+        list[LawName] | None,
+        typer.Option(metavar="LAW", help="A law, as of `fit`. Repeat for several beside each other, a row each."),
+    ] = None,
+    stack: Annotated[
+        bool, typer.Option("--stack", help="With several laws: their mixture as well, for which each is fitted again.")
+    ] = False,
     baselines: Annotated[bool, typer.Option("--baselines/--no-baselines", help="Compare with baselines.")] = True,
+    method: Method = "nuts",
     chains: Chains = 4,
     draws: ChainDraws = 1000,
     num_warmup: Adaptation = 250,
@@ -63,6 +72,10 @@ def backtest(
     queries = _chosen(train, test, by, horizon)
     if skip_shared and queries is None:
         raise typer.BadParameter("only with --train and --test (else always)", param_hint="--skip-shared")
+    laws = tuple(dict.fromkeys(name.value for name in law or ()))
+    if stack and (len(laws) < 2 or method != "nuts"):
+        found = f"--method {method}" if len(laws) > 1 else f"{len(laws) or 'no'} --law"
+        raise BayeslrError(f"backtest: found --stack with {found}; allowed: two laws or more, and --method nuts")
     parts = [where, None if queries is None else f"({queries[0]}) or ({queries[1]})"]
     # runs that are in neither query are not read
     selection = " and ".join(f"({part})" for part in parts if part) or None
@@ -76,8 +89,8 @@ def backtest(
     else:
         leave_out = evaluation.leave_one_run_out if by == "run" else evaluation.leave_one_size_out
         splits = list(leave_out(curves))
-    settings = {"num_chains": chains, "num_samples": draws, "num_warmup": num_warmup}
-    forecasters = evaluation.default_forecasters(settings=settings, baselines=baselines)
+    settings = {"num_chains": chains, "num_samples": draws, "num_warmup": num_warmup, "method": method}
+    forecasters = _forecasters(laws, settings, stack=stack, baselines=baselines)
     say(f"backtest of {curves!r}: {len(splits)} splits, {len(forecasters)} forecasters")
     result = bl.backtest(splits, forecasters, seed=seed, progress=watched())
     if format == "json":
@@ -85,7 +98,7 @@ def backtest(
     elif format == "csv":
         print_csv(result.runs)
     else:
-        print_parts(_tables(result))
+        print_parts(_tables(result, (*laws, *(["stack"] if stack else []))))
 
 
 def _chosen(train: str | None, test: str | None, by: str | None, horizon: float | None) -> tuple[str, str] | None:
@@ -104,8 +117,21 @@ def _chosen(train: str | None, test: str | None, by: str | None, horizon: float 
     return (train, test) if train and test else None
 
 
-def _tables(result: "bl.Backtest") -> list[Any]:
-    """Lay out the means of every forecaster, and the runs of the first one."""
+def _forecasters(laws: Sequence[str], settings: dict[str, Any], *, stack: bool, baselines: bool) -> dict[str, Any]:
+    """Return a forecaster a law, their stack, and the baselines, in this order."""
+    from bayeslr.model import LAWS
+
+    evaluation: Any = bl.evaluation
+    models = {name: bl.ScalingModel(law=LAWS[name]()) for name in laws} or None
+    found: dict[str, Any] = evaluation.default_forecasters(model=models, settings=settings, baselines=baselines)
+    if not stack:
+        return found
+    mixed = {"stack": evaluation.StackedForecast(models=models, settings=settings)}
+    return {name: found[name] for name in laws} | mixed | found
+
+
+def _tables(result: "bl.Backtest", fitted: Sequence[str] = ()) -> list[Any]:
+    """Lay out the means of every forecaster, and the runs of the first one; name those fitted that need a look."""
     first = result.forecasters[0]
     runs = result.runs[result.runs["forecaster"] == first]
     scored, several = runs[runs["missing"] == ""], len(set(runs["split"])) > 1
@@ -117,9 +143,10 @@ def _tables(result: "bl.Backtest") -> list[Any]:
         parts += [_mean_table(common, f"the {count} run{'s' if count != 1 else ''} that all of them predict"), ""]
     parts += [_NOTE, "", _runs_table(scored, f"{first}, run by run")]
     parts += [f"missing: {row.forecaster}, {row.run}: {row.missing}" for row in without.itertuples()]
-    worse = runs[runs["health"].isin(["REVIEW", "FAIL"])].drop_duplicates("split")
-    for row in worse.itertuples():
-        parts += [f"health: the fit{f' of split {row.split}' if several else ''} is {row.health}"]
+    checked = result.runs[result.runs["forecaster"].isin(fitted or [first])].drop_duplicates(["split", "forecaster"])
+    for row in checked[checked["health"].isin(["REVIEW", "FAIL"])].itertuples():
+        whose = f" of {row.forecaster}" if len(fitted) > 1 else ""
+        parts += [f"health: the fit{whose}{f' of split {row.split}' if several else ''} is {row.health}"]
     return parts
 
 

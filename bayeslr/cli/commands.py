@@ -33,7 +33,9 @@ from bayeslr.cli.options import (
     Draws,
     Force,
     Format,
+    LawName,
     LossColumn,
+    Method,
     Observed,
     Plans,
     Plot,
@@ -79,9 +81,9 @@ def fit(
     ] = False,
     max_step: Annotated[int | None, typer.Option(min=1, help="Fit only observations up to this step.")] = None,
     law: Annotated[
-        Literal["effective-rate", "annealing", "mixed-memory", "multi-power"],
+        LawName,
         typer.Option(help="The law: of the effective rate (default), or one of the published ones."),
-    ] = "effective-rate",
+    ] = LawName.EFFECTIVE_RATE,
     warmup: Annotated[Literal["as_logged", "peak"], typer.Option(help="How warm-up is counted.")] = "as_logged",
     pooling: Annotated[
         Literal["auto", "none", "complete", "partial", "trend"], typer.Option(help="How sizes are related.")
@@ -89,9 +91,7 @@ def fit(
     prior: Annotated[
         list[str] | None, typer.Option(metavar="NAME=PRIOR", help="A prior: alpha='LogNormal(-0.7, 0.4)'.")
     ] = None,
-    method: Annotated[
-        Literal["nuts", "laplace"], typer.Option(help="Sample the posterior, or draw from the Gaussian at its mode.")
-    ] = "nuts",
+    method: Method = "nuts",
     chains: Chains = 4,
     draws: ChainDraws = 1000,
     num_warmup: Adaptation = 250,

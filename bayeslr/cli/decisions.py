@@ -13,7 +13,7 @@ import bayeslr as bl
 from bayeslr.cli.answers import draw, print_csv, print_json, print_parts, tell, writable, write
 from bayeslr.cli.options import CiProb, Debug, Draws, Force, Format, Plot, PosteriorFile, Seed, Size
 from bayeslr.cli.questions import probability
-from bayeslr.errors import ExtrapolationWarning
+from bayeslr.errors import ExtrapolationWarning, FitWarning
 
 __all__ = ["Destination", "answer", "check_files", "load", "optimize", "reach", "untold"]
 
@@ -152,6 +152,7 @@ def load(posterior: Path) -> "bl.Posterior":
 def untold() -> Iterator[None]:
     """Keep quiet about what an answer says of itself: it is printed beside the numbers."""
     with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FitWarning)
         warnings.simplefilter("ignore", ExtrapolationWarning)
         yield
 

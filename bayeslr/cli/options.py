@@ -1,5 +1,6 @@
 """Options that several commands have."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -14,7 +15,9 @@ __all__ = [
     "Draws",
     "Force",
     "Format",
+    "LawName",
     "LossColumn",
+    "Method",
     "Observed",
     "Plans",
     "Plot",
@@ -50,6 +53,21 @@ Observed = Annotated[
     Path | None, typer.Option("--observed", metavar="LOG", help="Log of the beginning of the run to predict.")
 ]
 LossColumn = Annotated[str | None, typer.Option("--loss", metavar="COL", help="Column of the loss in the logs.")]
+
+
+class LawName(StrEnum):
+    """The laws that ship with the library."""
+
+    EFFECTIVE_RATE = "effective-rate"
+    ANNEALING = "annealing"
+    MIXED_MEMORY = "mixed-memory"
+    MULTI_POWER = "multi-power"
+
+
+Method = Annotated[
+    Literal["nuts", "laplace"],
+    typer.Option("--method", help="Sample the posterior, or draw from the Gaussian at its mode."),
+]
 Draws = Annotated[int, typer.Option("--draws", min=50, help="Posterior draws to predict from.")]
 Plot = Annotated[Path | None, typer.Option("--plot", metavar="FILE", help="Draw a picture: .png, .pdf or .svg.")]
 Chains = Annotated[int, typer.Option("--chains", min=1, max=64, help="Number of chains.")]

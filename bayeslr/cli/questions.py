@@ -9,7 +9,7 @@ import typer
 
 import bayeslr as bl
 from bayeslr.cli.terminal import say, watched
-from bayeslr.errors import BayeslrError, ExtrapolationWarning
+from bayeslr.errors import BayeslrError, ExtrapolationWarning, FitWarning
 from bayeslr.files import open_text
 
 __all__ = ["ask", "named_spec", "named_specs", "named_value", "probability", "read_curves", "read_run"]
@@ -90,6 +90,7 @@ def ask(
         say(f"fitting again with the {len(run)} observations of {observed}")
     with warnings.catch_warnings():
         # these are part of the forecast, and shown beside its numbers
+        warnings.simplefilter("ignore", FitWarning)
         warnings.simplefilter("ignore", ExtrapolationWarning)
         forecast = bl.predict(
             fitted,

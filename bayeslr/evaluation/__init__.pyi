@@ -22,3 +22,4 @@ from .splits import by_query as by_query
 from .splits import horizon as horizon
 from .splits import leave_one_run_out as leave_one_run_out
 from .splits import leave_one_size_out as leave_one_size_out
+from .stacked import StackedForecast as StackedForecast

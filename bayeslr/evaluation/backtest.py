@@ -42,6 +42,7 @@ _SHOWN = ("runs", "coverage_90", "final_in_90", "crps", "mae", "width_90")
 _PIT = ["split", "forecaster", "run", "step", "pit"]
 _PAIR = ["split", "forecaster", "run", "other", "size", *(score.name for score in fields(PairScore))]
 _MOST_WORKERS = 4
+_BASELINES = ("point fit", "independent noise", "block bootstrap")
 # a fit uses all cores of its process and its sampler is not made for two threads at once
 _ONE_FIT_AT_A_TIME = threading.Lock()
 
@@ -152,14 +153,17 @@ class Backtest:
 
 
 def default_forecasters(
-    model: ScalingModel | None = None, *, settings: Mapping[str, Any] | None = None, baselines: bool = True
+    model: ScalingModel | Mapping[str, ScalingModel] | None = None,
+    *,
+    settings: Mapping[str, Any] | None = None,
+    baselines: bool = True,
 ) -> dict[str, Forecaster]:
-    """Return the model and the baselines that a backtest compares it with.
+    """Return the model, or several beside each other, and the baselines that a backtest compares them with.
 
     Parameters
     ----------
     model
-        The model. Default: the library's.
+        The model, called ``bayeslr``, or models by name. Default: the library's.
     settings
         Further arguments of :func:`bayeslr.fit` for the fits of posteriors.
     baselines
@@ -168,17 +172,27 @@ def default_forecasters(
     Returns
     -------
     dict
-        Forecasters by name, the model first.
+        Forecasters by name, the models first. Baselines take what they keep of a model from the first one.
+
+    Raises
+    ------
+    ModelError
+        If there is no model, one has the name of a baseline, or a setting is no argument of ``fit``.
     """
-    forecasters: dict[str, Forecaster] = {"bayeslr": BayesianForecast(model=model, settings=settings or {})}
+    models = dict(model) if isinstance(model, Mapping) else {"bayeslr": model or ScalingModel()}
+    taken = next((name for name in models if baselines and name in _BASELINES), None)
+    if not models or taken is not None:
+        found = "no models" if taken is None else f"a model called {taken!r}"
+        raise ModelError(f"backtest: found {found}; allowed: at least one, with other names than the baselines")
+    forecasters: dict[str, Forecaster] = {
+        name: BayesianForecast(model=one, settings=settings or {}) for name, one in models.items()
+    }
     if baselines:
         # the paper's recipe, whatever the model is
-        law = AnnealingLaw(warmup=(model or ScalingModel()).law.warmup)
-        forecasters |= {
-            "point fit": PointFit(law=law),
-            "independent noise": independent_noise(model, settings=settings),
-            "block bootstrap": BlockBootstrap(law=law),
-        }
+        first = next(iter(models.values()))
+        law = AnnealingLaw(warmup=first.law.warmup)
+        parts = (PointFit(law=law), independent_noise(first, settings=settings), BlockBootstrap(law=law))
+        forecasters |= dict(zip(_BASELINES, parts, strict=True))
     return forecasters
 
 

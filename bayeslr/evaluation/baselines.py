@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from bayeslr.curves import LossCurve
 from bayeslr.curves.counts import params_in_label
-from bayeslr.errors import ConvergenceWarning, ExtrapolationWarning, ModelError, PosteriorError
+from bayeslr.errors import ExtrapolationWarning, FitWarning, ModelError, PosteriorError
 from bayeslr.evaluation.pointfit import FittedLaw, fit_law, group_by_size
 from bayeslr.evaluation.splits import Split
-from bayeslr.forecast import predict
+from bayeslr.forecast import Forecast, predict
 from bayeslr.inference import Posterior, check, fit
 from bayeslr.laws import AnnealingLaw, Law
 from bayeslr.model import NoDiscrepancy, ScalingModel
@@ -105,24 +105,49 @@ class BayesianForecast:
         """Fit and predict; see :meth:`Forecaster.forecast`."""
         with warnings.catch_warnings():
             # part of the result: a fit that fails is in `problems`, and a backtest may ask far outside the data
-            warnings.simplefilter("ignore", ConvergenceWarning)
+            warnings.simplefilter("ignore", FitWarning)
             warnings.simplefilter("ignore", ExtrapolationWarning)
-            posterior = fit(split.train, self.model, seed=seed, **self.settings)
+            posterior = self.fitted(split, seed=seed)
             draws, missing = dict[str, NDArray[np.float64]](), dict[str, str]()
-            for together in _groups(posterior, split):
+            for together in predicted_together(posterior, split):
                 try:
-                    draws |= self._draws(posterior, split, together, seed)
+                    draws |= self.predicted(posterior, split, together, seed=seed).observed
                 except PosteriorError as problem:
                     missing |= {curve.name: str(problem) for curve in together}
         problems = tuple(str(text) for text in posterior.settings.get("health", ()))
         return Predictions(draws=draws, missing=missing, health=check(posterior).status, problems=problems)
 
-    def _draws(
-        self, posterior: Posterior, split: Split, together: Sequence[LossCurve], seed: int
-    ) -> dict[str, NDArray[np.float64]]:
+    def fitted(self, split: Split, *, seed: int) -> Posterior:
+        """Return the posterior of the training curves."""
+        return fit(split.train, self.model, seed=seed, **self.settings)
+
+    def predicted(self, posterior: Posterior, split: Split, together: Sequence[LossCurve], *, seed: int) -> Forecast:
+        """Return the forecast of some scored curves, by their names.
+
+        Parameters
+        ----------
+        posterior
+            What :meth:`fitted` returned.
+        split
+            The split.
+        together
+            One group of :func:`predicted_together`.
+        seed
+            Seed of the forecast.
+
+        Returns
+        -------
+        Forecast
+            At the scored steps; a run that is continued has its own effects.
+
+        Raises
+        ------
+        PosteriorError
+            If their size cannot be predicted.
+        """
         first = together[0]
         continued = first.name in split.continued
-        forecast = predict(
+        return predict(
             posterior,
             {curve.name: curve.schedule for curve in together},
             size=None if continued else _size(posterior, first),
@@ -133,10 +158,9 @@ class BayesianForecast:
             weight_decay=first.weight_decay,
             batch_size=first.batch_size,
         )
-        return {curve.name: forecast.observed[curve.name] for curve in together}
 
 
-def _groups(posterior: Posterior, split: Split) -> list[list[LossCurve]]:
+def predicted_together(posterior: Posterior, split: Split) -> list[list[LossCurve]]:
     """Return runs that one forecast can hold, so that their draws are paired: of a size, and trained alike."""
     groups: dict[tuple[object, ...], list[LossCurve]] = {}
     for curve in split.scored:

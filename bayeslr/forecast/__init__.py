@@ -1,5 +1,9 @@
 """Questions to a posterior about schedules: predictive bands, final losses, comparisons."""
 
+# first: it asks whether JAX was there before the library brought it
+import bayeslr.laws  # noqa: F401
+
+# isort: split
 from bayeslr.forecast.alternatives import Alternatives, compare
 from bayeslr.forecast.compare import Comparison, compare_schedules
 from bayeslr.forecast.extrapolation import extrapolations

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from bayeslr.curves import LossCurve
-from bayeslr.errors import ExtrapolationWarning, PosteriorError
+from bayeslr.errors import ExtrapolationWarning, FitWarning, PosteriorError
 from bayeslr.forecast.compare import Comparison, compare_schedules
 from bayeslr.forecast.continuation import fit_with, fitted_run
 from bayeslr.forecast.forecast import Forecast
@@ -175,7 +175,7 @@ def compare(
 
     Warns
     -----
-    ExtrapolationWarning
+    FitWarning, ExtrapolationWarning
         As in the answer's ``warnings``.
     """
     checked_probability("ci_prob", ci_prob)
@@ -256,6 +256,7 @@ def _together(
     parts: list[Forecast] = []
     longest = _longest(running, [*ahead.values(), *fresh.values()]) if running is not None and ahead and fresh else {}
     with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FitWarning)
         warnings.simplefilter("ignore", ExtrapolationWarning)
         if ahead and running is not None:
             own = None if len(posterior.sizes) == 1 else size

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from bayeslr.errors import PosteriorError
 from bayeslr.forecast.forecast import Forecast
+from bayeslr.forecast.questions import checked_probability
 from bayeslr.forecast.shown import comparison_html, comparison_text
 
 __all__ = ["ALL_PAIRS", "Comparison", "compare_schedules"]
@@ -100,11 +101,12 @@ def compare_schedules(forecast: Forecast, *, ci_prob: float = 0.9) -> Comparison
     Raises
     ------
     PosteriorError
-        If the forecast has one schedule.
+        If the forecast has one schedule, or `ci_prob` does not lie between 0 and 1.
     """
     names = forecast.names
     if len(names) < 2:
         raise PosteriorError(f"compare: found one schedule ({names[0]}); allowed: at least two")
+    checked_probability("ci_prob", ci_prob)
     final = np.stack([forecast.latent[name][:, -1] for name in names], axis=1)
     lowest = final.min(axis=1, keepdims=True)
     tail = (1.0 - ci_prob) / 2.0

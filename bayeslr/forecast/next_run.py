@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bayeslr.errors import ExtrapolationWarning, PosteriorError
+from bayeslr.errors import ExtrapolationWarning, FitWarning, PosteriorError
 from bayeslr.forecast.forecast import Forecast
 from bayeslr.forecast.predict import predict
 from bayeslr.forecast.questions import ANSWERS, Question, cautions, checked_probability, final_draws, tell
@@ -201,7 +201,7 @@ def next_run(
 
     Warns
     -----
-    ExtrapolationWarning
+    FitWarning, ExtrapolationWarning
         As in the answer's ``warnings``.
     """
     checked_probability("ci_prob", ci_prob)
@@ -297,6 +297,7 @@ def _predicted(
         if not asked:
             continue
         with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FitWarning)
             warnings.simplefilter("ignore", ExtrapolationWarning)
             # sizes that were not fitted draw deviations of their own: never those of another size
             forecast = predict(posterior, asked, size=where, steps=steps, seed=seed + k, num_draws=num_draws)

@@ -203,7 +203,7 @@ def optimize(
 
     Warns
     -----
-    ExtrapolationWarning
+    FitWarning, ExtrapolationWarning
         As in the answer's ``warnings``.
     """
     chosen = parse_family(family) if isinstance(family, str) else family

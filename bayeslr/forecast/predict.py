@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bayeslr.curves import LossCurve, Setup
-from bayeslr.errors import ExtrapolationWarning, PosteriorError
+from bayeslr.errors import ExtrapolationWarning, FitWarning, PosteriorError
 from bayeslr.forecast.continuation import check_continues, fit_with, fitted_run, own_effects
 from bayeslr.forecast.extrapolation import extrapolations
 from bayeslr.forecast.forecast import Forecast
@@ -83,6 +83,8 @@ def predict(
 
     Warns
     -----
+    FitWarning
+        If the fit failed its check, or is an approximation.
     ExtrapolationWarning
         If a plan or the size goes far outside the fitted data.
     """
@@ -107,9 +109,10 @@ def predict(
         check_continues(beginning, named)
         posterior, started = fit_with(posterior, beginning, target, progress=progress)
         target = find_target(posterior, target.params if target.params is not None else target.label)
-    told = [*posterior.settings.get("health", ()), *extrapolations(posterior, named, target)]
-    for message in told:
-        warnings.warn(message, ExtrapolationWarning, stacklevel=2)
+    of_fit, beyond = list(posterior.settings.get("health", ())), list(extrapolations(posterior, named, target))
+    for category, messages in ((FitWarning, of_fit), (ExtrapolationWarning, beyond)):
+        for message in messages:
+            warnings.warn(message, category, stacklevel=2)
     model = posterior.model
     scale = posterior.scale_of(target.index, target.params)
     draws, effects = posterior.sample(num_draws=num_draws), posterior.sample_effects(num_draws=num_draws)
@@ -148,7 +151,7 @@ def predict(
         latent=latent,
         observed=measured,
         parts=parts,
-        warnings=tuple(told),
+        warnings=(*of_fit, *beyond),
     )
 
 

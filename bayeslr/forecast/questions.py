@@ -13,11 +13,12 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bayeslr.errors import ExtrapolationWarning, PosteriorError
+from bayeslr.errors import ExtrapolationWarning, FitWarning, PosteriorError
 from bayeslr.forecast.forecast import Forecast
 from bayeslr.forecast.predict import predict
 from bayeslr.inference import Posterior, check
 from bayeslr.inference.laplace import LAPLACE_LABEL
+from bayeslr.inference.verdict import DISTRUSTED
 from bayeslr.schedules import Schedule
 
 __all__ = [
@@ -42,6 +43,7 @@ ANSWERS: Final[Mapping[str, str]] = {
 """What a reader is told about the question that was answered."""
 
 
+_LOOK: Final = "the fit needs a look"
 _QUICK: Final = (
     "the fit is a quick approximation (Laplace), whose intervals may be wrong: sample it before you rely on them "
     "(method='nuts', --method nuts)"
@@ -89,6 +91,7 @@ def ask_finals(
     """Predict the last step of many schedules in one call, so that their draws are paired; nothing is warned of yet."""
     steps = {name: np.array([plan.total_steps]) for name, plan in plans.items()}
     with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FitWarning)
         warnings.simplefilter("ignore", ExtrapolationWarning)
         return predict(posterior, plans, size=size, steps=steps, seed=seed, num_draws=num_draws)
 
@@ -116,7 +119,7 @@ def cautions(posterior: Posterior, found: Sequence[str], plans: Sequence[str]) -
         lines.insert(0, _QUICK)
     health = check(posterior)
     lines += [
-        f"the fit needs a look ({item.status}): {item.name}: {item.evidence}. {item.advice}"
+        f"{_LOOK} ({item.status}): {item.name}: {item.evidence}. {item.advice}"
         for item in health.checks
         if item.status != "PASS"
     ]
@@ -138,9 +141,10 @@ def cautions(posterior: Posterior, found: Sequence[str], plans: Sequence[str]) -
 
 
 def tell(lines: Sequence[str]) -> None:
-    """Warn of what an answer says of itself; the caller of the caller is named."""
+    """Warn of what an answer says of itself, and of its fit; the caller of the caller is named."""
     for line in lines:
-        warnings.warn(line, ExtrapolationWarning, stacklevel=3)
+        of_fit = line.startswith((DISTRUSTED, LAPLACE_LABEL, _QUICK, _LOOK))
+        warnings.warn(line, FitWarning if of_fit else ExtrapolationWarning, stacklevel=3)
 
 
 def checked_question(question: Question) -> Question:

@@ -224,7 +224,7 @@ def reach(
 
     Warns
     -----
-    ExtrapolationWarning
+    FitWarning, ExtrapolationWarning
         As in the answer's ``warnings``.
     """
     if (loss is None) == (baseline is None):

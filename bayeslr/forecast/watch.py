@@ -15,7 +15,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from bayeslr.curves import LossCurve
-from bayeslr.errors import ConvergenceWarning, ExtrapolationWarning, PosteriorError
+from bayeslr.errors import ExtrapolationWarning, FitWarning, PosteriorError
 from bayeslr.forecast.forecast import Forecast
 from bayeslr.forecast.looks import Look, Watch
 from bayeslr.forecast.predict import predict
@@ -86,7 +86,7 @@ def watch(
 
     Warns
     -----
-    ExtrapolationWarning
+    FitWarning, ExtrapolationWarning
         As in the answer's ``warnings``.
     """
     checked_probability("alarm_below", alarm_below)
@@ -186,7 +186,7 @@ def _look(
     with warnings.catch_warnings():
         # both are in the forecast, and said with the answer
         warnings.simplefilter("ignore", ExtrapolationWarning)
-        warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.simplefilter("ignore", FitWarning)
         forecast = predict(quick, {_NAME: plan}, steps=ahead, observed=run, **settings)
     return (
         Look(

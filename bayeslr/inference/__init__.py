@@ -1,5 +1,9 @@
 """Inference: mode, whitening, NUTS, the posterior with its file, and its health."""
 
+# first: it asks whether JAX was there before the library brought it
+import bayeslr.laws  # noqa: F401
+
+# isort: split
 from bayeslr.files import write_atomically
 from bayeslr.inference.engine.devices import ChainMethod, prepare_devices
 from bayeslr.inference.fit import fit

@@ -23,6 +23,7 @@ from bayeslr.inference.health import check
 from bayeslr.inference.inputs import MAX_DRAWS, require_fittable
 from bayeslr.inference.laplace import LAPLACE_LABEL, draw_gaussian
 from bayeslr.inference.posterior import Posterior
+from bayeslr.inference.verdict import DISTRUSTED
 from bayeslr.laws import Scale
 from bayeslr.model import Observations, ScalingModel, find_blocks
 
@@ -153,13 +154,17 @@ def fit(
             "gradient": mode.gradient,
             "others": [{"below": below, "distance": distance} for below, distance in mode.others],
         },
-        "scale": {field.name: getattr(scale, field.name) for field in fields(scale)},
+        # as JSON has it: lists, not tuples
+        "scale": {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in ((field.name, getattr(scale, field.name)) for field in fields(scale))
+        },
     }
     told = [LAPLACE_LABEL] if method == "laplace" else []
     posterior = Posterior(tree=tree, curves=curves, model=model, settings=settings | {"health": told})
     failed = [item.evidence for item in check(posterior).checks if item.status == "FAIL"]
     if failed:
-        message = f"do not trust this fit yet: {'; '.join(failed)}"
+        message = f"{DISTRUSTED}: {'; '.join(failed)}"
         warnings.warn(message, ConvergenceWarning, stacklevel=2)
         posterior = replace(posterior, settings=settings | {"health": [*told, message]})
     return posterior

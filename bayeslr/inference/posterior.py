@@ -50,7 +50,7 @@ class Posterior:
     ----------
     tree
         ArviZ groups: ``posterior``, ``effects`` (what the error model drew of the law's errors), ``sample_stats``,
-        ``observed_data`` and ``constant_data``. Pass it to any function of ArviZ.
+        ``observed_data`` and, if the error model has places, ``constant_data``. Pass it to any function of ArviZ.
     curves
         The curves that were fitted, before thinning.
     model
@@ -330,7 +330,7 @@ def load_posterior(path: str | Path) -> Posterior:
         raise PosteriorError(
             f"{path}: format {found}; allowed: {_FORMAT} (fit again, or take the bayeslr that wrote it)"
         )
-    missing = {"posterior", "sample_stats", "observed_data", "constant_data", "curves"} - set(tree.children)
+    missing = {"posterior", "sample_stats", "observed_data", "curves"} - set(tree.children)
     if missing:
         raise PosteriorError(f"{path}: the file is damaged, it has no group {', '.join(sorted(missing))}")
     settings = read_json(tree.attrs.get("settings"), f"{path}: settings")
@@ -352,4 +352,8 @@ def load_posterior(path: str | Path) -> Posterior:
         curves=curves.names,
         needed=list(dict.fromkeys([*(name for name in model.sites if name != "noise_precision"), *law.reported_names])),
     )
-    return Posterior(tree=xr.DataTree.from_dict(groups), curves=curves, model=model, settings=settings)
+    posterior = Posterior(tree=xr.DataTree.from_dict(groups), curves=curves, model=model, settings=settings)
+    lost = [name for name in model.discrepancy.places(-1.0, np.zeros(1)) if name not in posterior.places]
+    if lost:
+        raise PosteriorError(f"{path}: the places of {', '.join(lost)} are missing; the file is damaged")
+    return posterior

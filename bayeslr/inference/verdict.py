@@ -5,9 +5,12 @@ from typing import Literal
 
 from bayeslr.inference.shown import health_html
 
-__all__ = ["Check", "Health", "Status"]
+__all__ = ["DISTRUSTED", "Check", "Health", "Status"]
 
 type Status = Literal["PASS", "REVIEW", "FAIL"]
+
+DISTRUSTED = "do not trust this fit yet"
+"""How the message about a fit that failed its check begins."""
 
 _ORDER: tuple[Status, ...] = ("PASS", "REVIEW", "FAIL")
 

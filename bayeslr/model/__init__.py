@@ -1,5 +1,9 @@
 """The probabilistic model: priors, pooling over sizes, noise, error models, and the ScalingModel that composes them."""
 
+# first: it asks whether JAX was there before the library brought it
+import bayeslr.laws  # noqa: F401
+
+# isort: split
 from bayeslr.model.curves import Composition, CurveParts, PlannedCurve, RunParts, evaluate, find_blocks
 from bayeslr.model.discrepancy import Discrepancy
 from bayeslr.model.effects import MEMORIES, PREFIX, Block, ErrorModel, Exposure, NoDiscrepancy

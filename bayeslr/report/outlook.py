@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 
 from bayeslr.curves import LossCurve
-from bayeslr.errors import ExtrapolationWarning
+from bayeslr.errors import ExtrapolationWarning, FitWarning
 from bayeslr.forecast import Forecast, predict
 from bayeslr.inference import Posterior
 from bayeslr.schedules import constant, wsd
@@ -43,6 +43,7 @@ def outlook(posterior: Posterior, *, ci_prob: float = 0.9, seed: int = 0) -> lis
     }
     with warnings.catch_warnings():
         # the fit's own warnings are told elsewhere; these plans are not the user's
+        warnings.simplefilter("ignore", FitWarning)
         warnings.simplefilter("ignore", ExtrapolationWarning)
         ends = {name: [plan.total_steps] for name, plan in plans.items()}
         forecast = predict(posterior, plans, size=size, steps=ends, seed=seed, num_draws=_DRAWS)

@@ -12,9 +12,9 @@ import tempfile
 import time
 from pathlib import Path
 
-SIX = ("L0", "A", "alpha", "C", "decay", "noise")
-
-
+PAPER = ("L0", "A", "alpha", "C", "decay", "noise")
+"""What peers report."""
+PEERS = ("by_hand", "by_hand_features", "pymc", "pymc_scaled")
 SHARED_CACHE = Path(tempfile.gettempdir()) / "bayeslr-benchmarks"
 
 
@@ -48,9 +48,12 @@ def launch(name, /, *, timeout_s=3600.0, cache=SHARED_CACHE, **settings):
 
 
 def _mode(model):
+    """Return the default model, that of the peers, or that of a law by its name."""
     from bayeslr.laws import AnnealingLaw
-    from bayeslr.model import NoDiscrepancy, ScalingModel
+    from bayeslr.model import LAWS, NoDiscrepancy, ScalingModel
 
+    if model in LAWS:
+        return ScalingModel(law=LAWS[model]())
     # without a discrepancy it is the model that the peers have: the paper's law and white noise
     return ScalingModel() if model == "default" else ScalingModel(law=AnnealingLaw(), discrepancy=NoDiscrepancy())
 
@@ -151,7 +154,7 @@ def fit(*, case, model="default", num_samples=1000, method="nuts", again=True, c
     import numpy as np
 
     import bayeslr as bl
-    from bayeslr.inference import sampler
+    from bayeslr.inference.engine import sampler
 
     bl.fit, bl.ScalingModel  # noqa: B018 (loaded at first use)
     import_s = time.perf_counter() - begun
@@ -176,7 +179,7 @@ def fit(*, case, model="default", num_samples=1000, method="nuts", again=True, c
         "fit_cold_s": seconds[0],
         "fit_warm_s": seconds[1] if again else None,
         "sampling_s": sampling[-1] if sampling else 0.0,
-        "ess": _ess(law, SIX),
+        "ess": _ess(law, [*posterior.model.law.reported_names, "noise"]),
         "ess_all": _ess(law, [k for k in law if k not in effects]),
         "leapfrogs": float(stats["n_steps"].mean()) if "n_steps" in stats else 0.0,
         "divergences": int(stats["diverging"].sum()) if "diverging" in stats else 0,
@@ -216,8 +219,8 @@ def peer(*, name, num_warmup, num_samples, budget_s):
         "sampling_s": found["sampling_s"],
         "adapted": adapted,
         "draws": count,
-        "ess": _ess(draws, SIX) if count >= 10 else None,
-        "means": {k: float(np.mean(draws[k])) for k in SIX if count} if name.startswith("pymc") else {},
+        "ess": _ess(draws, PAPER) if count >= 10 else None,
+        "means": {k: float(np.mean(draws[k])) for k in PAPER if count} if name.startswith("pymc") else {},
         "leapfrogs": found["leapfrogs"],
         "peak_rss_mb": _peak(),
     }
@@ -244,7 +247,7 @@ def gradient(*, name, evaluations=200, case="three_runs", case_settings=None, po
     begun = time.perf_counter()
     model.observations(curves, scale)
     features_s = time.perf_counter() - begun
-    if name in ("default", "no discrepancy"):
+    if name not in PEERS:
         density, observations, start = peers.library_gradient(curves, model)
         seconds = _loop_gradient(jax.value_and_grad(density), start, observations, evaluations=evaluations)
         return {"gradient_s": seconds, "features_s": features_s, "peak_rss_mb": _peak(), "dimensions": len(start)}
@@ -277,27 +280,36 @@ def profile(*, case):
 
 def gradients_in_turn(*, steps, rounds=40, evaluations=100):
     """Seconds of one gradient for runs of several lengths, in turn, so that a busy minute does not hit one of them."""
+    cases = {str(length): ("default", "simulated", {"steps": length, "observations": 100}) for length in steps}
+    return _in_turn(cases, rounds, evaluations)
+
+
+def gradients_of_laws(*, laws, case="three_runs", rounds=40, evaluations=100):
+    """The same of several laws."""
+    return _in_turn({law: (law, case, {}) for law in laws}, rounds, evaluations)
+
+
+def _in_turn(cases, rounds, evaluations):
     keep_to_one_core()
     _prepare()
     import jax
     import peers
 
     loops = {}
-    for length in steps:
-        curves = _thinned("simulated", steps=length, observations=100)
-        density, observations, start = peers.library_gradient(curves, _mode("default"))
-        loops[length] = _loop(jax.value_and_grad(density), start, observations, evaluations=evaluations)
-    seconds = [{length: once() for length, once in loops.items()} for _ in range(rounds)]
-    return {str(length): min(row[length] for row in seconds) for length in steps}
+    for name, (model, case, settings) in cases.items():
+        density, observations, start = peers.library_gradient(_thinned(case, **settings), _mode(model))
+        loops[name] = _loop(jax.value_and_grad(density), start, observations, evaluations=evaluations)
+    seconds = [{name: once() for name, once in loops.items()} for _ in range(rounds)]
+    return {name: min(row[name] for row in seconds) for name in cases}
 
 
-def forecast(*, schedules, steps=100_000, num_samples=1000):
+def forecast(*, schedules, steps=100_000, num_samples=1000, model="default"):
     """Predict the end of many schedules, and compare them. What the draws are does not matter to the time it takes."""
     import numpy as np
 
     import bayeslr as bl
 
-    posterior = bl.fit(_case("three_runs"), seed=0, num_samples=num_samples, method="laplace")
+    posterior = bl.fit(_case("three_runs"), _mode(model), seed=0, num_samples=num_samples, method="laplace")
     rng = np.random.default_rng(0)
 
     def plans(count):

@@ -2,6 +2,7 @@
 
 import io
 import json
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -10,8 +11,19 @@ from rich.console import Console
 
 import bayeslr as bl
 from bayeslr.cli.backtest import _tables
-from bayeslr.evaluation import BlockBootstrap, PointFit, Predictions, backtest, by_query, leave_one_run_out
+from bayeslr.errors import ConvergenceWarning
+from bayeslr.evaluation import (
+    BlockBootstrap,
+    PointFit,
+    Predictions,
+    backtest,
+    by_query,
+    default_forecasters,
+    leave_one_run_out,
+)
+from bayeslr.model import LAWS
 
+TWO_LAWS = ["--law", "annealing", "--law", "multi-power"]
 TRAIN = ["--train", "split == 'train' and run != 'cosine'", "--test", "run == 'cosine'"]
 
 
@@ -40,7 +52,71 @@ def test_the_scores_are_those_of_the_library(run, manifest, small_curves, quick_
     assert answer["forecaster"] == "block bootstrap"
     assert answer["mean"] == pytest.approx(expected["mean"], rel=1e-6)
     assert list(answer["baselines"]) == ["point fit"]
-    assert asked == {"settings": {"num_chains": 2, "num_samples": 60, "num_warmup": 70}, "baselines": True}
+    settings = {"num_chains": 2, "num_samples": 60, "num_warmup": 70, "method": "nuts"}
+    assert asked == {"model": None, "settings": settings, "baselines": True}
+
+
+@pytest.mark.slow
+def test_laws_have_a_row_each(run, manifest, small_curves):
+    laws = ("annealing", "multi-power")
+    options = ["--method", "laplace", "--draws", "60", "--chains", "1", "--no-baselines"]
+    code, out, _ = run("backtest", manifest, *TRAIN, *(f"--law={law}" for law in laws), *options)
+    assert code == 0
+    means = out.partition("annealing, run by run")[0]
+    rows = {line.split()[0]: line.split()[1:] for line in means.splitlines() if line.startswith(laws)}
+    split = by_query(small_curves, train="run != 'cosine'", test="run == 'cosine'")
+    settings = {"num_chains": 1, "num_samples": 60, "method": "laplace"}
+    models = {law: bl.ScalingModel(law=LAWS[law]()) for law in laws}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        expected = backtest(split, default_forecasters(models, settings=settings, baselines=False), seed=0)
+    assert expected.forecasters == laws
+    assert {law: row[5] for law, row in rows.items()} == {law: f"{expected.mean['crps'][law]:.4f}" for law in laws}
+    assert rows["annealing"] != rows["multi-power"]
+    assert {line for line in out.splitlines() if line.startswith("health: ")} == {
+        f"health: the fit of {row.forecaster} is {row.health}"
+        for row in expected.runs.itertuples()
+        if row.health != "PASS"
+    }
+
+
+@pytest.fixture
+def seen(monkeypatch):
+    """The forecasters that the command makes; others are scored in their place."""
+    found = {}
+
+    def scored(splits, forecasters, **settings):
+        found.update(forecasters)
+        return backtest(splits, {name: _Exact("nothing", k) for k, name in enumerate(forecasters)}, **settings)
+
+    monkeypatch.setattr(bl, "backtest", scored)
+    return found
+
+
+def test_the_models_of_laws_are_those_of_the_library(run, manifest, seen):
+    laws = ("annealing", "multi-power")
+    options = ["--method", "laplace", "--draws", "60", "--chains", "1", "--no-baselines"]
+    code, out, _ = run("backtest", manifest, *TRAIN, *(f"--law={law}" for law in laws), *options)
+    assert code == 0
+    assert {name: one.model for name, one in seen.items()} == {law: bl.ScalingModel(law=LAWS[law]()) for law in laws}
+    settings = {"num_chains": 1, "num_samples": 60, "num_warmup": 250, "method": "laplace"}
+    assert all(one.settings == settings for one in seen.values())
+    # each law's fit, the first one's runs
+    assert [line for line in out.splitlines() if line.startswith("health: ")] == [
+        "health: the fit of annealing is FAIL",
+        "health: the fit of multi-power is REVIEW",
+    ]
+    assert "annealing, run by run" in out
+
+
+def test_a_stack_stands_after_its_laws(run, manifest, seen):
+    code, out, _ = run("backtest", manifest, *TRAIN, "--law", "multi-power", "--law", "annealing", "--stack")
+    assert code == 0
+    assert list(seen) == ["multi-power", "annealing", "stack", "point fit", "independent noise", "block bootstrap"]
+    assert [seen[law].model.law.name for law in list(seen)[:2]] == list(seen["stack"].models) == list(seen)[:2]
+    assert seen["stack"].settings == seen["annealing"].settings
+    rows = [line.split()[0] for line in out.splitlines() if line.strip()]
+    assert rows.index("multi-power") < rows.index("annealing") < rows.index("stack") < rows.index("point")
 
 
 def test_the_table_fits_a_terminal(run, manifest, quick_forecasters):
@@ -90,6 +166,10 @@ def test_the_horizon_is_a_step_or_a_share(run, manifest, quick_forecasters, hori
         (["--where", "split == 'train'", "--horizon", "-5"], ["--horizon", "-5"]),
         (["--by", "run", "--skip-shared"], ["--skip-shared", "--train"]),
         (["--by", "run"], ["broken.csv", "three"]),
+        (["--by", "run", "--law", "power"], ["--law", "power", "annealing"]),
+        (["--by", "run", "--stack"], ["--stack with no --law", "two laws"]),
+        (["--by", "run", "--law", "annealing", "--law", "annealing", "--stack"], ["--stack with 1 --law"]),
+        (["--by", "run", *TWO_LAWS, "--stack", "--method", "laplace"], ["--stack with --method laplace"]),
     ],
 )
 def test_wrong_input_is_one_line(run, manifest, arguments, named):
@@ -108,14 +188,14 @@ def test_a_missing_manifest_is_one_line(run, tmp_path):
 class _Exact:
     """Forecasts that are the losses, but for runs whose names have a given end."""
 
-    def __init__(self, skip):
-        self.skip = skip
+    def __init__(self, skip, k=2):
+        self.skip, self.health = skip, ["FAIL", "REVIEW", "", "", "", ""][k]
 
     def forecast(self, split, *, seed):
         known = [curve for curve in split.scored if not curve.name.endswith(self.skip)]
         draws = {curve.name: np.tile(curve.loss, (20, 1)) for curve in known}
         missing = {curve.name: "unseen" for curve in split.scored if curve.name not in draws}
-        return Predictions(draws=draws, missing=missing)
+        return Predictions(draws=draws, missing=missing, health=self.health)
 
 
 def test_means_of_different_runs_are_not_left_alone(small_curves):

@@ -5,6 +5,8 @@ import warnings
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
+from types import SimpleNamespace
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -17,6 +19,7 @@ from bayeslr.evaluation import (
     BlockBootstrap,
     PointFit,
     Predictions,
+    StackedForecast,
     backtest,
     by_query,
     default_forecasters,
@@ -24,9 +27,12 @@ from bayeslr.evaluation import (
     leave_one_run_out,
     leave_one_size_out,
     score_run,
+    stacked,
 )
-from bayeslr.forecast import predict
+from bayeslr.forecast import Forecast, predict
 from bayeslr.inference import check, fit
+from bayeslr.laws import AnnealingLaw, MultiPowerLaw
+from bayeslr.model import CurveParts, ScalingModel
 
 
 @dataclass(frozen=True)
@@ -201,6 +207,104 @@ def test_two_splits_of_one_name(small_curves):
 def test_the_default_has_the_model_first_and_three_baselines():
     assert list(default_forecasters()) == ["bayeslr", "point fit", "independent noise", "block bootstrap"]
     assert list(default_forecasters(baselines=False)) == ["bayeslr"]
+
+
+def test_models_stand_beside_each_other_before_the_baselines():
+    models = {"ours": ScalingModel(), "theirs": ScalingModel(law=MultiPowerLaw(warmup="peak"))}
+    found = default_forecasters(models, settings={"num_samples": 70})
+    assert list(found) == ["ours", "theirs", "point fit", "independent noise", "block bootstrap"]
+    assert [found[name].model for name in models] == list(models.values())
+    assert found["point fit"].law.warmup == found["independent noise"].model.law.warmup == "as_logged"
+    other = default_forecasters(dict(reversed(models.items())))
+    assert other["point fit"].law.warmup == other["independent noise"].model.law.warmup == "peak"
+    for wrong, message in (({}, "no models"), ({"point fit": ScalingModel()}, "a model called 'point fit'")):
+        with pytest.raises(ModelError, match=message):
+            default_forecasters(wrong)
+    assert list(default_forecasters({"point fit": ScalingModel()}, baselines=False)) == ["point fit"]
+
+
+@dataclass(frozen=True)
+class Member:
+    """What stands for the fit of a model: the model, and one draw in ten of a loss of its own."""
+
+    name: str
+
+    settings: ClassVar = {"health": []}
+
+
+def test_a_stack_mixes_by_weights_that_only_training_runs_decide(small_curves, monkeypatch):
+    """Weights of 3 to 1: three draws in four are those of the first model, whatever the held-out run says."""
+    split = by_query(small_curves, train="run != 'cosine'", test="run == 'cosine'")
+    level, compared = {"first": 2.0, "second": 4.0}, []
+    models = {name: ScalingModel(law=AnnealingLaw()) for name in level}
+
+    def fitted(self, split, *, seed):
+        assert seed == 5
+        return Member(next(name for name, model in models.items() if model is self.model))
+
+    def predicted(self, posterior, split, curve, *, seed):
+        draws = {curve.name: np.full((200, len(curve)), level[posterior.name])}
+        parts = {
+            curve.name: CurveParts(
+                **dict.fromkeys(("base", "forward", "annealing", "shared", "run"), draws[curve.name]),
+                residual_sd=draws[curve.name],
+            )
+        }
+        return Forecast(
+            schedules={curve.name: curve.schedule},
+            steps={curve.name: curve.steps},
+            size="small",
+            latent=draws,
+            observed=draws,
+            parts=parts,
+        )
+
+    def compare(posteriors):
+        compared.append(list(posteriors))
+        warnings.warn("run left out badly", ConvergenceWarning, stacklevel=1)
+        return pd.DataFrame({"weight": {"second": 0.25, "first": 0.75}})
+
+    monkeypatch.setattr(BayesianForecast, "fitted", fitted)
+    monkeypatch.setattr(BayesianForecast, "predicted", predicted)
+    monkeypatch.setattr(stacked, "compare_models", compare)
+    monkeypatch.setattr(
+        stacked,
+        "check",
+        lambda posterior: SimpleNamespace(status={"first": "PASS", "second": "REVIEW"}[posterior.name]),
+    )
+    found = StackedForecast(models=models).forecast(split, seed=5)
+    assert compared == [["first", "second"]]
+    draws = found.draws["cosine"]
+    assert draws.shape[1] == len(small_curves["cosine"])
+    assert (draws[:, 0] == 2.0).mean() == pytest.approx(0.75, abs=0.01)
+    assert (found.health, found.problems, found.missing) == ("REVIEW", ("run left out badly",), {})
+
+
+@pytest.mark.parametrize(
+    ("models", "settings", "message"),
+    [
+        (("a",), {}, "found 1 model"),
+        (("a", "b"), {"method": "laplace"}, "found method='laplace'; allowed: 'nuts'"),
+        (("a", "b"), {"draws": 5}, "settings: found 'draws'"),
+    ],
+)
+def test_what_cannot_be_stacked_is_one_line(models, settings, message):
+    with pytest.raises(ModelError, match=rf"^[^\n]*{message}[^\n]*$"):
+        StackedForecast(models=dict.fromkeys(models, ScalingModel()), settings=settings)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_the_stack_of_two_laws_lies_between_them(small_curves, quick):
+    split = by_query(small_curves, train="run != 'cosine'", test="run == 'cosine'")
+    models = {"annealing": ScalingModel(law=AnnealingLaw()), "multi-power": ScalingModel(law=MultiPowerLaw())}
+    forecasters = default_forecasters(models, settings=quick, baselines=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", BayeslrWarning)
+        result = backtest(split, forecasters | {"stack": StackedForecast(models=models, settings=quick)}, seed=1)
+    assert list(result.runs["missing"]) == [""] * 3
+    crps = result.mean["crps"]
+    assert crps["stack"] < 1.2 * max(crps["annealing"], crps["multi-power"])
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bayeslr.errors import ExtrapolationWarning, PosteriorError
+from bayeslr.errors import ExtrapolationWarning, FitWarning, PosteriorError
 from bayeslr.forecast import compare, compare_schedules, predict
 from bayeslr.schedules import constant, cosine, wsd
 
@@ -76,7 +76,7 @@ def test_cool_down_now_or_keep_going_from_a_fitted_run(small_posterior):
 
 def test_a_run_that_was_not_fitted_is_fitted_with_the_rest(small_posterior, half):
     quick = replace(small_posterior, settings={**small_posterior.settings, "method": "laplace"})
-    with pytest.warns(ExtrapolationWarning, match="Laplace"):
+    with pytest.warns(FitWarning, match="Laplace"):
         found = compare(
             quick,
             {"nominal": constant(**COMMON), "new": PLANS["cosine"]},

@@ -112,3 +112,10 @@ def test_curves_at_different_steps_are_interpolated():
         gap = np.interp(fine, steps["a"], curves["a"][k]) - np.interp(fine, steps["b"], curves["b"][k])
         turns = np.flatnonzero(gap[:-1] * gap[1:] < 0.0)
         assert np.isnan(place[k]) if not turns.size else abs(fine[turns[-1]] - place[k]) < 2e-3
+
+
+@pytest.mark.parametrize("ci_prob", [3, 0.0, 1, -0.5, "0.9", None, True])
+def test_what_is_no_probability_is_one_line(ci_prob):
+    forecast = forecast_of(a=np.ones((5, 4)), b=np.zeros((5, 4)))
+    with pytest.raises(PosteriorError, match=r"^ci_prob: found [^\n]*; allowed: between 0 and 1, such as 0.9$"):
+        compare_schedules(forecast, ci_prob=ci_prob)

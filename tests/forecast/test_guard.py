@@ -9,7 +9,7 @@ import xarray as xr
 from bayeslr import inference, schedules
 from bayeslr.cli import main
 from bayeslr.curves import CurveSet
-from bayeslr.errors import ConvergenceWarning, ExtrapolationWarning, ModelError, PosteriorError
+from bayeslr.errors import ConvergenceWarning, FitWarning, ModelError, PosteriorError
 from bayeslr.forecast import guard, predict
 
 PLAN = schedules.wsd(peak_lr=1e-3, warmup_steps=100, decay_steps=500, total_steps=2000)
@@ -71,7 +71,7 @@ def test_noise_above_the_signal_is_modelled_and_said(small_curves):
     )
     with pytest.warns(ConvergenceWarning, match="away from the losses"):
         posterior = inference.fit(noisy, seed=0, method="laplace", num_chains=1, num_samples=400)
-    with pytest.warns(ExtrapolationWarning, match=r"Laplace|do not trust"):
+    with pytest.warns(FitWarning, match=r"Laplace|do not trust"):
         final = predict(posterior, PLAN, seed=0).final_loss(ci_prob=0.9).iloc[0]
     assert 2.3 < final["lower"] < 2.8 < final["upper"] < 3.7
 

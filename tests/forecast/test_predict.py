@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from bayeslr.curves import CurveSet
-from bayeslr.errors import ExtrapolationWarning, PosteriorError
-from bayeslr.forecast import predict
+from bayeslr.errors import ExtrapolationWarning, FitWarning, PosteriorError
+from bayeslr.forecast import predict, reach
 from bayeslr.forecast.residual import residual_process
 from bayeslr.laws import AnnealingLaw
 from bayeslr.schedules import constant, cosine, wsd
@@ -81,6 +81,24 @@ def test_bands_open_with_the_horizon(small_posterior):
 def test_a_rate_outside_the_fitted_ones_is_said(small_posterior):
     with pytest.warns(ExtrapolationWarning, match="peak rate 0.005"):
         predict(small_posterior, cosine(peak_lr=5e-3, warmup_steps=100, total_steps=500), seed=0)
+
+
+def test_what_is_wrong_with_the_fit_is_another_warning_than_a_far_question(small_posterior):
+    said = "do not trust this fit yet: of this test"
+    doubted = replace(small_posterior, settings=dict(small_posterior.settings) | {"health": [said]})
+    far = cosine(peak_lr=5e-3, warmup_steps=100, total_steps=500)
+    for ask in (lambda: predict(doubted, far, seed=0).warnings, lambda: reach_of(doubted).warnings):
+        with pytest.warns() as caught:
+            told = ask()
+        kinds = {str(item.message): item.category for item in caught}
+        assert kinds.pop(said) is FitWarning
+        assert set(kinds.values()) == {ExtrapolationWarning}
+        assert {said, *kinds} == set(told)
+    assert not issubclass(FitWarning, ExtrapolationWarning)
+
+
+def reach_of(posterior):
+    return reach(posterior, "constant(peak_lr=5e-3, warmup_steps=100, total_steps=400..900)", loss=2.0, seed=0)
 
 
 def test_the_residual_process_keeps_its_moments_and_its_start():

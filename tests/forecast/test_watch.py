@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bayeslr.errors import ExtrapolationWarning, PosteriorError
+from bayeslr.errors import FitWarning, PosteriorError
 from bayeslr.forecast import load_watch, predict, replay, watch
 from bayeslr.forecast.looks import Look, Watch
 from bayeslr.forecast.watch import _held
@@ -26,7 +26,7 @@ def run(small_posterior, small_curves):
 
 @pytest.fixture(scope="module")
 def watched(small_posterior, run):
-    with pytest.warns(ExtrapolationWarning):
+    with pytest.warns(FitWarning, match="Laplace"):
         return replay(small_posterior, run, shares=(0.3, 0.6), method="laplace", seed=0)
 
 
@@ -64,7 +64,7 @@ def test_a_run_that_leaves_its_band_gives_an_alarm_without_a_fit(small_posterior
     """What is new is held against the last forecast; with a long interval between fits, none is made."""
     late = run.steps <= 1300
     off = replace(run.take(late), loss=(run.loss + np.where(run.steps > 1200, 0.2, 0.0))[late])
-    with pytest.warns(ExtrapolationWarning):
+    with pytest.warns(FitWarning, match="Laplace"):
         found = watch(small_posterior, off, PLAN, past=watched, every=1000, seed=0)
     assert len(found.looks) == len(watched.looks)
     assert found.alarm

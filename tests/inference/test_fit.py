@@ -8,7 +8,7 @@ import threadpoolctl
 
 from bayeslr import inference
 from bayeslr.curves import CurveSet
-from bayeslr.errors import ModelError
+from bayeslr.errors import ModelError, PosteriorError
 from bayeslr.laws import AnnealingLaw
 
 SETTINGS = {"num_chains": 2, "num_warmup": 250}
@@ -81,6 +81,14 @@ def test_sample_joins_and_thins(small_posterior):
     assert few["alpha"][0] == full["alpha"][0]
     assert few["alpha"][-1] == full["alpha"][-1]
     np.testing.assert_array_equal(full["alpha"][1400:, 0], small_posterior.draws["alpha"].to_numpy()[1, :, 0])
+
+
+@pytest.mark.parametrize(
+    ("names", "found"), [(["gamma"], "gamma"), (["alpha", "beta", "C"], "beta, C"), ([], "no name")]
+)
+def test_an_unknown_name_is_one_line(small_posterior, names, found):
+    with pytest.raises(PosteriorError, match=rf"^sample: found {found}; allowed: L0, alpha, [^\n]*$"):
+        small_posterior.sample(names)
 
 
 def test_summary_agrees_with_numpy(small_posterior):

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from bayeslr import inference
-from bayeslr.errors import ConvergenceWarning, ExtrapolationWarning, ModelError
+from bayeslr.errors import ConvergenceWarning, FitWarning, ModelError
 from bayeslr.forecast import predict
 from bayeslr.inference.engine.mode import Mode, find_mode
 from bayeslr.inference.laplace import LAPLACE_LABEL, MAX_PARETO_K, draw_gaussian, pareto_k
@@ -130,7 +130,7 @@ def test_every_output_says_what_it_is(approximated, tmp_path):
         names = [item.name for item in inference.check(posterior).checks]
         assert names[0] == "Laplace approximation holds"
         assert not {"chains agree", "enough draws (bulk)", "no divergences"} & set(names)
-        with pytest.warns(ExtrapolationWarning, match="Laplace"):
+        with pytest.warns(FitWarning, match="Laplace"):
             forecast = predict(posterior, plan, seed=0, num_draws=100)
         assert LAPLACE_LABEL in forecast.warnings
 

@@ -176,11 +176,23 @@ def alter_loss(file):
         (forget("curves"), "damaged|curves"),
         (forget("curves/lr"), "damaged|lr"),
         (forget("posterior"), "damaged|posterior"),
+        (forget("constant_data"), "the places of bend, ahead, peak are missing"),
         (set_attribute("model", "{"), "damaged"),
         (set_attribute("model", "{}"), "damaged"),
         (set_attribute("settings", "nonsense"), "damaged"),
     ],
-    ids=["newer", "odd-format", "altered", "no-curves", "no-rates", "no-draws", "bad-json", "no-law", "bad-settings"],
+    ids=[
+        "newer",
+        "odd-format",
+        "altered",
+        "no-curves",
+        "no-rates",
+        "no-draws",
+        "no-places",
+        "bad-json",
+        "no-law",
+        "bad-settings",
+    ],
 )
 def test_damage_is_one_line(saved, tmp_path, change, says):
     path = doctored(saved, tmp_path, change)

@@ -1,6 +1,8 @@
 """64 bits for the whole process, and a line where that is news to somebody."""
 
 import logging
+import subprocess
+import sys
 
 import jax
 import pytest
@@ -20,3 +22,12 @@ def test_it_is_said_once_where_jax_was_in_use_with_32_bits(before, in_use, lines
         jax.config.update("jax_enable_x64", True)
     assert len(caplog.messages) == lines
     assert all("JAX_ENABLE_X64=1" in text and "\n" not in text for text in caplog.messages)
+
+
+@pytest.mark.parametrize(
+    ("room", "before", "lines"), [("model", "", 0), ("model", "import jax", 1), ("inference", "", 0)]
+)
+def test_whichever_room_is_entered_first_jax_was_there_only_if_others_brought_it(room, before, lines):
+    code = f"{before}\nimport bayeslr.{room}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stderr.count("switched jax_enable_x64 on") == lines

@@ -156,7 +156,7 @@ def build_report(
 
     Warns
     -----
-    ExtrapolationWarning
+    FitWarning, ExtrapolationWarning
         As in the report.
     """
     render, scores = _template(), score_means(backtest)
