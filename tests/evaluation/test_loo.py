@@ -80,7 +80,7 @@ def test_the_density_of_a_run_given_the_others_is_that_of_the_dense_gaussian():
     rng = np.random.default_rng(5)
     medians = {"level": 3.0, "slope": 0.1, "alpha": 0.5, "drop": 0.1, "tau": 40.0, "noise": 0.005}
     scales = {site: parameter.prior.center for site, parameter in model.scales.items()}
-    scales |= {"memory_spread": 1.5, "area_memory": 0.4}
+    scales |= {"memory_spread": 1.5, "area_memory": 0.4, "norm_ratio": 2.0}
     draws = {name: value * rng.lognormal(0.0, 0.2, (3, 2)) for name, value in medians.items()}
     draws |= {name: value * rng.lognormal(0.0, 0.2, 3) for name, value in scales.items()}
     draws["noise_power"] = rng.lognormal(-0.7, 0.3, 3)

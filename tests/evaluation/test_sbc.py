@@ -101,7 +101,7 @@ def ignorant():
     def prior(curves, model, *, seed, num_samples, num_chains, **settings):
         chosen = np.random.default_rng(seed).integers(60, size=(num_chains, num_samples))
         draws = {name: value[chosen] for name, value in pool.items() if name != "loss"}
-        dims = dict.fromkeys(draws, ("chain", "draw", "size"))
+        dims = {name: ("chain", "draw", "size")[: np.ndim(value)] for name, value in draws.items()}
         data = xr.Dataset({name: (dims[name], value) for name, value in draws.items()})
         stats = xr.Dataset({"diverging": (("chain", "draw"), np.zeros(chosen.shape, bool))})
         tree = xr.DataTree.from_dict({"posterior": data, "sample_stats": stats})

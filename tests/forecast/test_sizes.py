@@ -26,6 +26,7 @@ def posterior(small_curves):
         fitted=CurveSet(curves=(small_curves["constant"],)),
         size_of=lambda curve: None,
         scale=SimpleNamespace(area=1.0),
+        scale_of=lambda index, params: SimpleNamespace(area=1.0),
         model=ScalingModel(law=AnnealingLaw(), pooling="trend", discrepancy=NoDiscrepancy()),
         tree=xr.DataTree.from_dict({"constant_data": xr.Dataset({"knots": ("knot", np.zeros(0))})}),
     )

@@ -41,8 +41,10 @@ def test_the_truth_is_recovered(small_posterior, small_curves):
     draws = small_posterior.sample()
     curve = small_curves["constant"]
     known = {"L0": 2.6, "A": 0.42, "alpha": 0.55}
+    # the default law's L0 is that of a rate of zero: C / (1 - decay) * peak lower
+    lowest = 2.6 - 0.9 / 0.01 * 1e-3
     level = AnnealingLaw().loss(curve.schedule, np.array([curve.schedule.total_steps]), C=0.0, decay=0.5, **known)
-    truth = {"L0": 2.6, "alpha": 0.55, "level": float(level[0])}
+    truth = {"L0": lowest, "alpha": 0.55, "level": float(level[0])}
     for name, value in truth.items():
         assert abs(draws[name].mean() - value) < 5.0 * draws[name].std(), name
     assert draws["level"].std() < 0.01
@@ -51,8 +53,10 @@ def test_the_truth_is_recovered(small_posterior, small_curves):
 
 
 def test_reported_parameters_are_consistent(small_posterior):
-    draws, scale = small_posterior.sample(), small_posterior.scale
-    np.testing.assert_allclose(draws["L0"] + draws["slope"] / draws["alpha"], draws["level"], rtol=1e-9)
+    draws, scale = small_posterior.sample(), small_posterior.scale_of(0)
+    at_reference = draws["L0"] + draws["drop"] + draws["slope"] / draws["alpha"]
+    np.testing.assert_allclose(at_reference, draws["level"], rtol=1e-9)
+    np.testing.assert_allclose(draws["A"] * scale.area ** -draws["alpha"], draws["slope"] / draws["alpha"], rtol=1e-9)
     np.testing.assert_allclose(draws["C"] * scale.rate * draws["tau"], draws["drop"], rtol=1e-9)
 
 

@@ -10,7 +10,6 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 import bayeslr as bl
-from bayeslr.laws.areas import area_response, response
 from bayeslr.report.plots.style import format_rate, format_steps
 
 COMMON = {"peak_lr": 1e-3, "warmup_steps": 100, "total_steps": 2000}
@@ -197,19 +196,12 @@ def test_residuals_are_measured_minus_the_law(small_posterior, small_curves):
     panels = {ax.get_title(loc="left"): ax for ax in figure.axes}
     assert set(panels) == set(small_curves.names)
     curve = small_curves["cosine"]
-    log_tau = np.linspace(np.log(10.0), np.log(1e5), 1500)
-    in_steps = response(curve.schedule, curve.steps, np.exp(log_tau)) / small_posterior.scale.rate
-    in_area = area_response(curve.schedule, curve.steps, np.exp(log_tau)) / small_posterior.scale.rate
-    forward = np.cumsum(curve.schedule.lr)[curve.steps - 1]
-    names = ["L0", "A", "alpha", "drop", "tau", "memory_spread", "area_memory"]
+    law, draws = small_posterior.model.law, small_posterior.sample(num_draws=100)
+    features = law.features(curve.schedule, curve.steps, small_posterior.scale_of(0), curve.setup)
     fitted = []
-    draws = small_posterior.sample(names, num_draws=100)
     for k in range(100):
-        value = {name: float(draws[name].reshape(100, -1)[k, 0]) for name in names}
-        share = np.exp(-0.5 * ((log_tau - np.log(value["tau"])) / value["memory_spread"]) ** 2)
-        mixed = (1 - value["area_memory"]) * in_steps + value["area_memory"] * in_area
-        annealed = value["drop"] * mixed @ (share / share.sum())
-        fitted.append(value["L0"] + value["A"] * forward ** -value["alpha"] - annealed)
+        values = {p.name: np.ravel(draws[p.name][k])[0] for p in law.parameters}
+        fitted.append(law.terms(values, features).total)
     points = panels["cosine"].lines[-1]
     np.testing.assert_allclose(points.get_ydata(), curve.loss - np.median(fitted, axis=0), atol=5e-4)
 
