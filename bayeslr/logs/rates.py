@@ -28,6 +28,8 @@ def chosen_rate(columns: Mapping[str, Column], names: Sequence[str]) -> tuple[st
         What else there was, where it tells another story; else empty.
     """
     filled = [name for name in names if columns[name].filled]
+    # a column of texts, such as the name of a schedule, is no rate unless there is nothing else
+    filled = [name for name in filled if np.isfinite(columns[name].values).any()] or filled
     if not filled:
         return None, ""
     first = filled[0]
