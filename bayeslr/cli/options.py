@@ -7,6 +7,7 @@ import typer
 
 __all__ = [
     "Adaptation",
+    "BytesPerToken",
     "ChainDraws",
     "Chains",
     "CiProb",
@@ -15,6 +16,7 @@ __all__ = [
     "Force",
     "Format",
     "LossColumn",
+    "LossUnit",
     "Observed",
     "Plans",
     "Plot",
@@ -50,6 +52,13 @@ Observed = Annotated[
     Path | None, typer.Option("--observed", metavar="LOG", help="Log of the beginning of the run to predict.")
 ]
 LossColumn = Annotated[str | None, typer.Option("--loss", metavar="COL", help="Column of the loss in the logs.")]
+LossUnit = Annotated[
+    Literal["nats", "bits", "perplexity", "bits-per-byte"] | None,
+    typer.Option("--loss-unit", help="Unit of the loss in the logs. Default: nats per token."),
+]
+BytesPerToken = Annotated[
+    float | None, typer.Option("--bytes-per-token", metavar="N", help="Mean length of a token, for bits-per-byte.")
+]
 Draws = Annotated[int, typer.Option("--draws", min=50, help="Posterior draws to predict from.")]
 Plot = Annotated[Path | None, typer.Option("--plot", metavar="FILE", help="Draw a picture: .png, .pdf or .svg.")]
 Chains = Annotated[int, typer.Option("--chains", min=1, max=64, help="Number of chains.")]
