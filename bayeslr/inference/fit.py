@@ -153,7 +153,11 @@ def fit(
             "gradient": mode.gradient,
             "others": [{"below": below, "distance": distance} for below, distance in mode.others],
         },
-        "scale": {field.name: getattr(scale, field.name) for field in fields(scale)},
+        # as a file has it, where a tuple is a list
+        "scale": {
+            field.name: list(value) if isinstance(value := getattr(scale, field.name), tuple) else value
+            for field in fields(scale)
+        },
     }
     told = [LAPLACE_LABEL] if method == "laplace" else []
     posterior = Posterior(tree=tree, curves=curves, model=model, settings=settings | {"health": told})
