@@ -122,6 +122,8 @@ class RawLog:
         What was found damaged; complete once the rows have been read.
     total_steps
         Number of updates that the log says the run was planned for; None where it does not.
+    what
+        What the file is, for messages. Default ``"log"``.
     """
 
     path: str
@@ -130,6 +132,7 @@ class RawLog:
     unit: str = "line"
     notes: list[str] = field(default_factory=list)
     total_steps: int | None = None
+    what: str = "log"
     _read: dict[tuple[tuple[str, ...], tuple[str, ...]], Cells] = field(default_factory=dict, init=False, repr=False)
     _words: dict[str, tuple[str, ...]] | None = field(default=None, init=False, repr=False)
 

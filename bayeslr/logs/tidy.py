@@ -24,7 +24,7 @@ from bayeslr.logs.layout import as_wide, layout_of, one_run
 from bayeslr.logs.limits import listed
 from bayeslr.logs.losses import loss_candidates
 from bayeslr.logs.plausible import base_of, judged
-from bayeslr.logs.rates import chosen_rate, without_tiny_negatives
+from bayeslr.logs.rates import chosen_rate, without_tiny_negatives, without_wild
 from bayeslr.logs.rawlog import Cells, Column, RawLog
 from bayeslr.logs.splits import split_columns, split_rows
 from bayeslr.logs.units import Unit
@@ -59,6 +59,8 @@ class TidyLog:
         Number of rows with a loss that do not count.
     total_steps
         Number of updates that the log says the run was planned for; None where it does not.
+    what
+        What the file is, for messages.
     """
 
     path: str
@@ -74,6 +76,7 @@ class TidyLog:
     kind: str = "plain"
     dropped: int = 0
     total_steps: int | None = None
+    what: str = "log"
 
     def to_frame(self) -> pd.DataFrame:
         """Return the log as a table.
@@ -128,7 +131,7 @@ def tidy(
     steps = [named_column(raw.columns, step, what="step", path=raw.path)] if step else step_columns(columns)
     rates = [named_column(raw.columns, lr, what="lr", path=raw.path)] if lr else rate_columns(columns)
     if not steps:
-        raise LogError(f"{raw.path}: no column for the step; name one with `step`: {listed(columns, 12)}")
+        raise LogError(_no_step(raw, columns))
     times, epochs = time_columns(columns)[:1], epoch_columns(columns)[:1]
     planned = [name for name in columns if plain_name(name) in ("total_steps", "max_steps")][:1]
     perplexities = [name for name, kind in perplexity_columns(columns).items() if kind == "perplexity"]
@@ -158,6 +161,14 @@ def tidy(
     rate_rows = _with_values(raw, counter.cells, rate) if rate else None
     found = _chosen_loss(counter, losses, rate_rows, planned)
     return _tidied(counter, found, losses, rate, rate_rows, rate_note, columns, planned, perplexities, unit)
+
+
+def _no_step(raw: RawLog, columns: list[str]) -> str:
+    """Return the message about a log without a column of steps."""
+    where = "" if raw.what == "log" else f" in this {raw.what}"
+    counted = [name for name in columns if set(plain_name(name).split("_")) & {"epoch", "epochs", "tokens", "samples"}]
+    instead = f" ({listed(counted, 2)} counts something else than updates)" if counted else ""
+    return f"{raw.path}: no column for the step{where}{instead}; name one with `step`: {listed(columns, 12)}"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -325,9 +336,12 @@ def _tidied(
             raise LogError(
                 f"{raw.where(cells, int(logged.rows[row]))}: {rate} is {clean[row]:g}; allowed: a rate of 0 or more"
             )
+        kept, odd = without_wild(logged.steps, clean)
+        if odd:
+            notes.append(odd)
         if tiny:
             notes.append(f"{tiny} rates are negative by rounding (lowest {logged.values.min():.3g}): taken as 0")
-        rate_steps, rates = logged.steps, clean
+        rate_steps, rates = logged.steps[kept], clean[kept]
         notes.extend(filter(None, [rate_note]))
     total = raw.total_steps
     if total is None and planned and (values_there := cells.columns[planned[0]].values).size:
@@ -347,6 +361,7 @@ def _tidied(
         kind=found.kind,
         dropped=found.dropped + int((~verdict.keep).sum()),
         total_steps=total,
+        what=raw.what,
     )
 
 

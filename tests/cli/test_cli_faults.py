@@ -87,12 +87,16 @@ def test_an_interrupt_of_a_fit_is_one_line_and_leaves_nothing(manifest, tmp_path
     command = [sys.executable, "-m", "bayeslr", "fit", str(manifest), "--where", "split == 'train'"]
     command += ["-o", str(tmp_path / "p.nc"), "--draws", "100000"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        while not (line := process.stderr.readline()).startswith("fitting"):
+        # what was read is told when the fit begins
+        while " losses at " not in (line := process.stderr.readline()):
             assert line, "the fit has ended before it began"
         time.sleep(after)
         assert process.poll() is None
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+        try:
+            out, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert process.returncode == 130
     assert out == ""
     assert err.splitlines()[-1] == "error: interrupted"

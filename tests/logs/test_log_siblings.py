@@ -224,6 +224,23 @@ def test_bits_or_other_data_in_one_run(tmp_path):
     assert read([write(tmp_path, TABLE, "a.csv"), b])[1] == []
 
 
+def test_a_single_wild_rate_is_dropped(tmp_path):
+    curve, notes = only(write(tmp_path, {**TABLE, "lr": [512.0 if s == 700 else rate_at(s) for s in STEPS]}))
+    assert curve.schedule.peak_lr == pytest.approx(1e-3)
+    assert "the rate of 512 at step 700 is many times those beside it: dropped" in notes[0]
+    pulses = {**TABLE, "lr": [1.0 if i % 2 else 0.01 for i in range(N)]}
+    assert only(write(tmp_path, pulses))[0].schedule.peak_lr == 1.0
+
+
+def test_what_is_missing_is_said_with_what_the_file_is(tmp_path):
+    path = text(tmp_path, "".join(f"iter {s}: loss {loss_at(s):.4f}, time 100ms\n" for s in STEPS))
+    with pytest.raises(LogError, match="no rates are logged in this console output"):
+        read_logs(path)
+    path = text(tmp_path, json.dumps({"epoch": [1, 2, 3], "loss": [3, 2, 1]}), "log.json")
+    with pytest.raises(LogError, match=r"no column for the step in this object of lists \(epoch counts something else"):
+        read_logs(path)
+
+
 # --- branches ---
 
 

@@ -214,7 +214,9 @@ def open_console(file: LogFile) -> RawLog:
 
     total = int(planned.pop()) if len(planned) == 1 else None
     names = tuple(name for name in columns if name != "total_steps")
-    return RawLog(path=str(file.path), columns=names, chunks=chunks, notes=file.notes, total_steps=total)
+    return RawLog(
+        path=str(file.path), columns=names, chunks=chunks, notes=file.notes, total_steps=total, what="console output"
+    )
 
 
 def _until(file: LogFile, lines: int) -> Iterator[tuple[int, str, bool]]:

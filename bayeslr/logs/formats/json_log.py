@@ -314,7 +314,9 @@ def _columns(file: LogFile, value: Mapping[str, object]) -> RawLog:
                 blank: list[object] = [None] * len(rows)
                 yield rows, {name: blank if own is None else own[start : start + CHUNK] for name, own in here.items()}
 
-    return RawLog(path=str(file.path), columns=tuple(lists), chunks=chunks, unit="entry", notes=file.notes)
+    return RawLog(
+        path=str(file.path), columns=tuple(lists), chunks=chunks, unit="entry", notes=file.notes, what="object of lists"
+    )
 
 
 def _raw_log(file: LogFile, records: Callable[[], Records], unit: str, planned: int | None) -> RawLog:
