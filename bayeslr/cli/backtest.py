@@ -8,7 +8,20 @@ import typer
 
 import bayeslr as bl
 from bayeslr.cli.answers import print_csv, print_json, print_parts
-from bayeslr.cli.options import Adaptation, ChainDraws, Chains, Debug, Format, LawName, LossColumn, Method, Seed
+from bayeslr.cli.options import (
+    Adaptation,
+    BytesPerToken,
+    ChainDraws,
+    Chains,
+    Debug,
+    Format,
+    LawName,
+    LossColumn,
+    LossUnit,
+    Method,
+    Seed,
+)
+from bayeslr.cli.questions import losses_of
 from bayeslr.cli.terminal import say, watched
 from bayeslr.errors import BayeslrError
 
@@ -46,6 +59,8 @@ def backtest(
     ] = None,
     where: Annotated[str | None, typer.Option(metavar="QUERY", help="Runs to use at all.")] = None,
     loss: LossColumn = None,
+    loss_unit: LossUnit = None,
+    bytes_per_token: BytesPerToken = None,
     allow_late_start: Annotated[
         bool, typer.Option("--allow-late-start", help="Accept runs without the history before their first step.")
     ] = False,
@@ -79,7 +94,8 @@ def backtest(
     parts = [where, None if queries is None else f"({queries[0]}) or ({queries[1]})"]
     # runs that are in neither query are not read
     selection = " and ".join(f"({part})" for part in parts if part) or None
-    curves = bl.read_curves(manifest, where=selection, loss=loss, allow_late_start=allow_late_start)
+    losses = losses_of(loss, loss_unit, bytes_per_token)
+    curves = bl.read_curves(manifest, where=selection, **losses, allow_late_start=allow_late_start)
     evaluation: Any = bl.evaluation
     if queries is not None:
         splits = [evaluation.by_query(curves, train=queries[0], test=queries[1], skip_shared=skip_shared)]

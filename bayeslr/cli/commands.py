@@ -26,6 +26,7 @@ from bayeslr.cli.decisions import optimize, reach
 from bayeslr.cli.init import init
 from bayeslr.cli.options import (
     Adaptation,
+    BytesPerToken,
     ChainDraws,
     Chains,
     CiProb,
@@ -35,6 +36,7 @@ from bayeslr.cli.options import (
     Format,
     LawName,
     LossColumn,
+    LossUnit,
     Method,
     Observed,
     Plans,
@@ -46,7 +48,7 @@ from bayeslr.cli.options import (
 )
 from bayeslr.cli.planning import metric, next_run
 from bayeslr.cli.program import app
-from bayeslr.cli.questions import ask, named_value, probability, read_curves
+from bayeslr.cli.questions import ask, losses_of, named_value, probability, read_curves
 from bayeslr.cli.report import report
 from bayeslr.cli.terminal import program_name, say, spelled, watched
 from bayeslr.cli.watch import watch
@@ -71,6 +73,8 @@ def fit(
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write.")] = Path("posterior.nc"),
     where: Annotated[str | None, typer.Option(metavar="QUERY", help="Runs to fit: \"split == 'train'\".")] = None,
     loss: LossColumn = None,
+    loss_unit: LossUnit = None,
+    bytes_per_token: BytesPerToken = None,
     step: Annotated[str | None, typer.Option(metavar="COL", help="Column of the step in the logs.")] = None,
     lr: Annotated[str | None, typer.Option(metavar="COL", help="Column of the rate in the logs.")] = None,
     schedule: Annotated[str | None, typer.Option(metavar="SPEC", help="Schedule of logs without a manifest.")] = None,
@@ -111,7 +115,7 @@ def fit(
         schedule=schedule,
         params=params,
         size=size,
-        loss=loss,
+        losses=losses_of(loss, loss_unit, bytes_per_token),
         step=step,
         lr=lr,
         allow_late_start=allow_late_start,
@@ -204,6 +208,8 @@ def predict(
     steps: Steps = None,
     observed: Observed = None,
     loss: LossColumn = None,
+    loss_unit: LossUnit = None,
+    bytes_per_token: BytesPerToken = None,
     latent: Annotated[bool, typer.Option("--latent", help="Bands of the curve without measurement noise.")] = False,
     draws: Draws = 2000,
     seed: Seed = 0,
@@ -220,7 +226,8 @@ def predict(
     probability(ci_prob)
     writable(output, "--output", force)
     writable(plot, "--plot", force, PICTURES)
-    forecast, started = ask(posterior, schedule, size, steps, observed, loss, draws, seed)
+    losses = losses_of(loss, loss_unit, bytes_per_token)
+    forecast, started = ask(posterior, schedule, size, steps, observed, losses, draws, seed)
     bands = forecast.band(ci_prob=ci_prob, latent=latent)
     final = forecast.final_loss(ci_prob=ci_prob, latent=latent)
     if output is not None:

@@ -9,19 +9,21 @@ import bayeslr as bl
 from bayeslr.cli.answers import writable
 from bayeslr.cli.decisions import PICTURES, Asked, Destination, answer, load, untold
 from bayeslr.cli.options import (
+    BytesPerToken,
     CiProb,
     Debug,
     Draws,
     Force,
     Format,
     LossColumn,
+    LossUnit,
     Observed,
     Plot,
     PosteriorFile,
     Seed,
     Size,
 )
-from bayeslr.cli.questions import named_specs, probability, read_run
+from bayeslr.cli.questions import Losses, losses_of, named_specs, probability, read_run
 from bayeslr.cli.terminal import say, watched
 
 __all__ = ["compare"]
@@ -64,6 +66,8 @@ def compare(
     size: Size = None,
     ci_prob: CiProb = 0.9,
     loss: LossColumn = None,
+    loss_unit: LossUnit = None,
+    bytes_per_token: BytesPerToken = None,
     draws: Draws = 2000,
     seed: Seed = 0,
     plot: Plot = None,
@@ -86,12 +90,13 @@ def compare(
         )
     if observed is not None and run is not None:
         raise typer.BadParameter("found --observed too; allowed: one of them", param_hint="--run")
+    losses = losses_of(loss, loss_unit, bytes_per_token)
     fitted = load(posterior)
     under_way: bl.LossCurve | str | None = run
     if observed is not None:
-        under_way = _read("observed run", observed, next(iter(plans.values()), None), loss)
+        under_way = _read("observed run", observed, next(iter(plans.values()), None), losses)
         say(f"fitting again with the {len(under_way)} observations of {observed}")
-    over = [read_run("--finished", text, fitted, loss) for text in finished or ()]
+    over = [read_run("--finished", text, fitted, losses) for text in finished or ()]
     with untold():
         found = bl.compare(
             fitted,
@@ -117,5 +122,5 @@ def compare(
     )
 
 
-def _read(name: str, log: Path, plan: "bl.Schedule | None", loss: str | None) -> "bl.LossCurve":
-    return next(iter(bl.read_logs({name: log}, schedule=plan, loss=loss)))
+def _read(name: str, log: Path, plan: "bl.Schedule | None", losses: Losses) -> "bl.LossCurve":
+    return next(iter(bl.read_logs({name: log}, schedule=plan, **losses)))

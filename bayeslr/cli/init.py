@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from bayeslr.cli.answers import writable, write
-from bayeslr.cli.options import Debug, Force, LossColumn
+from bayeslr.cli.options import BytesPerToken, Debug, Force, LossColumn, LossUnit
+from bayeslr.cli.questions import losses_of
 
 __all__ = ["init"]
 
@@ -15,6 +16,8 @@ def init(
     paths: Annotated[list[Path], typer.Argument(metavar="PATHS...", help="Logs, and folders of logs or runs.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Manifest to write.")] = Path("runs.csv"),
     loss: LossColumn = None,
+    loss_unit: LossUnit = None,
+    bytes_per_token: BytesPerToken = None,
     step: Annotated[str | None, typer.Option(metavar="COL", help="Column of the step in the logs.")] = None,
     lr: Annotated[str | None, typer.Option(metavar="COL", help="Column of the rate in the logs.")] = None,
     force: Force = False,
@@ -22,11 +25,15 @@ def init(
 ) -> None:
     """Write a manifest of logs with what was found in each, and say what to check."""
     from bayeslr.logs.draft import draft
-    from bayeslr.logs.sources import ColumnNames
+    from bayeslr.logs.reading import column_names
     from bayeslr.logs.summary import summary_lines
 
     writable(output, "--output", force)
-    found = draft(list(paths), folder=output.parent, columns=ColumnNames(step=step, loss=loss, lr=lr))
+    found = draft(
+        list(paths),
+        folder=output.parent,
+        columns=column_names(step=step, lr=lr, **losses_of(loss, loss_unit, bytes_per_token)),
+    )
     write(output, found.write, force)
     lines = summary_lines(found.read, limit=200)
     checks = ["", "to check:", *(f"- {text}" for text in found.checks)] if found.checks else []

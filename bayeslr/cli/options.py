@@ -8,6 +8,7 @@ import typer
 
 __all__ = [
     "Adaptation",
+    "BytesPerToken",
     "ChainDraws",
     "Chains",
     "CiProb",
@@ -17,6 +18,7 @@ __all__ = [
     "Format",
     "LawName",
     "LossColumn",
+    "LossUnit",
     "Method",
     "Observed",
     "Plans",
@@ -53,6 +55,13 @@ Observed = Annotated[
     Path | None, typer.Option("--observed", metavar="LOG", help="Log of the beginning of the run to predict.")
 ]
 LossColumn = Annotated[str | None, typer.Option("--loss", metavar="COL", help="Column of the loss in the logs.")]
+LossUnit = Annotated[
+    Literal["nats", "bits", "perplexity", "bits-per-byte"] | None,
+    typer.Option("--loss-unit", help="Unit of the loss in the logs. Default: nats per token."),
+]
+BytesPerToken = Annotated[
+    float | None, typer.Option("--bytes-per-token", metavar="N", help="Mean length of a token, for bits-per-byte.")
+]
 
 
 class LawName(StrEnum):

@@ -1,7 +1,7 @@
 """From the text of options to curves, schedules, steps and forecasts."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,29 @@ from bayeslr.cli.terminal import say, watched
 from bayeslr.errors import BayeslrError, ExtrapolationWarning, FitWarning
 from bayeslr.files import open_text
 
-__all__ = ["ask", "named_spec", "named_specs", "named_value", "probability", "read_curves", "read_run"]
+__all__ = [
+    "Losses",
+    "ask",
+    "losses_of",
+    "named_spec",
+    "named_specs",
+    "named_value",
+    "probability",
+    "read_curves",
+    "read_run",
+]
+
+type Losses = Mapping[str, Any]
+"""Which loss of a log: the arguments ``loss``, ``loss_unit`` and ``bytes_per_token`` of :func:`bayeslr.read_logs`."""
+
+
+def losses_of(loss: str | None, unit: str | None, bytes_per_token: float | None) -> Losses:
+    """Return the arguments that say which loss of a log is meant."""
+    return {
+        "loss": loss,
+        "loss_unit": None if unit is None else unit.replace("-", " "),
+        "bytes_per_token": bytes_per_token,
+    }
 
 
 def read_curves(
@@ -22,7 +44,7 @@ def read_curves(
     schedule: str | None,
     params: str | None,
     size: str | None,
-    loss: str | None,
+    losses: Losses,
     step: str | None,
     lr: str | None,
     allow_late_start: bool,
@@ -34,11 +56,10 @@ def read_curves(
     if manifest is not None and (given or len(logs) > 1):
         problem = f"{given[0]} is given too" if given else f"there are {len(logs)} files"
         raise BayeslrError(f"{manifest}: a manifest, but {problem}; allowed: one manifest alone, or logs")
-    from bayeslr.logs.reading import read, read_sources
-    from bayeslr.logs.sources import ColumnNames
+    from bayeslr.logs.reading import column_names, read, read_sources
     from bayeslr.logs.summary import summary_lines
 
-    columns = ColumnNames(step=step, loss=loss, lr=lr)
+    columns = column_names(step=step, lr=lr, **losses)
     if manifest is not None:
         reading = read(manifest, where=where, columns=columns, allow_late_start=allow_late_start)
     else:
@@ -66,7 +87,7 @@ def ask(
     size: str | None,
     steps: str | None,
     observed: Path | None,
-    loss: str | None,
+    losses: Losses,
     draws: int,
     seed: int,
 ) -> "tuple[bl.Forecast, bl.LossCurve | None]":
@@ -86,7 +107,7 @@ def ask(
     run = None
     if observed is not None:
         plan = next(iter(plans.values()))
-        run = next(iter(bl.read_logs({"observed run": observed}, schedule=plan, loss=loss)))
+        run = next(iter(bl.read_logs({"observed run": observed}, schedule=plan, **losses)))
         say(f"fitting again with the {len(run)} observations of {observed}")
     with warnings.catch_warnings():
         # these are part of the forecast, and shown beside its numbers
@@ -124,7 +145,7 @@ def named_specs(texts: Sequence[str] | None, option: str) -> list[tuple[str, str
     return found
 
 
-def read_run(option: str, text: str, fitted: "bl.Posterior", loss: str | None) -> "bl.LossCurve":
+def read_run(option: str, text: str, fitted: "bl.Posterior", losses: Losses) -> "bl.LossCurve":
     """Return a fitted run by its name, or NAME=LOG, a log that has rates."""
     if text in fitted.curves.names:
         return fitted.curves[text]
@@ -132,7 +153,7 @@ def read_run(option: str, text: str, fitted: "bl.Posterior", loss: str | None) -
         known = ", ".join(fitted.curves.names[:6])
         raise typer.BadParameter(f"found {text!r}; allowed: a fitted run ({known}), or NAME=LOG", param_hint=option)
     name, path = named_value(option, text)
-    return next(iter(bl.read_logs({name: Path(path)}, loss=loss)))
+    return next(iter(bl.read_logs({name: Path(path)}, **losses)))
 
 
 def named_value(option: str, text: str) -> tuple[str, str]:

@@ -11,8 +11,20 @@ import typer
 import bayeslr as bl
 from bayeslr.cli.answers import writable
 from bayeslr.cli.decisions import load, untold
-from bayeslr.cli.options import CiProb, Debug, Draws, Force, LossColumn, Plans, PosteriorFile, Seed, Size
-from bayeslr.cli.questions import named_specs, probability, read_run
+from bayeslr.cli.options import (
+    BytesPerToken,
+    CiProb,
+    Debug,
+    Draws,
+    Force,
+    LossColumn,
+    LossUnit,
+    Plans,
+    PosteriorFile,
+    Seed,
+    Size,
+)
+from bayeslr.cli.questions import losses_of, named_specs, probability, read_run
 
 __all__ = ["report"]
 
@@ -38,6 +50,8 @@ def report(
     ] = None,
     size: Size = None,
     loss: LossColumn = None,
+    loss_unit: LossUnit = None,
+    bytes_per_token: BytesPerToken = None,
     ci_prob: CiProb = 0.9,
     draws: Draws = 2000,
     seed: Seed = 0,
@@ -52,7 +66,9 @@ def report(
     plans = {name: bl.schedules.parse_schedule(spec) for name, spec in named_specs(schedule, "--schedule")}
     scores = None if backtest is None else _read_json(backtest)
     fitted = load(posterior)
-    runs = [read_run("--measured", text, fitted, loss) for text in measured or ()]
+    runs = [
+        read_run("--measured", text, fitted, losses_of(loss, loss_unit, bytes_per_token)) for text in measured or ()
+    ]
     common: dict[str, Any] = {"size": size, "seed": seed, "num_draws": draws, "ci_prob": ci_prob}
     with untold():
         decisions: list[Any] = [bl.optimize(fitted, family, **common) for family in optimize or ()]

@@ -10,8 +10,20 @@ import typer
 import bayeslr as bl
 from bayeslr.cli.answers import draw, print_csv, print_json, print_parts, tell, writable
 from bayeslr.cli.decisions import PICTURES, load, untold
-from bayeslr.cli.options import CiProb, Debug, Draws, Format, LossColumn, Plot, PosteriorFile, Seed, Size
-from bayeslr.cli.questions import probability
+from bayeslr.cli.options import (
+    BytesPerToken,
+    CiProb,
+    Debug,
+    Draws,
+    Format,
+    LossColumn,
+    LossUnit,
+    Plot,
+    PosteriorFile,
+    Seed,
+    Size,
+)
+from bayeslr.cli.questions import Losses, losses_of, probability
 from bayeslr.cli.terminal import watched
 from bayeslr.errors import BayeslrError
 
@@ -39,6 +51,8 @@ def watch(
     ] = 0.01,
     size: Size = None,
     loss: LossColumn = None,
+    loss_unit: LossUnit = None,
+    bytes_per_token: BytesPerToken = None,
     ci_prob: CiProb = 0.9,
     draws: Draws = 2000,
     seed: Seed = 0,
@@ -56,7 +70,7 @@ def watch(
     fitted = load(posterior)
     found = bl.load_watch(kept) if kept.exists() else None
     while True:
-        run = _read(observed, plan, loss)
+        run = _read(observed, plan, losses_of(loss, loss_unit, bytes_per_token))
         with untold():
             found = bl.watch(
                 fitted,
@@ -83,12 +97,12 @@ def watch(
         raise typer.Exit(1)
 
 
-def _read(observed: Path, plan: "bl.Schedule", loss: str | None) -> "bl.LossCurve | None":
+def _read(observed: Path, plan: "bl.Schedule", losses: Losses) -> "bl.LossCurve | None":
     """Read the log, if there is one with an observation after the warm-up."""
     if not observed.exists() or not observed.stat().st_size:
         return None
     try:
-        run = next(iter(bl.read_logs({"observed run": observed}, schedule=plan, loss=loss)))
+        run = next(iter(bl.read_logs({"observed run": observed}, schedule=plan, **losses)))
     except BayeslrError:
         # a log that has a header alone is one that has not begun
         if observed.read_text(encoding="utf-8", errors="replace").strip().count("\n"):

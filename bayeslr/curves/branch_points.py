@@ -8,7 +8,7 @@ from bayeslr.curves.curve import LossCurve
 from bayeslr.errors import CurveError
 from bayeslr.schedules import Schedule
 
-__all__ = ["checked_branch_point", "shifted"]
+__all__ = ["checked_branch_point", "rates_apart", "shifted"]
 
 _FAR = 0.02
 """Losses that differ by more than this share at a named branch point are worth a note."""
@@ -18,7 +18,7 @@ _FITS = 0.01
 """Losses of the same weights agree up to this share, one logging interval included."""
 
 
-def checked_branch_point(curve: LossCurve, parent: LossCurve) -> str:
+def checked_branch_point(curve: LossCurve, parent: LossCurve, *, joined: bool = True) -> str:
     """Compare the first loss of a run with its parent's at that step.
 
     Parameters
@@ -27,11 +27,13 @@ def checked_branch_point(curve: LossCurve, parent: LossCurve) -> str:
         The run, without its history.
     parent
         The run that it was branched off, as it was named.
+    joined
+        Whether the parent has observations before the run's own, so that it was joined. Default True.
 
     Returns
     -------
     str
-        What to say if they differ; else nothing.
+        What to say if they differ, or if there was nothing to join; else nothing.
 
     Raises
     ------
@@ -39,7 +41,7 @@ def checked_branch_point(curve: LossCurve, parent: LossCurve) -> str:
         If the run's first loss belongs to a later step of its parent: it counts its own steps.
     """
     first, here = int(curve.steps[0]), float(curve.loss[0])
-    if not parent.steps[0] <= first <= parent.steps[-1] or here <= 0:
+    if (joined and not parent.steps[0] <= first <= parent.steps[-1]) or here <= 0:
         return ""
     there = float(np.interp(first, parent.steps, parent.loss))
     apart = abs(there - here) / here
@@ -53,11 +55,45 @@ def checked_branch_point(curve: LossCurve, parent: LossCurve) -> str:
                 f"{parent.name!r} has {there:.4g} there and such a loss about step {at}, so it counts its own "
                 "steps; allowed: the `branch_step`, the step of its parent from which it counts"
             )
+    if not joined:
+        return (
+            f"run {curve.name!r} begins at step {first}, and its parent {parent.name!r} has no loss before: nothing "
+            "was joined; if it counts its own steps, give the `branch_step`"
+        )
     if apart <= _FAR:
         return ""
     return (
         f"run {curve.name!r} begins at step {first} with a loss of {here:.4g}, but its parent {parent.name!r} has "
         f"{there:.4g} there: is it the right parent?"
+    )
+
+
+def rates_apart(curve: LossCurve, parent: LossCurve) -> str:
+    """Compare the first logged rate of a run with its parent's at that step.
+
+    Parameters
+    ----------
+    curve
+        The run, without its history, with its rates from its log.
+    parent
+        The run that it was branched off.
+
+    Returns
+    -------
+    str
+        What to say if the rate must have left its parent's before the log begins; else nothing.
+    """
+    first = int(curve.steps[0])
+    mine, theirs = curve.schedule.lr, parent.schedule.lr
+    if len(curve) < 2 or first >= min(mine.size, theirs.size):
+        return ""
+    at = min(int(curve.steps[1]), mine.size - 1)
+    gap, change = abs(float(mine[first] - theirs[first])), abs(float(mine[at] - mine[first]))
+    if gap <= 0.05 * float(theirs[first]) or gap <= 2 * change:
+        return ""
+    return (
+        f"run {curve.name!r}: its first logged rate, at step {first}, is {mine[first]:.4g}, but its parent "
+        f"{parent.name!r} has {theirs[first]:.4g} there, so that it left earlier: give the `schedule` of both"
     )
 
 

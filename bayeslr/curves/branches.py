@@ -30,7 +30,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bayeslr.curves.branch_points import checked_branch_point, shifted
+from bayeslr.curves.branch_points import checked_branch_point, rates_apart, shifted
 from bayeslr.curves.curve import LossCurve
 from bayeslr.curves.sharing import common_updates
 from bayeslr.errors import CurveError
@@ -170,8 +170,10 @@ def join_branches(
                     run = replace(run, curve=moved, rates_from=run.branch_step if run.rates_from else 0)
                 joined = _join(run, history)
                 first = int(run.curve.steps[0])
-                if run.parent is not None and common_updates(joined.schedule, history.schedule) >= first - 1:
-                    note = checked_branch_point(run.curve, history)
+                alone = joined is run.curve
+                if run.parent is not None and (alone or common_updates(joined.schedule, history.schedule) >= first - 1):
+                    note = checked_branch_point(run.curve, history, joined=not alone)
+                    note = ("" if alone or not run.rates_from else rates_apart(run.curve, history)) or note
                 done[name] = Joined(curve=joined, parent=parent, note=note)
         return done[name]
 

@@ -154,10 +154,10 @@ def fit(
             "gradient": mode.gradient,
             "others": [{"below": below, "distance": distance} for below, distance in mode.others],
         },
-        # as JSON has it: lists, not tuples
+        # as a file has it, where a tuple is a list
         "scale": {
-            name: list(value) if isinstance(value, tuple) else value
-            for name, value in ((field.name, getattr(scale, field.name)) for field in fields(scale))
+            field.name: list(value) if isinstance(value := getattr(scale, field.name), tuple) else value
+            for field in fields(scale)
         },
     }
     told = [LAPLACE_LABEL] if method == "laplace" else []

@@ -38,7 +38,9 @@ __all__ = ["Posterior", "load_posterior"]
 # loaded at its first use: it brings scipy.stats and scipy.signal, a third of the time to import everything else
 arviz_stats = lazy_loader.load("arviz_stats")
 
-_FORMAT = 2
+_FORMAT = 3
+_READABLE = (2, 3)
+"""Format 2 has the rates of every update as they are."""
 _PACKAGES = ("bayeslr", "jax", "numpyro", "numpy", "arviz-base")
 
 
@@ -326,9 +328,10 @@ def load_posterior(path: str | Path) -> Posterior:
     if "bayeslr_format" not in tree.attrs:
         raise PosteriorError(f"{path}: a netCDF file, but not a posterior written by bayeslr")
     found = tree.attrs["bayeslr_format"]
-    if not isinstance(found, int | np.integer) or found != _FORMAT:
+    if not isinstance(found, int | np.integer) or found not in _READABLE:
         raise PosteriorError(
-            f"{path}: format {found}; allowed: {_FORMAT} (fit again, or take the bayeslr that wrote it)"
+            f"{path}: format {found}; allowed: {_READABLE[0]} to {_FORMAT} (fit again, or take the bayeslr that "
+            "wrote it)"
         )
     missing = {"posterior", "sample_stats", "observed_data", "curves"} - set(tree.children)
     if missing:

@@ -19,6 +19,7 @@ from bayeslr.errors import LogError
 from bayeslr.logs.limits import listed, shown
 
 __all__ = [
+    "data_words",
     "epoch_columns",
     "is_relative",
     "loss_columns",
@@ -43,7 +44,9 @@ _STEPS = (
 _COUNTERS = frozenset({"step", "steps", "iter", "iteration", "iterations", "num_updates", "updates", "global_step"})
 _RUNS = ("run", "run_name", "run_id", "run_uuid", "name", "experiment", "experiment_name", "exp", "exp_name")
 _TIMES = ("_timestamp", "timestamp", "wall_time", "time", "created_at", "datetime")
-_VALIDATION = frozenset({"val", "valid", "validation", "eval", "evaluation", "dev", "heldout"})
+_VALIDATION = frozenset(
+    {"val", "valid", "validation", "validate", "eval", "evaluation", "evaluate", "dev", "heldout", "holdout"}
+)
 _TEST = frozenset({"test", "testing"})
 _TRAINING = frozenset({"train", "training", "trn"})
 _SPLITS = _VALIDATION | _TEST | _TRAINING
@@ -71,7 +74,8 @@ _PLAIN_LOSSES = frozenset({"loss", "nll_loss", "nll", "xent", "cross_entropy", "
 _NOT_THE_LOSS = frozenset(
     {"aux", "auxiliary", "z", "router", "balance", "balancing", "std", "var", "min", "max", "scale", "scaled", "scaler"}
     | {"best", "lowest", "minimum", "maximum", "vs", "ppl", "perplexity", "diff", "delta", "norm", "weight", "target"}
-    | {"count", "improvement", "spike", "kl", "stderr", "error", "threshold"}
+    | {"count", "improvement", "spike", "kl", "stderr", "error", "threshold", "smallest", "record", "top", "highest"}
+    | {"largest", "cummin", "cummax"}
 )
 _NOT_THE_RATE = frozenset(
     {"peak", "max", "min", "init", "initial", "base", "final", "target", "end", "start", "scale", "vs", "momentum"}
@@ -190,7 +194,7 @@ def _loss_rank(column: str) -> tuple[int, str]:
     if rest == ["ce"] and not about_split:
         return 0, ""
     # a mean, a total (with auxiliary losses) and the like come after the loss itself
-    other = int(bool(_LESS_PLAIN & set(rest)))
+    other = int(bool(_LESS_PLAIN & set(rest))) + int("epoch" in rest and not about_split)
     if _VALIDATION & about_split:
         # that of a step is the loss of one batch
         return (20 if named else 10) + max(other, int("step" in rest)), "validation"
@@ -202,6 +206,23 @@ def _loss_rank(column: str) -> tuple[int, str]:
         # the mean over an epoch comes once an epoch
         return 60 + max(other, 2 * int("epoch" in rest)), "training"
     return 50 + other, "plain"
+
+
+def data_words(column: str) -> frozenset[str]:
+    """Return what the name of a loss says besides that it is one, such as the name of a data set.
+
+    Parameters
+    ----------
+    column
+        Its name.
+
+    Returns
+    -------
+    frozenset of str
+        The words; none of a plain name, such as ``eval/loss``.
+    """
+    plain = _SPLITS | _NO_MEANING | {"loss", "nll", "xent", "cross", "entropy", "crossentropy", "log", "perplexity"}
+    return frozenset(_words(column)) - plain
 
 
 def split_of(text: str) -> str:
@@ -220,7 +241,7 @@ def split_of(text: str) -> str:
     words = plain_name(text).split("_")
     found = {
         name
-        for name, known in (("validation", _VALIDATION), ("test", _TEST), ("training", _TRAINING))
+        for name, known in (("validation", _VALIDATION), ("test", _TEST), ("training", _TRAINING | {"fit"}))
         if known & set(words)
     }
     return found.pop() if len(found) == 1 and len(words) <= 3 else ""
@@ -366,7 +387,8 @@ def plain_name(column: str) -> str:
     str
         In lower case, words separated by one underscore.
     """
-    metric = column.rsplit(" - ", 1)[-1].strip()
+    before, _, metric = column.rpartition(" - ")
+    metric = f"{before} {metric}" if before.lower() in _SPLITS else metric.strip()
     metric = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", metric).lower()
     words = re.sub(r"[/.:\-\s_()\[\]|@]+", "_", metric)
     return words.rstrip("_") if metric.startswith("_") else words.strip("_")

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from bayeslr.logs.columns import data_words, plain_name
 from bayeslr.logs.limits import shown
 from bayeslr.logs.tidy import TidyLog
 
@@ -35,8 +36,23 @@ def mixed_kinds(logs: Mapping[str, TidyLog]) -> str:
     for run, log in logs.items():
         examples.setdefault(log.kind, f"run {shown(run, 40)} has {_WORDS[log.kind]} ({shown(log.loss_column, 40)})")
     if len(examples) < 2:
-        return ""
+        return _other_data(logs)
     return f"the runs have different kinds of loss: {', '.join(examples.values())}; name one that all have with `loss`"
+
+
+def _other_data(logs: Mapping[str, TidyLog]) -> str:
+    """Return what to say where the losses of two runs were measured on different data, as their names have it."""
+    examples: dict[frozenset[str], str] = {}
+    for run, log in logs.items():
+        data = data_words(log.loss_column) - set(plain_name(run).split("_"))
+        if data:
+            examples.setdefault(data, f"{shown(log.loss_column, 40)} in run {shown(run, 40)}")
+    if len(examples) < 2:
+        return ""
+    return (
+        f"the runs have losses on different data: {', '.join(list(examples.values())[:3])}; name one that all have "
+        "with `loss`"
+    )
 
 
 def other_units(logs: Mapping[str, TidyLog]) -> str:
@@ -52,7 +68,14 @@ def other_units(logs: Mapping[str, TidyLog]) -> str:
     str
         One sentence, or nothing.
     """
-    odd = {run: ratio for run, ratio in _ratios(logs).items() if abs(np.log(ratio)) > np.log(_APART)}
+    ratios = _ratios(logs)
+    bits = [run for run, ratio in ratios.items() if abs(ratio * np.log(2.0) - 1.0) < 0.015]
+    if len(bits) == 1 and len(logs) > 1:
+        return (
+            f"the loss of run {shown(bits[0], 40)} is {ratios[bits[0]]:.4g} times that of the other runs: is it in "
+            "bits (1.443 times as many as nats)?"
+        )
+    odd = {run: ratio for run, ratio in ratios.items() if abs(np.log(ratio)) > np.log(_APART)}
     if not odd or (2 * len(odd) > len(logs) and len(logs) > 2):
         return ""
     # of two runs the higher one is the sum

@@ -1,7 +1,6 @@
 """Which column counts the updates, and the history of a series along it."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -9,12 +8,12 @@ from numpy.typing import NDArray
 
 from bayeslr.errors import LogError
 from bayeslr.logs.columns import is_relative, plain_name
-from bayeslr.logs.history import Offsets, epoch_offsets, history, resume_offsets
+from bayeslr.logs.history import Offsets, aligned, epoch_offsets, history, resume_offsets
 from bayeslr.logs.limits import listed
 from bayeslr.logs.rawlog import Cells, Column, RawLog
 from bayeslr.schedules.schedule import MAX_STEPS
 
-__all__ = ["Counter", "Series", "ordered"]
+__all__ = ["Counter", "Series"]
 
 _MOSTLY: Final = 0.5
 """A column of steps has to be filled in this share of the rows that have a loss."""
@@ -23,6 +22,9 @@ _APART: Final = 4.0
 _APART_TOGETHER: Final = 1.7
 """The same where both were written side by side from the beginning of the log to its end."""
 _CALLS: Final = "_step"
+_GLOBAL: Final = frozenset(
+    {"global_step", "global_steps", "trainer_global_step", "train_global_step", "num_updates", "train_num_updates"}
+)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -67,6 +69,10 @@ class Counter:
         True if the user named the column.
     epoch
         The column of epochs; None if there is none.
+    losses
+        Columns of losses; the one with the most rows shows best where a counter starts again.
+    rate
+        The column of the rate; None if there is none.
     """
 
     raw: RawLog
@@ -74,6 +80,8 @@ class Counter:
     steps: tuple[str, ...]
     named: bool
     epoch: str | None
+    losses: tuple[str, ...] = ()
+    rate: str | None = None
 
     def series(self, column: Column, *, relative: bool = False, like: Series | None = None) -> Series:
         """Return the history of a column.
@@ -101,6 +109,12 @@ class Counter:
         at = self._at(name)[column.rows]
         there = ~np.isnan(at)
         notes = []
+        if not there.any() and column.rows.size and (latest := self._latest(name, column)) is not None:
+            at, there = latest, ~np.isnan(latest)
+            notes.append(f"rows without a step in {name!r} belong to the step in the row before")
+        if not there.any():
+            where = self.raw.where(self.cells, int(column.rows[0]) if column.rows.size else 0)
+            raise LogError(f"{where}: {name} is missing; allowed: a whole number, 0 or more, in each row with a loss")
         if not there.all():
             row = int(column.rows[np.argmin(there)])
             notes.append(
@@ -175,7 +189,9 @@ class Counter:
         until = min(int(loss.rows.max()), int(logged.rows.max()))
         since = max(int(loss.rows.min()), int(logged.rows.min()))
         together = until >= 0.9 * (rows - 1) and since <= 0.3 * rows and loss.steps.size >= 5
-        if upper < (_APART_TOGETHER if together else _APART) * max(lower, 1) or until < 0.5 * rows:
+        shorter = loss if lower == ends[0] else logged
+        counted = upper >= _APART * lower and _one_by_one(shorter.steps)
+        if (upper < (_APART_TOGETHER if together else _APART) * max(lower, 1) or until < 0.5 * rows) and not counted:
             return ""
         return (
             f"the losses in {name!r} end at step {ends[0]}, the rates at step {ends[1]}: one of them counts something "
@@ -195,9 +211,43 @@ class Counter:
         mostly = [name for name in usable if share[name] >= _MOSTLY]
         good = [name for name in mostly if self._counts_updates(name, column)]
         if good:
-            return good[0]
+            return self._better_than(good[0], usable)
         # what is wrong with the first is said when it is read
         return mostly[0] if mostly else max(usable, key=lambda name: share[name])
+
+    def _better_than(self, name: str, usable: list[str]) -> str:
+        """Return the counter of updates beside one that only counts rows or calls, if there is such a counter.
+
+        That is W&B's ``_step``, the ``Step`` of its exports, and any other that goes 1, 2, 3 beside a global step.
+        """
+        mine = self._at(name)
+        calls = plain_name(name) == _CALLS
+        exported = any(" - " in other for other in self.raw.columns)
+        if self.named or not (calls or _one_by_one(mine[~np.isnan(mine)])):
+            return name
+        for other in usable:
+            if other == name or plain_name(other) == _CALLS or (is_relative(other) and not is_relative(name)):
+                continue
+            if not (calls or plain_name(other) in _GLOBAL or (exported and " - " in other)):
+                continue
+            theirs = self._at(other)
+            both = theirs[~np.isnan(mine) & ~np.isnan(theirs)]
+            column = Column(rows=np.flatnonzero(~np.isnan(theirs)).astype(np.int32), values=both)
+            if both.size < 2 or not self._counts_updates(other, column):
+                continue
+            if (np.diff(both) > 0).mean() > 0.5 and (both != mine[~np.isnan(mine) & ~np.isnan(theirs)]).any():
+                return other
+        return name
+
+    def _latest(self, name: str, column: Column) -> NDArray[np.float64] | None:
+        """Return the latest step before each row of a series none of whose rows has one; None if there is none."""
+        steps = self.cells.columns[name]
+        if steps.rows.size < 2 or plain_name(name) == _CALLS or steps.wrong is not None:
+            return None
+        before = np.searchsorted(steps.rows, column.rows, side="right") - 1
+        if (before < 0).mean() > 0.5 or np.unique(before).size < 0.5 * before.size:
+            return None
+        return np.where(before < 0, np.nan, steps.values[np.maximum(before, 0)])
 
     def _share(self, name: str, column: Column) -> float:
         """Return in which share of the rows of a series a column is filled."""
@@ -235,9 +285,6 @@ class Counter:
     def _whole(self, at: NDArray[np.float64], rows: NDArray[np.int32], name: str) -> NDArray[np.int64]:
         """Return steps as whole numbers."""
         self.raw.require_numbers(self.cells, name)
-        if not at.size:
-            where = self.raw.where(self.cells, 0)
-            raise LogError(f"{where}: {name} is missing; allowed: a whole number, 0 or more, in each row with a loss")
         # 2**53: beyond it floats skip whole numbers
         good = np.isfinite(at) & (at == np.floor(at)) & (at >= 0) & (at < 2**53)
         if not good.all():
@@ -252,12 +299,41 @@ class Counter:
         self, rows: NDArray[np.int32], steps: NDArray[np.int64], values: NDArray[np.float64], name: str
     ) -> Offsets | None:
         """Return what has to be added where the counter starts again."""
+        found = self._own_offsets(rows, steps, values, name)
+        if found is not None or (np.diff(steps) < 0).any():
+            return found
+        # the rows of a scarce series, one an epoch say, do not show it
+        for other in self.losses:
+            column = self.cells.columns[other]
+            at = self._at(name)[column.rows]
+            good = np.isfinite(column.values) & (at == np.floor(at)) & (at >= 0) & (at <= MAX_STEPS)
+            if good.sum() <= rows.size or good.mean() < _MOSTLY:
+                continue
+            try:
+                found = self._own_offsets(column.rows[good], at[good].astype(np.int64), column.values[good], name)
+            except LogError:
+                if (np.diff(steps) == 0).any():
+                    raise
+            if found is not None:
+                return found
+        return None
+
+    def _own_offsets(
+        self, rows: NDArray[np.int32], steps: NDArray[np.int64], values: NDArray[np.float64], name: str
+    ) -> Offsets | None:
+        """Return what a series itself shows of it."""
         if self.epoch is not None:
             epochs = self._at(self.epoch)[rows]
             found = epoch_offsets(rows, steps, epochs, where=self.raw.path, column=name)
             if found is not None:
                 return found
-        return resume_offsets(rows, steps, values, column=name)
+        found = resume_offsets(rows, steps, values, column=name)
+        if found is None or self.rate is None:
+            return found
+        rate = self.cells.columns[self.rate]
+        at = self._at(name)[rate.rows]
+        good = np.isfinite(rate.values) & (at == np.floor(at)) & (at >= 0) & (at <= MAX_STEPS)
+        return aligned(found, rate.rows[good], at[good].astype(np.int64), rate.values[good], column=name)
 
     def _too_many(self, name: str, last: float, *, short: bool = False) -> str:
         """Return the message about steps that are too large."""
@@ -270,6 +346,11 @@ class Counter:
         )
 
 
+def _one_by_one(steps: NDArray[np.int64] | NDArray[np.float64]) -> bool:
+    """Return whether steps are 0, 1, 2, ... or 1, 2, 3, ..."""
+    return bool(steps.size >= 5 and steps[0] <= 1 and (np.diff(steps) == 1).all())
+
+
 def _odd_unit(steps: NDArray[np.int64]) -> str:
     """Return what shows that steps are tokens or samples, if something does."""
     if steps.size < 3:
@@ -279,59 +360,3 @@ def _odd_unit(steps: NDArray[np.int64]) -> str:
     if common >= 4096 and common % 256 == 0:
         return f"all steps are multiples of {common}"
     return f"the steps end at {steps[-1]}" if steps[-1] > 5_000_000 else ""
-
-
-def ordered(cells: Cells, times: Sequence[str], steps: Sequence[str], loss: str) -> Cells:
-    """Sort the rows by the time at which they were written, where that makes the steps go back less often.
-
-    A clock that starts again with every process does not.
-
-    Parameters
-    ----------
-    cells
-        The cells.
-    times
-        Columns of times, best first.
-    steps
-        Columns of steps, best first.
-    loss
-        The loss that will probably be taken.
-
-    Returns
-    -------
-    Cells
-        In the order of time, or as they were.
-    """
-    for name in times:
-        time = cells.columns[name]
-        if time.wrong is not None or time.rows.size < cells.numbers.size or not np.isfinite(time.values).all():
-            continue
-        if (np.diff(time.values) >= 0).all():
-            return cells
-        order = np.argsort(time.values, kind="stable")
-        place = np.empty(order.size, dtype=np.int32)
-        place[order] = np.arange(order.size, dtype=np.int32)
-        columns = {}
-        for key, column in cells.columns.items():
-            rows = place[column.rows]
-            by_row = np.argsort(rows)
-            wrong = None if column.wrong is None else (int(place[column.wrong[0]]), column.wrong[1])
-            columns[key] = Column(rows=rows[by_row], values=column.values[by_row], wrong=wrong)
-        sorted_cells = replace(
-            cells,
-            numbers=cells.numbers[order],
-            columns=columns,
-            texts={key: codes[order] for key, codes in cells.texts.items()},
-        )
-        backs = [sum(_backs(each, step, loss) for step in steps) for each in (cells, sorted_cells)]
-        return sorted_cells if backs[1] < backs[0] else cells
-    return cells
-
-
-def _backs(cells: Cells, step: str, loss: str) -> int:
-    """Return how often a counter goes back along the losses."""
-    column = cells.columns[step]
-    values = np.full(cells.numbers.size, np.nan)
-    values[column.rows] = column.values
-    there = values[cells.columns[loss].rows]
-    return int((np.diff(there[~np.isnan(there)]) < 0).sum())

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bayeslr.errors import LogError
 
-__all__ = ["Offsets", "epoch_offsets", "history", "resume_offsets"]
+__all__ = ["Offsets", "aligned", "epoch_offsets", "history", "resume_offsets"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -89,6 +89,8 @@ def epoch_offsets(
     whole = np.floor(epochs)
     if not starts.size or np.isnan(epochs).any() or (np.diff(whole) < 0).any():
         return None
+    if (epochs != whole).any():
+        return _fractions(rows, steps, epochs, starts, column)
     if not (whole[starts] > whole[starts - 1]).all() or steps.size < 4:
         return None
     parts = np.split(steps, starts)
@@ -111,6 +113,32 @@ def epoch_offsets(
         note=(
             f"the steps in {column!r} count within each epoch: {length} updates an epoch are assumed, so that they end "
             f"at {starts.size * length + int(steps[-1])}"
+        ),
+    )
+
+
+def _fractions(
+    rows: NDArray[np.int32],
+    steps: NDArray[np.int64],
+    epochs: NDArray[np.float64],
+    starts: NDArray[np.intp],
+    column: str,
+) -> Offsets | None:
+    """Return the offsets where the epochs have fractions, which say how many steps one has."""
+    rising = (np.diff(steps) > 0) & (np.diff(epochs) > 0)
+    if not rising.any():
+        return None
+    length = round(float(np.median(np.diff(steps)[rising] / np.diff(epochs)[rising])))
+    added = length * np.arange(starts.size + 1, dtype=np.int64)
+    moved = steps + np.repeat(added, np.diff([0, *starts.tolist(), steps.size]))
+    if length < 1 or np.ptp(moved - length * epochs) > max(2.0, 0.02 * length):
+        return None
+    return Offsets(
+        rows=rows[starts].astype(np.int64),
+        added=added[1:],
+        note=(
+            f"the steps in {column!r} count within each epoch: one has {length} updates, as its fractions show, so "
+            f"that the steps end at {moved[-1]}"
         ),
     )
 
@@ -150,7 +178,8 @@ def resume_offsets(
         there = float(np.median(np.interp(steps[few], before, values[begin:start])))
         latest = float(np.median(values[max(begin, start - 3) : start]))
         noise = float(np.median(np.abs(np.diff(values[begin + before.size // 2 : start]))))
-        if abs(again - latest) > 0.3 * abs(again - there) or abs(again - there) <= max(4 * noise, 1e-3 * abs(there)):
+        # a run from scratch begins with the loss of a run from scratch, so that half way between tells the two apart
+        if abs(again - latest) > 0.5 * abs(again - there) or abs(again - there) <= max(4 * noise, 1e-3 * abs(there)):
             return None
         last = int(before[-1])
         added.append((added[-1] if added else 0) + last)
@@ -160,6 +189,58 @@ def resume_offsets(
         note=(
             f"the steps in {column!r} start again at {steps[starts[0]]} while the loss goes on (a resume that "
             f"counts its own steps): they are counted on from {', '.join(map(str, added[:4]))}"
+        ),
+    )
+
+
+def aligned(
+    found: Offsets, rows: NDArray[np.int32], steps: NDArray[np.int64], rates: NDArray[np.float64], *, column: str
+) -> Offsets:
+    """Return offsets that make the rates after each restart those that were logged before at the same step.
+
+    A run that crashed after its last checkpoint repeats the rates of the steps between.
+
+    Parameters
+    ----------
+    found
+        Offsets that count on from the last step.
+    rows
+        Positions of the rows that have a rate, shape ``[n]``.
+    steps
+        Steps there, as they were logged.
+    rates
+        Rates there, finite.
+    column
+        The column of the steps, for messages.
+
+    Returns
+    -------
+    Offsets
+        The same, where the rates do not repeat or are constant.
+    """
+    starts = np.flatnonzero(np.diff(steps) < 0) + 1
+    if starts.size != found.rows.size:
+        return found
+    bounds = [0, *starts.tolist(), steps.size]
+    added, repeated = [0], False
+    for begin, start, end in zip(bounds, bounds[1:], bounds[2:], strict=False):
+        before, after = rates[begin:start], rates[start:end]
+        shift = added[-1] + int(steps[start - 1])
+        same = np.flatnonzero(np.abs(before - after[0]) <= 1e-6 * rates.max())
+        if same.size == 1 and after.size > 1 and np.unique(before).size == before.size:
+            i, next_one = int(same[0]), int(same[0]) + 1
+            if next_one < before.size and abs(before[next_one] - after[1]) <= 1e-6 * rates.max():
+                shift, repeated = added[-1] + int(steps[begin + i] - steps[start]), True
+        added.append(shift)
+    if not repeated:
+        return found
+    return Offsets(
+        rows=found.rows,
+        added=np.array(added[1:], dtype=np.int64),
+        note=(
+            f"the steps in {column!r} start again at {steps[starts[0]]} while the loss and the rate go on (a resume "
+            f"that counts its own steps): they are counted on from {', '.join(map(str, added[1:5]))}, where the rates "
+            "are the same"
         ),
     )
 
@@ -193,7 +274,8 @@ def history(steps: NDArray[np.int64], values: NDArray[np.float64]) -> tuple[NDAr
         order = np.argsort(steps, kind="stable")
     elif back.size:
         misplaced = [row for row in (_misplaced(steps, int(i)) for i in back) if row is not None]
-        if len(misplaced) == back.size:
+        misplaced = misplaced if len(misplaced) == back.size else _late(steps, back)
+        if misplaced:
             at = ", ".join(str(steps[row]) for row in misplaced[:4])
             notes.append(f"{len(misplaced)} rows are not in the order of their steps (step {at}): they were sorted")
             order = np.argsort(steps, kind="stable")
@@ -216,6 +298,22 @@ def history(steps: NDArray[np.int64], values: NDArray[np.float64]) -> tuple[NDAr
         step = int(kept[repeated[differ][0]])
         notes.append(f"{int(differ.sum())} steps are repeated with other values (first {step}): the last one counts")
     return order[is_last], notes
+
+
+def _late(steps: NDArray[np.int64], back: NDArray[np.intp]) -> list[int]:
+    """Return the rows after each step back if they were written late: all of them belong into one gap of those before.
+
+    A restart writes steps again that were there before, or goes on beyond them.
+    """
+    rows: list[int] = []
+    for start, end in zip(back + 1, [*(back[1:] + 1), steps.size], strict=True):
+        block, before = steps[start:end], np.sort(steps[:start])
+        where = np.searchsorted(before, [block[0], block[-1]], side="left")
+        first = where[0] == 0 and block.size > 1
+        if where[0] != where[1] or where[0] == before.size or before[where[0]] == block[-1] or first:
+            return []
+        rows.extend(range(int(start), int(end)))
+    return rows if len(rows) <= max(3, steps.size // 50) and 4 * len(rows) <= steps.size else []
 
 
 def _misplaced(steps: NDArray[np.int64], i: int) -> int | None:

@@ -1,5 +1,6 @@
-"""What the rows and columns of a log are about: which run, and which split of the data."""
+"""What the rows and columns of a log are about: which run, and which quantity."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -9,21 +10,42 @@ from numpy.typing import NDArray
 from bayeslr.errors import LogError
 from bayeslr.logs.columns import loss_columns, plain_name, run_columns, split_of, step_columns
 from bayeslr.logs.limits import listed, shown
-from bayeslr.logs.rawlog import Cells, Chunk, Column, RawLog
+from bayeslr.logs.rawlog import Chunk, Column, RawLog
+from bayeslr.logs.splits import names_no_run
 
-__all__ = ["Layout", "as_wide", "layout_of", "one_run", "split_columns", "split_rows"]
+__all__ = ["Layout", "as_wide", "layout_of", "one_run"]
 
-_SPLIT_NAMES = frozenset(
-    {"split", "subset", "phase", "mode", "stage", "type", "kind", "dataset", "data", "set", "partition", "event", "tag"}
-    | {"section", "part", "job", "fold", "loop", "source", "prefix", "data_split", "eval_set", "status"}
-)
-_FLAGS = {"true": True, "1": True, "false": False, "0": False}
-_BEST_FIRST = ("validation", "test", "training")
 _SETTINGS = frozenset(
     {"seed", "model", "config", "exp_id", "experiment_id", "trial", "trial_id", "method", "optimizer", "variant"}
     | {"setting", "schedule", "size", "model_size", "label", "legend", "curve", "series", "hparams", "id", "uuid"}
+    | {"group", "version", "tag", "arm", "lr_schedule", "scheduler", "peak_lr", "max_lr", "weight_decay", "wd"}
+    | {"batch_size", "width", "depth", "n_params", "params"}
 )
 """Columns that tell runs apart where each of their values has steps of its own."""
+_MACHINES = frozenset(
+    {
+        "host",
+        "hostname",
+        "node",
+        "rank",
+        "job",
+        "pid",
+        "device",
+        "gpu",
+        "worker",
+        "attempt",
+        "restart",
+        "resume",
+        "date",
+    }
+    | {"session", "file", "checkpoint", "ckpt", "time", "machine", "server", "process", "timestamp", "slurm"}
+)
+"""Words of columns that tell the parts of one run apart."""
+_SIDE_BY_SIDE = re.compile(
+    r"(?P<run>.+?)[\s/_.:-]+"
+    r"(?:(?P<loss>(?:(?:val|valid|validation|eval|test|train)[/_. ]?)?loss)|(?P<rate>lr|learning[_ ]rate))",
+    re.IGNORECASE,
+)
 _NAMES = frozenset({"tag", "name", "metric", "metric_name", "key", "variable", "scalar", "series"})
 _VALUES = frozenset({"value", "metric_value", "scalar_value"})
 
@@ -82,6 +104,8 @@ def layout_of(raw: RawLog, *, loss: str | None = None) -> Layout:
         The runs.
     """
     prefixes = {name: name.rpartition(" - ")[0].strip() or None for name in raw.columns}
+    if not any(prefixes.values()):
+        prefixes = _side_by_side(raw.columns)
     runs = [run for run in dict.fromkeys(prefixes.values()) if run is not None]
     if len(runs) > 1 and not all(split_of(run) for run in runs):
         named = {prefixes[name] for name in raw.columns if loss is not None and name.lower() == loss.lower()} - {None}
@@ -99,10 +123,30 @@ def layout_of(raw: RawLog, *, loss: str | None = None) -> Layout:
         labels = _with_steps_of_their_own(raw, column, steps[0])
         if labels:
             return Layout(runs=labels, column=column)
+    for column, words in raw.words().items():
+        if steps and not set(plain_name(column).split("_")) & _MACHINES and not names_no_run(column, words):
+            labels = _with_steps_of_their_own(raw, column, steps[0], from_the_beginning=True)
+            if labels:
+                return Layout(runs=labels, column=column)
     return Layout()
 
 
-def _with_steps_of_their_own(raw: RawLog, column: str, step: str) -> tuple[str, ...]:
+def _side_by_side(columns: Sequence[str]) -> dict[str, str | None]:
+    """Return the run of each column where at least two have a loss and a rate each (``a_loss, a_lr, b_loss, b_lr``)."""
+    parts = {name: _SIDE_BY_SIDE.fullmatch(name) for name in columns if len(name) <= 200}
+    runs = {name: match["run"] for name, match in parts.items() if match and not split_of(match["run"])}
+    losses = {run for name, run in runs.items() if parts[name]["loss"]}  # type: ignore[index]
+    rates = {run for name, run in runs.items() if parts[name]["rate"]}  # type: ignore[index]
+    both = losses & rates
+    shared = any(plain_name(name) in ("loss", "val_loss", "train_loss", "lr", "learning_rate") for name in columns)
+    if len(both) < 2 or shared:
+        return dict.fromkeys(columns)
+    return {name: runs[name] if runs.get(name) in both else None for name in columns}
+
+
+def _with_steps_of_their_own(
+    raw: RawLog, column: str, step: str, *, from_the_beginning: bool = False
+) -> tuple[str, ...]:
     """Return the values of a column if each has rising steps of its own, and all together have not."""
     cells = raw.read([step], [column])
     codes, labels, at = cells.texts[column], cells.labels[column], cells.columns[step]
@@ -113,6 +157,8 @@ def _with_steps_of_their_own(raw: RawLog, column: str, step: str) -> tuple[str, 
         return ()
     parts = [steps[of == code] for code in range(len(labels))]
     rising = all(part.size >= 3 and (np.diff(part) > 0).all() for part in parts)
+    if from_the_beginning and any(abs(part[0] - parts[0][0]) > 2 * np.median(np.diff(parts[0])) for part in parts[1:]):
+        return ()
     # stages of one run, and the machines on which it was resumed, follow each other
     return labels if rising and all(_overlap(part, parts[0]) >= 0.5 for part in parts[1:]) else ()
 
@@ -158,23 +204,6 @@ def as_wide(raw: RawLog) -> RawLog:
     return replace(raw, columns=columns, chunks=chunks)
 
 
-def _is_flag(column: str) -> bool:
-    """Return whether a column may say by true and false whether a row is about a split."""
-    words = plain_name(column).split("_")
-    return len(words) <= 2 and (words[0] == "is" or len(words) == 1) and bool(split_of(words[-1]))
-
-
-def _kind(column: str, label: str) -> str:
-    """Return the split that a value of a column stands for; empty if it stands for none."""
-    flag = _FLAGS.get(label.lower())
-    if flag is None or not _is_flag(column):
-        return split_of(label)
-    said = split_of(plain_name(column).split("_")[-1])
-    if flag:
-        return said
-    return "validation" if said == "training" else "training"
-
-
 def one_run(raw: RawLog, layout: Layout, run: str | None) -> str | None:
     """Return the run to read.
 
@@ -207,58 +236,3 @@ def one_run(raw: RawLog, layout: Layout, run: str | None) -> str | None:
         f"{raw.path}: the log {how} {len(layout.runs)} runs ({listed(layout.runs, 4)}); allowed: the name of one of "
         "them as the run, or the loss of one named by `loss`"
     )
-
-
-def split_columns(columns: Sequence[str]) -> list[str]:
-    """Return the columns that may say on which split a row was measured.
-
-    Parameters
-    ----------
-    columns
-        Names of all columns.
-
-    Returns
-    -------
-    list of str
-        Some of them.
-    """
-    return [
-        name
-        for name in columns
-        if plain_name(name) in _SPLIT_NAMES or plain_name(name).split("_")[-1] == "split" or _is_flag(name)
-    ]
-
-
-def split_rows(cells: Cells, column: str, rows: NDArray[np.int32]) -> tuple[NDArray[np.bool_], str, list[str]] | None:
-    """Choose the rows of one split.
-
-    Parameters
-    ----------
-    cells
-        The cells of the log.
-    column
-        A column that may name splits.
-    rows
-        Positions of the rows that have a loss.
-
-    Returns
-    -------
-    keep : numpy.ndarray
-        True for each of the rows to keep.
-    kind : str
-        ``validation``, ``test`` or ``training``.
-    labels : list of str
-        The value of the column that was taken, then the others.
-    None
-        In place of all three, if the column names no splits.
-    """
-    codes, labels = cells.texts[column][rows], cells.labels[column]
-    kinds = {code: _kind(column, labels[code]) for code in np.unique(codes).tolist() if code >= 0}
-    if not any(kinds.values()):
-        return None
-    for kind in _BEST_FIRST:
-        found = [code for code, of in kinds.items() if of == kind]
-        if found:
-            keep = codes == found[0]
-            return keep, kind, [labels[found[0]], *(labels[code] for code in kinds if code != found[0])]
-    return None

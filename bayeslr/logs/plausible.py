@@ -53,21 +53,32 @@ def judged(steps: NDArray[np.int64], values: NDArray[np.float64], numbers: NDArr
     """
     notes: list[str] = []
     keep = np.ones(values.size, dtype=bool)
-    zero = values == 0
-    if zero.any() and (values > 0).any() and not (values < 0).any():
-        keep &= ~zero
-        first = int(np.flatnonzero(zero)[0])
+    for empty, why in ((0.0, "as after an overflow"), (-1.0, "as where nothing was measured")):
+        blank = values == empty
+        others = values[~blank & keep]
+        if blank.any() and others.size and others.min() >= 0 and others.max() > 0:
+            keep &= ~blank
+            first = int(np.flatnonzero(blank)[0])
+            notes.append(
+                f"{int(blank.sum())} losses are {empty}, {why} (first at step {steps[first]}, {unit} "
+                f"{numbers[first]}): dropped"
+            )
+    held = _held(values, keep)
+    if held > 1:
+        keep &= np.append(True, np.diff(values) != 0)
         notes.append(
-            f"{int(zero.sum())} losses are 0.0, as after an overflow (first at step {steps[first]}, {unit} "
-            f"{numbers[first]}): dropped"
+            f"each loss stands in {held} rows, as one that is repeated until the next is measured: the first row counts"
         )
-    wild = _wild(values, keep)
-    if wild.size:
-        keep[wild] = False
-        notes.append(
-            f"a loss of {values[wild[0]]:.6g} at step {steps[wild[0]]} ({unit} {numbers[wild[0]]}) is many times its "
-            f"neighbours: dropped{f', with {wild.size - 1} more' if wild.size > 1 else ''}"
-        )
+    for odd, what in (
+        (_wild(values, keep), "many times its neighbours"),
+        (_low(values, keep), "far below its neighbours"),
+    ):
+        if odd.size:
+            keep[odd] = False
+            notes.append(
+                f"a loss of {values[odd[0]]:.6g} at step {steps[odd[0]]} ({unit} {numbers[odd[0]]}) is {what}: "
+                f"dropped{f', with {odd.size - 1} more' if odd.size > 1 else ''}"
+            )
     at = np.flatnonzero(keep)
     rest = values[at]
     jump = _jump(rest)
@@ -88,15 +99,52 @@ def judged(steps: NDArray[np.int64], values: NDArray[np.float64], numbers: NDArr
     return Judged(keep=keep, notes=tuple(notes))
 
 
+def _held(values: NDArray[np.float64], keep: NDArray[np.bool_]) -> int:
+    """Return in how many rows each value stands if that is the same number throughout; else 1."""
+    if values.size < 8 or not keep.all():
+        return 1
+    starts = np.append(0, np.flatnonzero(np.diff(values) != 0) + 1)
+    lengths = np.diff(np.append(starts, values.size))
+    inner = lengths[1:-1]
+    same = inner.size >= 3 and inner.min() == inner.max() >= 2 and max(lengths[0], lengths[-1]) <= inner[0]
+    return int(inner[0]) if same else 1
+
+
 def _wild(values: NDArray[np.float64], keep: NDArray[np.bool_]) -> NDArray[np.intp]:
-    """Return single values that are many times both their neighbours and beyond any loss; few, or none at all."""
+    """Return up to three values in a row that are many times those beside them and beyond any loss.
+
+    Among losses there may be several such places; where the others are beyond any loss too (sums, perplexities) there
+    are few, or none at all.
+    """
     at = np.flatnonzero(keep)
     if at.size < 5:
         return np.empty(0, dtype=np.intp)
     inner = values[at]
-    around = np.maximum(np.append(inner[1:], inner[-2]), np.append(inner[1], inner[:-1]))
-    found = at[(inner > _WILD * around) & (around > 0) & (inner > 2 * _NO_TOKEN)]
-    return found if found.size <= max(1, at.size // 50) else np.empty(0, dtype=np.intp)
+    found = np.zeros(at.size, dtype=bool)
+    for length in (1, 2, 3) if at.size >= 10 else (1,):
+        lowest = np.lib.stride_tricks.sliding_window_view(inner, length).min(axis=1)
+        before = np.append(np.inf if length > 1 else inner[1], inner[: lowest.size - 1])
+        after = np.append(inner[length:], np.inf if length > 1 else inner[-2])
+        around = np.maximum(before, after)
+        for start in np.flatnonzero((lowest > _WILD * around) & (around > 0) & (lowest > 2 * _NO_TOKEN)):
+            found[start : start + length] = True
+    sane = bool(np.median(inner[~found]) < _NO_TOKEN) if not found.all() else False
+    most = max(3, at.size // 10) if sane else max(1, at.size // 50)
+    return at[found] if found.sum() <= most else np.empty(0, dtype=np.intp)
+
+
+def _low(values: NDArray[np.float64], keep: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Return single values far below both their neighbours in a smooth series; few, or none at all."""
+    at = np.flatnonzero(keep)
+    if at.size < 8:
+        return np.empty(0, dtype=np.intp)
+    inner = values[at]
+    level = float(np.median(inner))
+    around = np.minimum(inner[2:], inner[:-2])
+    found = 1 + np.flatnonzero((inner[1:-1] < around / _WILD) & (around > 0))
+    smooth = level > 0 and float(np.median(np.abs(np.diff(inner)))) < 0.05 * level
+    few = 0 < found.size <= max(1, at.size // 50)
+    return at[found] if smooth and few else np.empty(0, dtype=np.intp)
 
 
 def _jump(values: NDArray[np.float64]) -> int | None:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from bayeslr.logs.rawlog import Column
 
-__all__ = ["chosen_rate", "odd_falls"]
+__all__ = ["chosen_rate", "odd_falls", "without_tiny_negatives", "without_wild"]
 
 
 def chosen_rate(columns: Mapping[str, Column], names: Sequence[str]) -> tuple[str | None, str]:
@@ -28,6 +28,8 @@ def chosen_rate(columns: Mapping[str, Column], names: Sequence[str]) -> tuple[st
         What else there was, where it tells another story; else empty.
     """
     filled = [name for name in names if columns[name].filled]
+    # a column of texts, such as the name of a schedule, is no rate unless there is nothing else
+    filled = [name for name in filled if np.isfinite(columns[name].values).any()] or filled
     if not filled:
         return None, ""
     first = filled[0]
@@ -79,6 +81,35 @@ def without_tiny_negatives(rates: NDArray[np.float64]) -> tuple[NDArray[np.float
     """
     tiny = (rates < 0) & (rates >= -2e-3 * rates.max(initial=0.0))
     return np.where(tiny, 0.0, rates), int(tiny.sum())
+
+
+def without_wild(steps: NDArray[np.int64], rates: NDArray[np.float64]) -> tuple[NDArray[np.bool_], str]:
+    """Look for single rates many times those beside them, which no schedule has.
+
+    Parameters
+    ----------
+    steps, rates
+        Logged rates, shape ``[n]``, not negative.
+
+    Returns
+    -------
+    keep : numpy.ndarray
+        True for each rate to keep, shape ``[n]``.
+    note : str
+        What was dropped; empty where nothing was.
+    """
+    keep = np.ones(rates.size, dtype=bool)
+    if rates.size < 5:
+        return keep, ""
+    around = np.maximum(rates[2:], rates[:-2])
+    wild = 1 + np.flatnonzero((rates[1:-1] > 10 * around) & (around > 0))
+    if not wild.size or wild.size > max(1, rates.size // 50):
+        return keep, ""
+    keep[wild] = False
+    return keep, (
+        f"the rate of {rates[wild[0]]:.4g} at step {steps[wild[0]]} is many times those beside it: dropped"
+        + (f", with {wild.size - 1} more" if wild.size > 1 else "")
+    )
 
 
 def odd_falls(steps: NDArray[np.int64], rates: NDArray[np.float64]) -> str:

@@ -5,6 +5,7 @@ through the rows. Rows come in chunks, so that a log of ten million rows does no
 """
 
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -20,10 +21,17 @@ CHUNK = 20_000
 """Rows that a format hands over at a time."""
 _REMEMBERED = 500_000
 """Rows of a log that is kept in memory between two questions about the same columns."""
+_LOOKED_AT = 100
+"""Columns of a log that is looked through for texts."""
 _TEXTS = 2_000
 """Different texts of a column that are told apart; a column with more says nothing about runs or splits."""
 _NOT_LOGGED = frozenset({"", "null", "none", "na", "n/a", "-"})
 _NAN = frozenset({"nan", "+nan", "-nan"})
+
+_PRINTED = re.compile(
+    r"\s*(?:tensor|Array|DeviceArray|array|np\.float\d+)\(\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*[,)]"
+)
+"""A scalar of torch, JAX or NumPy that was written without being converted."""
 
 type Chunk = tuple[Sequence[int] | NDArray[np.int64], Mapping[str, "Sequence[object] | Column"]]
 """Numbers by which messages name the rows, and the cells of each column that was asked for, all or those filled."""
@@ -114,6 +122,8 @@ class RawLog:
         What was found damaged; complete once the rows have been read.
     total_steps
         Number of updates that the log says the run was planned for; None where it does not.
+    what
+        What the file is, for messages. Default ``"log"``.
     """
 
     path: str
@@ -122,7 +132,9 @@ class RawLog:
     unit: str = "line"
     notes: list[str] = field(default_factory=list)
     total_steps: int | None = None
+    what: str = "log"
     _read: dict[tuple[tuple[str, ...], tuple[str, ...]], Cells] = field(default_factory=dict, init=False, repr=False)
+    _words: dict[str, tuple[str, ...]] | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if len(self.columns) > MAX_COLUMNS:
@@ -184,6 +196,22 @@ class RawLog:
             notes=tuple(self.notes),
         )
 
+    def words(self) -> Mapping[str, tuple[str, ...]]:
+        """Return the columns of a few different texts, as the first rows show them.
+
+        Returns
+        -------
+        Mapping
+            The texts by the name of the column; none of a log with many columns.
+        """
+        if self._words is None:
+            found: dict[str, tuple[str, ...]] = {}
+            if len(self.columns) <= _LOOKED_AT:
+                _, cells = next(self.chunks(self.columns), ((), {}))
+                found = {name: texts for name, given in cells.items() if (texts := _few_texts(given))}
+            object.__setattr__(self, "_words", found)
+        return self._words or {}
+
     def where(self, cells: Cells, row: int) -> str:
         """Return the name of a row in a message.
 
@@ -229,6 +257,15 @@ class RawLog:
                 f"{self.where(cells, row)}: {shown_name(name)} is {shown(value)}{badly}; allowed: a number, or nothing"
             )
         return column
+
+
+def _few_texts(cells: Sequence[object] | Column) -> tuple[str, ...]:
+    """Return the different texts of a column if there are 2 to 50 of them and none is a number; else nothing."""
+    if isinstance(cells, Column):
+        return ()
+    given = dict.fromkeys(cell.strip()[:200] for cell in cells[:2_000] if isinstance(cell, str))
+    given.pop("", None)
+    return tuple(given) if 2 <= len(given) <= 50 and all(_number(text) is None for text in given) else ()
 
 
 def shown_name(name: str) -> str:
@@ -309,7 +346,8 @@ def _number(cell: object) -> float | None:
         except ValueError:
             if isinstance(cell, str) and cell.strip().startswith("[") and cell.strip().endswith("]"):
                 return _only([part.strip() for part in cell.strip()[1:-1].split(",")])
-            return None
+            printed = _PRINTED.match(cell) if isinstance(cell, str) else None
+            return None if printed is None else float(printed[1])
     return _only(cell) if isinstance(cell, list) else None
 
 

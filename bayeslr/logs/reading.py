@@ -17,7 +17,7 @@ from bayeslr.logs.sources import ColumnNames, Reading, Source, curves_from_sourc
 from bayeslr.logs.units import Unit
 from bayeslr.schedules import Schedule, parse_schedule
 
-__all__ = ["manifest_in", "read", "read_curves", "read_logs", "read_sources"]
+__all__ = ["column_names", "manifest_in", "read", "read_curves", "read_logs", "read_sources"]
 
 
 def read_curves(
@@ -75,7 +75,7 @@ def read_curves(
     return read(
         path,
         where=where,
-        columns=_names(loss, step, lr, loss_unit, bytes_per_token),
+        columns=column_names(step=step, loss=loss, lr=lr, loss_unit=loss_unit, bytes_per_token=bytes_per_token),
         allow_late_start=allow_late_start,
     ).curves
 
@@ -200,7 +200,7 @@ def read_logs(
         size=size,
         parent=parent,
         branch_step=branch_step,
-        columns=_names(loss, step, lr, loss_unit, bytes_per_token),
+        columns=column_names(step=step, loss=loss, lr=lr, loss_unit=loss_unit, bytes_per_token=bytes_per_token),
         allow_late_start=allow_late_start,
     ).curves
 
@@ -301,10 +301,31 @@ def manifest_in(path: Path) -> Path | None:
     return path if looks_like_manifest(path) else None
 
 
-def _names(
-    loss: str | None, step: str | None, lr: str | None, loss_unit: str | None, bytes_per_token: float | None
+def column_names(
+    *,
+    step: str | None = None,
+    loss: str | None = None,
+    lr: str | None = None,
+    loss_unit: str | None = None,
+    bytes_per_token: float | None = None,
 ) -> ColumnNames:
-    """Return the columns that were named, and the unit."""
+    """Return the columns that were named, and the unit.
+
+    Parameters
+    ----------
+    step, loss, lr, loss_unit, bytes_per_token
+        As for :func:`read_logs`.
+
+    Returns
+    -------
+    ColumnNames
+        The columns.
+
+    Raises
+    ------
+    LogError
+        If the unit is unknown.
+    """
     unit = None
     if loss_unit is not None or bytes_per_token is not None:
         unit = Unit(name=loss_unit or "bits per byte", bytes_per_token=bytes_per_token)

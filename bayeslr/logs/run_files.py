@@ -74,7 +74,8 @@ def _runs_of(name: str, path: Path, loss: str | None, *, alone: bool) -> list[So
     stems = [Path(inner.removesuffix(".gz")).stem if logs[inner].is_file() else inner for inner in logs]
     for inner, stem in zip(logs, stems, strict=True):
         own = stem if stems.count(stem) == 1 and logs[inner].parent == path else inner
-        if logs[inner].is_file() and logs[inner].parent == path and not _is_log(logs[inner], loss):
+        beside = [other for other in logs.values() if other.parent == logs[inner].parent]
+        if logs[inner].is_file() and (logs[inner].parent == path or len(beside) > 1) and not _is_log(logs[inner], loss):
             skipped.append(inner)
             continue
         found += _opened(own if alone else f"{name}/{own}", logs[inner], logs[inner], loss, alone=False)

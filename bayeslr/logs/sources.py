@@ -303,8 +303,9 @@ def _schedule(source: Source, log: TidyLog) -> tuple[Schedule, int]:
 def _logged_schedule(log: TidyLog) -> tuple[Schedule, int]:
     """Return the schedule that a log shows, and from which update on it does."""
     if log.rates.size == 0:
+        place = "" if log.what == "log" else f" in this {log.what}"
         raise LogError(
-            f"{log.path}: no schedule is given and no rates are logged (columns: {listed(log.columns, 12)}); "
+            f"{log.path}: no schedule is given and no rates are logged{place} (columns: {listed(log.columns, 12)}); "
             "allowed: a `schedule`, or a column with the rates, named by `lr`"
         )
     total_steps = max(int(log.steps[-1]), int(log.rate_steps[-1]))

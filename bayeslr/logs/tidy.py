@@ -7,10 +7,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayeslr.errors import LogError
+from bayeslr.logs.clock import ordered
 from bayeslr.logs.columns import (
     epoch_columns,
     is_relative,
-    loss_columns,
     loss_kind,
     named_column,
     perplexity_columns,
@@ -19,12 +19,14 @@ from bayeslr.logs.columns import (
     step_columns,
     time_columns,
 )
-from bayeslr.logs.counters import Counter, Series, ordered
-from bayeslr.logs.layout import as_wide, layout_of, one_run, split_columns, split_rows
+from bayeslr.logs.counters import Counter, Series
+from bayeslr.logs.layout import as_wide, layout_of, one_run
 from bayeslr.logs.limits import listed
+from bayeslr.logs.losses import loss_candidates
 from bayeslr.logs.plausible import base_of, judged
-from bayeslr.logs.rates import chosen_rate, without_tiny_negatives
+from bayeslr.logs.rates import chosen_rate, without_tiny_negatives, without_wild
 from bayeslr.logs.rawlog import Cells, Column, RawLog
+from bayeslr.logs.splits import split_columns, split_rows
 from bayeslr.logs.units import Unit
 
 __all__ = ["TidyLog", "tidy"]
@@ -57,6 +59,8 @@ class TidyLog:
         Number of rows with a loss that do not count.
     total_steps
         Number of updates that the log says the run was planned for; None where it does not.
+    what
+        What the file is, for messages.
     """
 
     path: str
@@ -72,6 +76,7 @@ class TidyLog:
     kind: str = "plain"
     dropped: int = 0
     total_steps: int | None = None
+    what: str = "log"
 
     def to_frame(self) -> pd.DataFrame:
         """Return the log as a table.
@@ -122,11 +127,11 @@ def tidy(
     layout = layout_of(raw, loss=named)
     chosen_run = one_run(raw, layout, run)
     columns = layout.columns(raw.columns, chosen_run)
-    losses = [named] if named else _loss_candidates(raw, columns, unit)
-    steps = [named_column(columns, step, what="step", path=raw.path)] if step else step_columns(columns)
-    rates = [named_column(columns, lr, what="lr", path=raw.path)] if lr else rate_columns(columns)
+    losses = [named] if named else loss_candidates(raw, columns, unit)
+    steps = [named_column(raw.columns, step, what="step", path=raw.path)] if step else step_columns(columns)
+    rates = [named_column(raw.columns, lr, what="lr", path=raw.path)] if lr else rate_columns(columns)
     if not steps:
-        raise LogError(f"{raw.path}: no column for the step; name one with `step`: {listed(columns, 12)}")
+        raise LogError(_no_step(raw, columns))
     times, epochs = time_columns(columns)[:1], epoch_columns(columns)[:1]
     planned = [name for name in columns if plain_name(name) in ("total_steps", "max_steps")][:1]
     perplexities = [name for name, kind in perplexity_columns(columns).items() if kind == "perplexity"]
@@ -134,25 +139,36 @@ def tidy(
     twice = next((name for name in numeric if raw.columns.count(name) > 1), None)
     if twice is not None:
         raise LogError(f"{raw.path}: the column {twice!r} occurs more than once; allowed: one column a name")
-    texts = [*split_columns(columns), *([layout.column] if layout.column else [])]
+    texts = [*split_columns(raw, columns), *([layout.column] if layout.column else [])]
     cells = raw.read(numeric, texts)
     if layout.column is not None and chosen_run is not None:
         code = cells.labels[layout.column].index(chosen_run)
         cells = _rows_of(cells, cells.texts[layout.column] == code)
 
+    cells = ordered(cells, times, steps, losses[0])
+    rate, rate_note = chosen_rate(cells.columns, rates)
     counter = Counter(
         raw=raw,
-        cells=ordered(cells, times, steps, losses[0]),
+        cells=cells,
         steps=tuple(steps),
         named=step is not None,
         epoch=epochs[0] if epochs else None,
+        losses=tuple(losses),
+        rate=rate,
     )
-    rate, rate_note = chosen_rate(counter.cells.columns, rates)
     if lr and rate is None:
         raise LogError(f"{raw.path}: the column {lr!r}, named by `lr`, has no values; columns: {listed(columns, 12)}")
     rate_rows = _with_values(raw, counter.cells, rate) if rate else None
     found = _chosen_loss(counter, losses, rate_rows, planned)
     return _tidied(counter, found, losses, rate, rate_rows, rate_note, columns, planned, perplexities, unit)
+
+
+def _no_step(raw: RawLog, columns: list[str]) -> str:
+    """Return the message about a log without a column of steps."""
+    where = "" if raw.what == "log" else f" in this {raw.what}"
+    counted = [name for name in columns if set(plain_name(name).split("_")) & {"epoch", "epochs", "tokens", "samples"}]
+    instead = f" ({listed(counted, 2)} counts something else than updates)" if counted else ""
+    return f"{raw.path}: no column for the step{where}{instead}; name one with `step`: {listed(columns, 12)}"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -165,24 +181,6 @@ class _Found:
     kind: str
     notes: tuple[str, ...]
     dropped: int
-
-
-def _loss_candidates(raw: RawLog, columns: list[str], unit: Unit | None) -> list[str]:
-    """Return the columns that may be the loss, best first."""
-    losses = [column for group in loss_columns(columns) for column in group]
-    others = perplexity_columns(columns)
-    if unit is not None and unit.name in ("perplexity", "bits per byte"):
-        losses = [name for name, kind in others.items() if kind == unit.name] or losses
-    if losses:
-        return losses
-    if others:
-        name, kind = next(iter(others.items()))
-        option = "'perplexity'" if kind == "perplexity" else "'bits per byte' and the `bytes_per_token`"
-        raise LogError(
-            f"{raw.path}: no column for the loss, but {name!r} holds {kind}; allowed: `loss_unit` {option}, or the "
-            "name of a loss in `loss`"
-        )
-    raise LogError(f"{raw.path}: no column for the loss; name one with `loss`: {listed(columns, 12)}")
 
 
 def _rows_of(cells: Cells, keep: NDArray[np.bool_]) -> Cells:
@@ -225,6 +223,8 @@ def _chosen_loss(counter: Counter, names: list[str], rate: Column | None, planne
         and not np.isfinite(cells.columns[filled[0]].values).any()
     ):
         filled = [*filled[1:], filled[0]]
+    flat = [name for name in filled if sizes[name] >= 5 and _one_value(cells.columns[name])]
+    filled = [*(name for name in filled if name not in flat), *flat]
     trouble = ""
     for name in filled:
         found = _found(counter, name)
@@ -336,9 +336,12 @@ def _tidied(
             raise LogError(
                 f"{raw.where(cells, int(logged.rows[row]))}: {rate} is {clean[row]:g}; allowed: a rate of 0 or more"
             )
+        kept, odd = without_wild(logged.steps, clean)
+        if odd:
+            notes.append(odd)
         if tiny:
             notes.append(f"{tiny} rates are negative by rounding (lowest {logged.values.min():.3g}): taken as 0")
-        rate_steps, rates = logged.steps, clean
+        rate_steps, rates = logged.steps[kept], clean[kept]
         notes.extend(filter(None, [rate_note]))
     total = raw.total_steps
     if total is None and planned and (values_there := cells.columns[planned[0]].values).size:
@@ -358,7 +361,14 @@ def _tidied(
         kind=found.kind,
         dropped=found.dropped + int((~verdict.keep).sum()),
         total_steps=total,
+        what=raw.what,
     )
+
+
+def _one_value(column: Column) -> bool:
+    """Return whether all finite values of a column are the same, as where nothing was measured."""
+    values = column.values[np.isfinite(column.values)]
+    return values.size > 0 and float(np.ptp(values)) == 0
 
 
 def _only_nan(column: Column) -> bool:

@@ -83,6 +83,29 @@ def test_an_interrupt_is_obeyed_by_work_that_does_not_look_up():
     assert (process.returncode, err) == (130, "error: interrupted\n")
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("after", [0.3, 15.0], ids=["while it compiles", "while it samples"])
+def test_an_interrupt_of_a_fit_is_one_line_and_leaves_nothing(manifest, tmp_path, after):
+    command = [sys.executable, "-m", "bayeslr", "fit", str(manifest), "--where", "split == 'train'"]
+    command += ["-o", str(tmp_path / "p.nc"), "--draws", "100000"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        # what was read is told when the fit begins
+        while " losses at " not in (line := process.stderr.readline()):
+            assert line, "the fit has ended before it began"
+        time.sleep(after)
+        assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        try:
+            out, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert process.returncode == 130
+    assert out == ""
+    assert err.splitlines()[-1] == "error: interrupted"
+    assert "Traceback" not in err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_full_disk_is_one_line_and_leaves_nothing(run, posterior_file, manifest, tmp_path, monkeypatch):
     posterior = load_posterior(posterior_file)
     monkeypatch.setattr(bl, "fit", lambda *_, **__: posterior, raising=False)

@@ -57,6 +57,24 @@ def test_a_schedule_to_fill_in(run, tmp_path):
     assert bl.read_curves(tmp_path / "runs.csv")["a"].schedule.warmup_steps == 100
 
 
+def test_units_of_the_loss(run, tmp_path):
+    log(tmp_path / "nats.csv")
+    table = pd.read_csv(tmp_path / "nats.csv")
+    for name, convert in (("ppl", np.exp), ("bpb", lambda x: x / np.log(2) / 4.5)):
+        converted = table.assign(**{f"val_{name}": convert(table["val_loss"])}).drop(columns="val_loss")
+        converted.to_csv(tmp_path / f"{name}.csv", index=False)
+    expected = bl.read_logs(tmp_path / "nats.csv")["nats"].loss
+    for name, options in (("ppl", ["perplexity"]), ("bpb", ["bits-per-byte", "--bytes-per-token", 4.5])):
+        code, out, _ = run(
+            "init", tmp_path / f"{name}.csv", "-o", tmp_path / f"{name}-runs.csv", "--loss-unit", *options
+        )
+        assert code == 0
+        assert f"val_{name} {expected[0]:.4g} -> {expected[-1]:.4g}" in out
+    code, _, err = run("backtest", tmp_path / "ppl-runs.csv", "--by", "run", "--loss-unit", "bits-per-byte")
+    assert code == 2
+    assert "loss_unit is 'bits per byte', bytes_per_token None" in err
+
+
 def test_what_cannot_be_read_is_left_out_and_said(run, tmp_path):
     log(tmp_path / "a.csv")
     (tmp_path / "b.csv").write_text("step,loss,lr\n1,three,1\n")

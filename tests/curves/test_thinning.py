@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bayeslr.curves import CurveSet, LossCurve
@@ -79,6 +79,7 @@ def test_thinning_is_deterministic():
     st.lists(st.sampled_from([None, 3000, 5000, 8000, 9000, 9700]), min_size=2, max_size=6, unique=True),
     st.integers(4, 60),
 )
+@settings(deadline=None)
 def test_shared_stays_shared(branch_points, n):
     curves = CurveSet(curves=tuple(curve(f"c{i}", at, noise=i / 1000) for i, at in enumerate(branch_points)))
     thinned = curves.thin(n)

@@ -131,7 +131,16 @@ flips = st.tuples(st.just("bytes"), st.floats(0, 1), st.binary(min_size=1, max_s
 cuts = st.tuples(st.just("cut"), st.floats(0, 1), st.just(b""))
 arrays = one_of(
     *("posterior/alpha", "posterior/level", "posterior/noise", "posterior/chain", "posterior/size", "curves/steps"),
-    *("curves/loss", "curves/lr", "curves/updates", "curves/observations", "curves/curve", "observed_data/run"),
+    *(
+        "curves/loss",
+        "curves/rate_differences",
+        "curves/rate_order",
+        "curves/rates_of",
+        "curves/updates",
+        "curves/observations",
+        "curves/curve",
+        "observed_data/run",
+    ),
 )
 values = one_of("nan", "inf", "1e300", "-1", "0", "9" * 18, "x" * 200)
 sealed_values = st.tuples(st.just("value"), arrays, values)

@@ -170,11 +170,11 @@ def alter_loss(file):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (set_attribute("bayeslr_format", 99), "format 99; allowed: 2"),
+        (set_attribute("bayeslr_format", 99), "format 99; allowed: 2 to 3"),
         (set_attribute("bayeslr_format", "new"), "damaged|format"),
         (alter_loss, "checksum"),
         (forget("curves"), "damaged|curves"),
-        (forget("curves/lr"), "damaged|lr"),
+        (forget("curves/rate_differences"), "damaged|rate"),
         (forget("posterior"), "damaged|posterior"),
         (forget("constant_data"), "the places of bend, ahead, peak are missing"),
         (set_attribute("model", "{"), "damaged"),

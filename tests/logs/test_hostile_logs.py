@@ -15,6 +15,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from smooth_run import STEPS, loss_at, rate_at
+from test_log_formats import event_file
+from test_wandb_files import framed, history
 
 from bayeslr.errors import BayeslrError, LogError
 from bayeslr.logs import read_curves, read_logs
@@ -123,11 +125,17 @@ def test_damage_anywhere(tmp_path, kind, place, byte, cut):
             assert strange <= numbers_in(content.decode("utf-8", "replace")[-40:])
 
 
-@pytest.mark.parametrize("kind", ["csv", "json", "jsonl", "log"])
+@pytest.mark.parametrize("kind", ["csv", "json", "jsonl", "log", "tensorboard", "wandb"])
 def test_no_more_than_ten_times_the_file_is_taken(tmp_path, kind):
     path = tmp_path / f"log.{kind}"
     rows = good_log(kind)
-    if kind == "json":
+    if kind == "tensorboard":
+        path = tmp_path / "events"
+        event_file(path, new_style=False, steps=range(1, 1001), losses=[3.0] * 1000)
+    elif kind == "wandb":
+        records = [history(s, {"_step": s, "val_loss": 3 + 1 / s, "lr": 1e-3}) for s in range(1, 1501)]
+        path.write_bytes(framed(records))
+    elif kind == "json":
         records = [{"step": s, "val_loss": 3 + 1 / s, "lr": 1e-3} for s in range(1, 12_001)]
         path.write_text(json.dumps({"log_history": records}))
     elif kind == "jsonl":
@@ -138,7 +146,7 @@ def test_no_more_than_ten_times_the_file_is_taken(tmp_path, kind):
         path.write_text("step,val_loss,lr\n" + "".join(f"{s},{3 + 1 / s:.6f},0.001\n" for s in range(1, 12_001)))
     else:
         path.write_text(rows * 100)
-    size = path.stat().st_size
+    size = sum(file.stat().st_size for file in (path.iterdir() if path.is_dir() else [path]))
     tracemalloc.start()
     raw = open_log(path)
     log = tidy(raw)

@@ -1,55 +1,14 @@
 """Kinds of dirt, each with the right reading: what counts updates, whose columns they are, what cannot be a loss."""
 
-import json
 import math
-import warnings
 
 import numpy as np
 import pandas as pd
 import pytest
-from smooth_run import EVERY_50, STEPS, loss_at, rate_at
+from smooth_run import EVERY_50, LOSS, LR, STEPS, TRAIN, N, assert_whole, loss_at, only, rate_at, read, write
 
 from bayeslr.errors import DataWarning, LogError
 from bayeslr.logs import read_curves, read_logs
-
-LOSS = [loss_at(s) for s in STEPS]
-TRAIN = [x - 0.02 for x in LOSS]
-LR = [rate_at(s) for s in STEPS]
-N = len(STEPS)
-
-
-def write(folder, rows, name="log.csv"):
-    """Write rows, a mapping of columns or a list of records, as CSV or JSON lines."""
-    path = folder / name
-    frame = pd.DataFrame(rows)
-    if name.endswith(".csv"):
-        frame.to_csv(path, index=False)
-    else:
-        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return path
-
-
-def read(path, **options):
-    """The curves and what was said."""
-    with warnings.catch_warnings(record=True) as said:
-        warnings.simplefilter("always")
-        curves = read_logs(path, **options)
-    return curves, [str(one.message) for one in said]
-
-
-def only(path, **options):
-    curves, notes = read(path, **options)
-    (curve,) = curves
-    return curve, notes
-
-
-def assert_whole(curve, steps=STEPS, loss=None, *, last_rate=1e-4):
-    """The run as it was, from the first step to the last."""
-    assert curve.steps.tolist() == list(steps)
-    np.testing.assert_allclose(curve.loss, [loss_at(s) for s in steps] if loss is None else loss, rtol=1e-9)
-    assert curve.schedule.total_steps == steps[-1]
-    assert curve.schedule.lr[-1] == pytest.approx(last_rate, rel=2e-2)
-
 
 # --- what counts updates ---
 

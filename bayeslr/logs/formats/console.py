@@ -8,6 +8,7 @@ trainer           line
 ================  ======================================================================================================
 Megatron, NeoX    ``iteration 100/ 2000 | ... | learning rate: 1.0E-03 | ... | lm loss: 3.69E+00 | ...``
 nanoGPT           ``step 100: train loss 3.67, val loss 3.69`` and ``iter 100: loss 3.67, time ...``
+Lightning         ``Epoch 0: 5%|..| 100/2000 [00:10<10:00, 3.10it/s, train_loss=3.69]``
 modded-nanogpt    ``step:100/2000 val_loss:3.69 train_time:...``
 llm.c             ``step 100/2000 | loss 3.69 ... | lr 1.00e-03 | ...``, ``val loss 3.69``, ``s:100 trl:3.69 ...``
 nanochat          ``step 00100/02000 (5.00%) | loss: 3.69 | lrm: 1.00 | ...``
@@ -16,6 +17,7 @@ litgpt            ``Epoch 1 | iter 400 step 100 | loss train: 3.69, val: 3.70 | 
 fairseq           ``epoch 001: 100 / 500 loss=5.3, ..., num_updates=100, lr=0.001, ...``
 OLMo              ``[step=100/2000]`` and, in lines of their own, ``train/CrossEntropyLoss=3.69``
 Composer          ``[batch=100/2000]:`` and, in lines of their own, ``Train loss/train/total: 3.69``
+any other         a step, and a loss or a rate: ``step 100 | lr 1e-3 | loss 3.69``, ``[100/2000] loss: 3.69``
 Hugging Face      ``{'loss': 3.69, 'learning_rate': 0.001, 'epoch': 0.1}``: only where a step is printed too
 ================  ======================================================================================================
 """
@@ -35,8 +37,19 @@ __all__ = ["is_console_output", "open_console"]
 _COLOURS: Final = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _NUMBER: Final = r"[-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|nan|inf|NaN)"
 _OF: Final = r"(?:\s*/\s*(?P<total_steps>\d+))?"
-_PAIRS: Final = re.compile(rf"(?P<key>[A-Za-z][\w /.-]*?)\s*[:=]\s*(?P<value>{_NUMBER})(?![\w.])")
+_PAIRS: Final = re.compile(rf"(?P<key>[A-Za-z][\w /.-]{{0,80}}?)\s*[:=]\s*\[*(?P<value>{_NUMBER})(?![\w.])")
 _SPACED: Final = re.compile(rf"(?P<key>[A-Za-z][A-Za-z_ ]*?)\s+(?P<value>{_NUMBER})(?![\w.])")
+
+_ANY: Final = re.compile(
+    r"(?P<key>[A-Za-z][\w/.-]{0,60}?(?: [A-Za-z][\w/.-]{0,60}?){0,4}?)(?:\s*[:=]\s*\[*|\s+)"
+    rf"(?P<value>{_NUMBER})(?![\w.])"
+)
+_STEP: Final = re.compile(
+    r"(?i)(?<![\w./])(?:global[_ ]?)?(?:steps?|iter|iteration|update|num_updates)\s*[:=]?\s*[\[(]?\s*"
+    rf"(?P<step>\d+)(?![\w.]|[:-]\d){_OF}"
+)
+_COUNT: Final = re.compile(r"(?<![\w./])\[?\s*(?P<step>\d+)\s*/\s*(?P<total_steps>\d+)\s*[\]|,:]")
+_LOSS: Final = re.compile(rf"(?i)(?:\b|_)(?:loss|lr)\s*[:=]?\s*\[*{_NUMBER}(?![\w.])")
 
 type Reading = Mapping[str, str]
 
@@ -62,6 +75,30 @@ def _line(pattern: str, found: re.Pattern[str] | None = None) -> Callable[[str],
     return read
 
 
+def _valid_line(text: str) -> Reading | None:
+    """Read fairseq's line about a validation, whose names do not say that they are about one."""
+    match = re.search(r"\bvalid on '[^']*' subset \|", text)
+    if match is None:
+        return None
+    found = re.finditer(rf"\|\s*(?P<key>[A-Za-z_]+) (?P<value>{_NUMBER})(?=\s|$)", text[match.end() - 1 :])
+    return {(p["key"] if p["key"] == "num_updates" else f"valid_{p['key']}"): p["value"] for p in found}
+
+
+def _any_line(text: str) -> Reading | None:
+    """Read a line of an unknown program that has a step and a loss or a rate, in any order."""
+    if _LOSS.search(text) is None:
+        return None
+    match = _STEP.search(text)
+    if match is None and "epoch" not in text.lower():
+        match = _COUNT.search(text)
+    if match is None:
+        return None
+    rest = f"{text[: match.start()]} | {text[match.end() :]}"
+    found = {pair["key"].strip().lower(): pair["value"] for pair in _ANY.finditer(rest)}
+    found = {key.rpartition("info:root:")[2] if "info:root:" in key else key: value for key, value in found.items()}
+    return {key: value for key, value in {**found, **match.groupdict()}.items() if value}
+
+
 _TRAINERS: Final[Sequence[tuple[str, Callable[[str], Reading | None]]]] = (
     (
         "Megatron",
@@ -70,7 +107,7 @@ _TRAINERS: Final[Sequence[tuple[str, Callable[[str], Reading | None]]]] = (
             rf"(?P<validation_loss>{_NUMBER})"
         ),
     ),
-    ("Megatron", _line(rf"(?<!at )\biteration\s+(?P<iteration>\d+){_OF}\s*\|", _PAIRS)),
+    ("Megatron", _line(rf"(?<!at )\biteration\s+(?P<iteration>\d+){_OF}\s*\|", _ANY)),
     (
         "nanoGPT",
         _line(
@@ -94,27 +131,15 @@ _TRAINERS: Final[Sequence[tuple[str, Callable[[str], Reading | None]]]] = (
         ),
     ),
     ("fairseq", _line(r"\bepoch \d+:\s+\d+ / \d+ (?=loss=)", _PAIRS)),
-    (
-        "fairseq",
-        _line(
-            rf"\bvalid on '[^']*' subset \| loss (?P<valid_loss>{_NUMBER}) \|",
-            re.compile(rf"\|\s*(?P<key>[A-Za-z_]+) (?P<value>{_NUMBER})(?=\s|$)"),
-        ),
-    ),
+    ("fairseq", _valid_line),
     ("torchtitan", _line(rf"\bvalidate step:\s*(?P<step>\d+)\s+loss:\s*(?P<val_loss>{_NUMBER})")),
     ("torchtitan", _line(r"\bstep:\s*(?P<step>\d+)\s+(?=loss:)", _PAIRS)),
-    ("a bar of tqdm", _line(r"\|\s*(?P<step>\d+)/(?P<total_steps>\d+) \[(?=[^\]]*\bloss=)", _PAIRS)),
-    (
-        "a trainer",
-        _line(
-            rf"(?i)\b(?:global[_ ])?(?:step|iter|iteration|update)\s*[:= ]\s*\[?(?P<step>\d+){_OF}\]?\s*[,|:;\s-]+"
-            rf"(?=(?:train|training|val|valid|eval)?[_ /]?loss\s*[:=]\s*{_NUMBER})",
-            _PAIRS,
-        ),
-    ),
+    ("Lightning", _line(r"^Epoch (?P<epoch>\d+):.*\|\s*(?P<step>\d+)/\d+ \[(?=[^\]]*loss(?:_step)?=)", _PAIRS)),
+    ("a bar of tqdm", _line(r"\|\s*(?P<step>\d+)/(?P<total_steps>\d+) \[(?=[^\]]*loss=)", _PAIRS)),
+    ("a trainer", _any_line),
 )
 _OPENING: Final = re.compile(r"\[(?:step|epoch=\d+\]\[batch|batch)=(?P<step>\d+)(?:/(?P<total_steps>\d+))?[\],]")
-_BELOW: Final = re.compile(rf"^\s*(?:Train|Eval)?\s*(?P<key>[A-Za-z][\w /.-]*?)\s*[=:]\s*(?P<value>{_NUMBER})\s*$")
+_BELOW: Final = re.compile(rf"^\s*(?:Train|Eval)?\s*(?P<key>[A-Za-z][\w /.()-]*?)\s*[=:]\s*(?P<value>{_NUMBER})\s*$")
 _KEYS: Final = frozenset({"loss", "lm loss", "lm_loss", "train_loss", "val_loss", "validation_loss", "valid_loss"})
 
 
@@ -189,7 +214,9 @@ def open_console(file: LogFile) -> RawLog:
 
     total = int(planned.pop()) if len(planned) == 1 else None
     names = tuple(name for name in columns if name != "total_steps")
-    return RawLog(path=str(file.path), columns=names, chunks=chunks, notes=file.notes, total_steps=total)
+    return RawLog(
+        path=str(file.path), columns=names, chunks=chunks, notes=file.notes, total_steps=total, what="console output"
+    )
 
 
 def _until(file: LogFile, lines: int) -> Iterator[tuple[int, str, bool]]:

@@ -6,6 +6,7 @@ logger that was started twice) is skipped, and its columns count from there on; 
 
 import csv
 import itertools
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from bayeslr.logs.limits import MAX_ROWS, listed, shown
 from bayeslr.logs.rawlog import CHUNK, Chunk, RawLog
 
 __all__ = ["header_of", "open_delimited", "table_rows"]
+
+_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 
 type Row = tuple[int, list[str], bool]
 """Number of the line in which a row ends, its values, and whether that line has an end."""
@@ -119,10 +122,14 @@ def _table(file: LogFile, error: type[BayeslrError]) -> tuple[tuple[str, ...], s
     if header is None:
         raise error(f"{file.path}: only comments; allowed: a table with a header")
     separator = _separator(header)
+    if first is None and len(header) < 8 and (told := re.fullmatch(r"\s*sep=(.)\s*", header)):
+        separator, (_, header, _) = told[1], next(lines, (0, "", True))
     values, *_ = (
         csv.reader([header], delimiter=separator, skipinitialspace=True) if separator != " " else [header.split()]
     )
     columns = tuple(value.strip() for value in values)
+    if len(columns) > 1 and all(_NUMBER.fullmatch(name) for name in columns):
+        raise error(f"{file.path}: the first line has numbers only ({listed(columns)}); allowed: a header with names")
     rest = itertools.chain([first] if first else [], lines)
     return columns, separator, _rows(file.path, rest, separator, error)
 
@@ -173,7 +180,7 @@ def _chunks(file: LogFile, wanted: Sequence[str]) -> Iterator[Chunk]:
     width, count, damaged, first_damaged = len(columns), 0, 0, ""
     numbers: list[int] = []
     cells: list[list[str]] = [[] for _ in wanted]
-    digits, blanks, shorts = set[int](), 0, 0
+    digits, blanks, shorts = _Endings(), 0, 0
     pending: Row | None = None
     known = set(columns)
     for row in itertools.chain(rows, [None]):
@@ -185,10 +192,18 @@ def _chunks(file: LogFile, wanted: Sequence[str]) -> Iterator[Chunk]:
                 damaged += 1
                 first_damaged = first_damaged or _too_long(file.path, number, values, columns)
                 file.note(f"line {number} has {len(values)} values, not {width}: damaged, left out")
+            elif any("\ufffd" in values[at] and any(map(str.isdigit, values[at])) for at in places if at < len(values)):
+                damaged += 1
+                first_damaged = first_damaged or (
+                    f"{file.path}, line {number}: {shown(values[0], 30)}... is no UTF-8 text; allowed: undamaged rows"
+                )
+                file.note(f"line {number} has bytes that are no text: damaged, left out")
             elif values[0][:1] not in "0123456789" and _is_header(values, known):
                 places = [_place(values, name) for name in wanted]
-                width, digits = len(values), set()
+                width, digits = len(values), _Endings()
             else:
+                if row is None and not ended and len(values) == width and digits.may_lack(values[-1].strip()):
+                    file.note(f"line {number}, the last line, has no line end: {shown(values[-1], 20)} may be cut off")
                 count += 1
                 numbers.append(number)
                 for cell, place in zip(cells, places, strict=True):
@@ -196,7 +211,7 @@ def _chunks(file: LogFile, wanted: Sequence[str]) -> Iterator[Chunk]:
                 shorts += len(values) < width
                 blanks += not values[-1]
                 if count < 1_000 and len(values) == width and values[-1]:
-                    digits.add(_decimals(values[-1]))
+                    digits.add(values[-1].strip())
         if numbers and (row is None or len(numbers) == CHUNK):
             yield numbers, dict(zip(wanted, cells, strict=True))
             numbers, cells = [], [[] for _ in wanted]
@@ -217,21 +232,54 @@ def _is_header(values: Sequence[str], known: set[str]) -> bool:
     return len(names) >= 1 and 2 * sum(name in known for name in names) > len(names)
 
 
-def _is_cut(values: Sequence[str], width: int, digits: set[int], blanks: int, shorts: int) -> bool:
-    """Return whether a last line without a line end was cut off: a value is missing, or the last one has no end.
+class _Endings:
+    """How the last values of the rows end, which shows whether one more has been cut off."""
 
-    A number has no end if all others in its column have the same number of decimals and it has fewer, or if it is the
-    only one without decimals; where zeros at the end of a number are not written nothing else can be told.
-    """
+    def __init__(self) -> None:
+        self.decimals: set[int] = set()
+        self.lengths: set[int] = set()
+        self.exponents = 0
+        self.count = 0
+
+    def add(self, last: str) -> None:
+        """Add the last value of a row."""
+        self.count += 1
+        self.decimals.add(_decimals(last))
+        self.lengths.add(len(last))
+        self.exponents += "e" in last.lower()
+
+    def lack(self, last: str) -> bool:
+        """Return whether a value must be the beginning of a longer one.
+
+        It is if all others have one length, or an exponent, and it is shorter; if they all have the same number of
+        decimals and it has fewer; or if it is the only one without decimals or no number. Where zeros at the end of a
+        number are not written nothing else can be told.
+        """
+        if not self.count:
+            return False
+        if self.count >= 3 and len(self.lengths) == 1 and len(last) < min(self.lengths) and min(self.lengths) > 3:
+            return True
+        if self.exponents:
+            tail = last.lower().rpartition("e")[2].lstrip("+-")
+            return self.exponents == self.count and ("e" not in last.lower() or not tail)
+        if last in ("-", "+", ".", "-."):
+            return True
+        if 0 in self.decimals or "e" in last.lower() or last.rstrip("0") in ("", "0."):
+            return False
+        found = _decimals(last)
+        return found == 0 or (len(self.decimals) == 1 and found < min(self.decimals))
+
+    def may_lack(self, last: str) -> bool:
+        """Return whether a value has fewer decimals than all others, as a number may that ends with zeros."""
+        return self.count >= 3 and 0 not in self.decimals and _decimals(last) < min(self.decimals)
+
+
+def _is_cut(values: Sequence[str], width: int, endings: _Endings, blanks: int, shorts: int) -> bool:
+    """Return whether a last line without a line end was cut off: a value is missing, or the last one has no end."""
     if len(values) < width:
         return not shorts
     last = values[-1].strip()
-    if not last:
-        return not blanks
-    if not digits or 0 in digits or "e" in last.lower() or last.rstrip("0") in ("", "0."):
-        return False
-    found = _decimals(last)
-    return found == 0 or (len(digits) == 1 and found < min(digits))
+    return endings.lack(last) if last else not blanks
 
 
 def _decimals(value: str) -> int:

@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Final
 
 from bayeslr.errors import LogError
+from bayeslr.logs.columns import split_of
 
-__all__ = ["log_of_run", "logs_in"]
+__all__ = ["log_of_run", "logs_in", "split_folders"]
 
 _ONE_RUN: Final = ("*tfevents*", "*.wandb", "trainer_state.json", "metrics.csv", "metrics.jsonl")
 _FILES: Final = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".log", ".txt", ".out")
+_PRINTED: Final = (".log", ".txt", ".out")
 _NO_LOGS: Final = frozenset(
     {"config.json", "args.json", "params.json", "hparams.json", "requirements.txt", "license.txt"}
 )
@@ -38,6 +40,8 @@ def log_of_run(folder: Path) -> Path | None:
     """
     if (folder / "metrics").is_dir() and (folder / "meta.yaml").is_file():
         return folder
+    if len(split_folders(folder)) > 1:
+        return folder
     for pattern in _ONE_RUN:
         found = sorted(file for file in folder.glob(pattern) if file.is_file())
         if found and "tfevents" in pattern:
@@ -50,6 +54,25 @@ def log_of_run(folder: Path) -> Path | None:
     # each checkpoint's state holds the whole history up to it
     states = sorted(folder.glob("checkpoint-*/trainer_state.json"), key=lambda f: (len(f.parent.name), f.parent.name))
     return states[-1] if states else None
+
+
+def split_folders(folder: Path) -> list[Path]:
+    """Return the folders of event files that a run has for its splits, such as ``train`` and ``validation``.
+
+    Parameters
+    ----------
+    folder
+        The folder of the run.
+
+    Returns
+    -------
+    list of Path
+        The folders, in the order of their names.
+    """
+    inside = [child for child in _children(folder) if split_of(child.name) and child.is_dir()]
+    inside = [child for child in inside if any(child.glob("*tfevents*"))]
+    # several of a kind are runs: train-125M, train-350M
+    return inside if len({split_of(child.name) for child in inside}) == len(inside) else []
 
 
 def logs_in(folder: Path) -> dict[str, Path]:
@@ -74,7 +97,7 @@ def logs_in(folder: Path) -> dict[str, Path]:
     own = log_of_run(folder)
     if own is not None:
         return {"": own}
-    files = sorted(file for file in _children(folder) if file.is_file() and _may_be_log(file))
+    files = _files(folder)
     if files:
         return {file.name: file for file in files}
     found: dict[str, Path] = {}
@@ -104,6 +127,11 @@ def _may_be_log(file: Path) -> bool:
     return name.endswith(_FILES) and name not in _NO_LOGS and not name.startswith("readme")
 
 
+def _files(folder: Path) -> list[Path]:
+    """Return the files in a folder that may be logs."""
+    return sorted(file for file in _children(folder) if file.is_file() and _may_be_log(file))
+
+
 def _below(top: Path, folder: Path, depth: int) -> Iterator[tuple[str, Path]]:
     """Go through the folders of runs below a folder."""
     for child in _children(folder):
@@ -112,5 +140,10 @@ def _below(top: Path, folder: Path, depth: int) -> Iterator[tuple[str, Path]]:
         own = log_of_run(child)
         if own is not None:
             yield str(child.relative_to(top)), own
+        elif files := _files(child):
+            # what a program printed is no log beside a table
+            tables = [file for file in files if not file.name.lower().endswith(_PRINTED)] or files
+            for file in tables:
+                yield str((child if len(tables) == 1 else file).relative_to(top)), file
         else:
             yield from _below(top, child, depth - 1)

@@ -11,78 +11,17 @@ from typing import Final
 
 from bayeslr.errors import LogError
 from bayeslr.logs.formats.files import LogFile
-from bayeslr.logs.limits import MAX_COLUMNS, MAX_DEPTH, MAX_LINE
+from bayeslr.logs.formats.json_values import decoded, flattened
+from bayeslr.logs.limits import MAX_COLUMNS, MAX_LINE
 from bayeslr.logs.rawlog import CHUNK, Chunk, RawLog
 
-__all__ = ["decoded", "flattened", "has_json_in_lines", "open_json"]
+__all__ = ["has_json_in_lines", "open_json"]
 
 _SPACE: Final = re.compile(r"[\s,]*")
 _HISTORIES: Final = ("log_history", "history", "logs", "metrics", "log", "records", "data")
 _PLANNED: Final = ("max_steps", "total_steps")
 
 type Records = Iterator[tuple[int, Mapping[str, object]]]
-
-
-def _integer(text: str) -> int | float:
-    """Convert a whole number; one of more digits than a float has is one anyway."""
-    return int(text) if len(text) < 19 else float(text)
-
-
-_DECODER: Final = json.JSONDecoder(parse_int=_integer)
-
-
-def decoded(text: str, start: int = 0) -> tuple[object, int]:
-    """Parse one JSON value.
-
-    Parameters
-    ----------
-    text
-        The text.
-    start
-        Where the value begins.
-
-    Returns
-    -------
-    value : object
-        The value.
-    end : int
-        Where it ends.
-
-    Raises
-    ------
-    ValueError
-        If the text is not JSON, or nested too deeply.
-    """
-    try:
-        return _DECODER.raw_decode(text, start)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
-
-
-def flattened(record: Mapping[str, object]) -> dict[str, object]:
-    """Return the values of nested objects under joined keys.
-
-    Parameters
-    ----------
-    record
-        An object; what is nested more deeply than the limit is left out.
-
-    Returns
-    -------
-    dict
-        The values by the joined keys.
-    """
-    if not any(isinstance(value, dict) for value in record.values()):
-        return dict(record)
-    return dict(_leaves(record, "", MAX_DEPTH))
-
-
-def _leaves(record: Mapping[str, object], prefix: str, depth: int) -> Iterator[tuple[str, object]]:
-    for key, value in record.items():
-        if not isinstance(value, Mapping):
-            yield f"{prefix}{key}", value
-        elif depth:
-            yield from _leaves(value, f"{prefix}{key}/", depth - 1)
 
 
 def open_json(file: LogFile) -> RawLog:
@@ -161,12 +100,28 @@ def _one_object_a_line(file: LogFile) -> bool:
         return False
     if isinstance(value, dict) and ("log_history" in value or any(isinstance(value.get(k), list) for k in _HISTORIES)):
         return False
-    return next(lines, None) is not None or not (_is_of_lists(value) or _is_of_steps(value))
+    return next(lines, None) is not None or not (_lists_in(value) or _is_of_steps(value))
 
 
 def _is_of_lists(value: object) -> bool:
     """Return whether an object has a list of several values a key."""
     return isinstance(value, dict) and sum(isinstance(v, list) and len(v) > 1 for v in value.values()) >= 2
+
+
+def _lists_in(value: object) -> Mapping[str, object] | None:
+    """Return the object of lists that an object is or holds (``{"history": {"loss": [...]}}``); None if there is none.
+
+    Where it holds several, their keys are joined.
+    """
+    for _ in range(3):
+        if not isinstance(value, dict):
+            return None
+        if _is_of_lists(value):
+            return value
+        inner = [v for v in value.values() if isinstance(v, dict)]
+        both = {f"{k}/{key}": v for k, d in value.items() if isinstance(d, dict) for key, v in d.items()}
+        value = inner[0] if len(inner) == 1 else both
+    return None
 
 
 def _is_of_steps(value: object) -> bool:
@@ -274,13 +229,8 @@ class _Document:
         if _is_of_steps(value):
             records = list(enumerate(({"step": int(key), **flattened(item)} for key, item in value.items()), start=1))
             return _raw_log(self.file, lambda: iter(records), "record", None)
-        for _ in range(3):  # {"history": {"loss": [...]}} and the like
-            if _is_of_lists(value):
-                return _columns(self.file, value)
-            inner = [v for v in value.values() if isinstance(v, dict)]
-            both = {f"{k}/{key}": v for k, d in value.items() if isinstance(d, dict) for key, v in d.items()}
-            value = inner[0] if len(inner) == 1 else both
-        return None
+        lists = _lists_in(value)
+        return None if lists is None else _columns(self.file, lists)
 
     def records(self) -> Records:
         """Go through the objects."""
@@ -336,6 +286,10 @@ class _Document:
                 self.file.note(f"the file is {where} after record {number} ({reason}): read up to there")
                 break
             number += 1
+            if isinstance(value, list) and len(value) == 3 and closing:
+                # TensorBoard's download of one scalar
+                yield number, dict(zip(("wall_time", "step", "value"), value, strict=True))
+                continue
             if not isinstance(value, dict):
                 raise LogError(
                     f"{self.file.path}, record {number}: {type(value).__name__} found; allowed: an object with metrics"
@@ -360,7 +314,9 @@ def _columns(file: LogFile, value: Mapping[str, object]) -> RawLog:
                 blank: list[object] = [None] * len(rows)
                 yield rows, {name: blank if own is None else own[start : start + CHUNK] for name, own in here.items()}
 
-    return RawLog(path=str(file.path), columns=tuple(lists), chunks=chunks, unit="entry", notes=file.notes)
+    return RawLog(
+        path=str(file.path), columns=tuple(lists), chunks=chunks, unit="entry", notes=file.notes, what="object of lists"
+    )
 
 
 def _raw_log(file: LogFile, records: Callable[[], Records], unit: str, planned: int | None) -> RawLog:

@@ -59,9 +59,13 @@ def open_log(path: Path) -> RawLog:
         return open_json(file)
     if has_json_in_lines(file, 200):
         return open_json(file)
+    header = header_of(file)
+    first = next((line for _, line, _ in file.lines() if line.strip()), "")
+    separated = any(mark in first for mark in ",;\t")
+    if separated and step_columns(header) and loss_columns(header):
+        return open_delimited(file)
     if is_console_output(file, 500):
         return open_console(file)
-    header = header_of(file)
     if step_columns(header) or loss_columns(header):
         return open_delimited(file)
     # A header of other names is a table, and free text is not; a trainer's lines may follow a long preamble.
@@ -69,8 +73,7 @@ def open_log(path: Path) -> RawLog:
         return open_json(file)
     if is_console_output(file, _MANY_LINES):
         return open_console(file)
-    first = next((line for _, line, _ in file.lines() if line.strip()), "")
-    if _is_free_text(header, any(mark in first for mark in ",;\t")):
+    if _is_free_text(header, separated):
         damage = "".join(f"; {note}" for note in file.notes[:1])
         raise LogError(
             f"{path}: no table, and no lines of a trainer that is known (it begins with "

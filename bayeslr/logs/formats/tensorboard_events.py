@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayeslr.errors import LogError
+from bayeslr.logs.formats.folders import split_folders
 from bayeslr.logs.limits import MAX_COLUMNS, MAX_ROWS
 from bayeslr.logs.rawlog import Chunk, Column, RawLog
 
@@ -60,7 +61,7 @@ def open_tensorboard(path: Path) -> RawLog:
     tags: dict[str, _Series] = {}
     new_style: set[str] = set()
     count = 0
-    for file in sorted(path.glob("*tfevents*")) if path.is_dir() else [path]:
+    for file, split in _files(path):
         for data in _records(file, table, notes):
             try:
                 event = Event.FromString(data)
@@ -80,9 +81,10 @@ def open_tensorboard(path: Path) -> RawLog:
                 else:
                     continue
                 count += 1
-                series = tags.get(value.tag)
+                tag = f"{split}/{value.tag}" if split else value.tag
+                series = tags.get(tag)
                 if series is None:
-                    series = tags.setdefault(value.tag, _Series())
+                    series = tags.setdefault(tag, _Series())
                 series.add(count, event.step, event.wall_time, number)
             if count > MAX_ROWS or len(tags) > MAX_COLUMNS:
                 raise LogError(f"{path}: more than {MAX_ROWS} events or {MAX_COLUMNS} tags; allowed: fewer")
@@ -95,6 +97,14 @@ def open_tensorboard(path: Path) -> RawLog:
         unit="event",
         notes=notes,
     )
+
+
+def _files(path: Path) -> list[tuple[Path, str]]:
+    """Return the event files of a run, each with the split whose folder it lies in."""
+    if not path.is_dir():
+        return [(path, "")]
+    own = [(file, "") for file in sorted(path.glob("*tfevents*")) if file.is_file()]
+    return [*own, *((file, part.name) for part in split_folders(path) for file in sorted(part.glob("*tfevents*")))]
 
 
 def _because(notes: Sequence[str]) -> str:

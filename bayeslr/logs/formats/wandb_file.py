@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from bayeslr.errors import LogError
 from bayeslr.logs.formats.files import LogFile
-from bayeslr.logs.formats.json_log import decoded
+from bayeslr.logs.formats.json_values import decoded
 from bayeslr.logs.formats.wandb_framing import FramingError, read_records
 from bayeslr.logs.limits import MAX_COLUMNS
 from bayeslr.logs.rawlog import CHUNK, Chunk, RawLog

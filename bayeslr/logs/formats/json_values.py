@@ -1,0 +1,71 @@
+"""Values of JSON as logs have them: numbers of any length, objects inside objects."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from bayeslr.logs.limits import MAX_DEPTH
+
+__all__ = ["decoded", "flattened"]
+
+
+def _integer(text: str) -> int | float:
+    """Convert a whole number; one of more digits than a float has is one anyway."""
+    return int(text) if len(text) < 19 else float(text)
+
+
+_DECODER: Final = json.JSONDecoder(parse_int=_integer)
+
+
+def decoded(text: str, start: int = 0) -> tuple[object, int]:
+    """Parse one JSON value.
+
+    Parameters
+    ----------
+    text
+        The text.
+    start
+        Where the value begins.
+
+    Returns
+    -------
+    value : object
+        The value.
+    end : int
+        Where it ends.
+
+    Raises
+    ------
+    ValueError
+        If the text is not JSON, or nested too deeply.
+    """
+    try:
+        return _DECODER.raw_decode(text, start)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def flattened(record: Mapping[str, object]) -> dict[str, object]:
+    """Return the values of nested objects under joined keys.
+
+    Parameters
+    ----------
+    record
+        An object; what is nested more deeply than the limit is left out.
+
+    Returns
+    -------
+    dict
+        The values by the joined keys.
+    """
+    if not any(isinstance(value, dict) for value in record.values()):
+        return dict(record)
+    return dict(_leaves(record, "", MAX_DEPTH))
+
+
+def _leaves(record: Mapping[str, object], prefix: str, depth: int) -> Iterator[tuple[str, object]]:
+    for key, value in record.items():
+        if not isinstance(value, Mapping):
+            yield f"{prefix}{key}", value
+        elif depth:
+            yield from _leaves(value, f"{prefix}{key}/", depth - 1)

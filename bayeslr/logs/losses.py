@@ -1,0 +1,56 @@
+"""Which columns of a log may be the loss that is asked for."""
+
+from collections.abc import Sequence
+
+from bayeslr.errors import LogError
+from bayeslr.logs.columns import loss_columns, loss_kind, perplexity_columns
+from bayeslr.logs.limits import listed
+from bayeslr.logs.rawlog import RawLog
+from bayeslr.logs.units import Unit
+
+__all__ = ["loss_candidates"]
+
+
+def loss_candidates(raw: RawLog, columns: Sequence[str], unit: Unit | None) -> list[str]:
+    """Return the columns that may be the loss, best first.
+
+    Parameters
+    ----------
+    raw
+        The opened log.
+    columns
+        The columns to consider.
+    unit
+        Unit of the loss; perplexities and bits a byte are considered only where they are asked for.
+
+    Returns
+    -------
+    list of str
+        At least one.
+
+    Raises
+    ------
+    LogError
+        If there is none.
+    """
+    losses = [column for group in loss_columns(columns) for column in group]
+    others = perplexity_columns(columns)
+    if others:
+        # a label-smoothed loss stands beside the likelihood whose perplexity was logged
+        best = [loss_kind(column) for column in losses]
+        losses = [
+            losses[i]
+            for i in sorted(range(len(losses)), key=lambda i: (best.index(best[i]), "nll" not in losses[i].lower(), i))
+        ]
+    if unit is not None and unit.name in ("perplexity", "bits per byte"):
+        losses = [name for name, kind in others.items() if kind == unit.name] or losses
+    if losses:
+        return losses
+    if others:
+        name, kind = next(iter(others.items()))
+        option = "'perplexity'" if kind == "perplexity" else "'bits per byte' and the `bytes_per_token`"
+        raise LogError(
+            f"{raw.path}: no column for the loss, but {name!r} holds {kind}; allowed: `loss_unit` {option}, or the "
+            "name of a loss in `loss`"
+        )
+    raise LogError(f"{raw.path}: no column for the loss; name one with `loss`: {listed(columns, 12)}")
