@@ -13,8 +13,8 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 @pytest.mark.parametrize(
     ("script", "expected"),
     [
-        ("fit_and_predict.py", "true final loss"),
         # each compiles a model of its own, which the suite's eight minutes have no room for
+        pytest.param("fit_and_predict.py", "true final loss", marks=pytest.mark.slow),
         pytest.param("three_sizes_to_a_fourth.py", "never trained", marks=pytest.mark.slow),
         pytest.param("wsd_or_cosine.py", "expected_regret", marks=pytest.mark.slow),
     ],

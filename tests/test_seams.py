@@ -143,7 +143,7 @@ def own_curves(small_curves, area):
     )
 
 
-@pytest.fixture(scope="module", params=["laplace", "nuts"])
+@pytest.fixture(scope="module", params=["laplace", pytest.param("nuts", marks=pytest.mark.slow)])
 def own(own_curves, request):
     settings = QUICK if request.param == "laplace" else {"num_chains": 2, "num_samples": 500}
     return bl.fit(own_curves, MODEL, seed=0, **settings)
@@ -204,6 +204,7 @@ def test_the_point_fit_finds_it(own_curves):
     assert fit_law(Saturating(), list(own_curves), starts=2).parameters == pytest.approx(TRUTH, rel=0.02)
 
 
+@pytest.mark.slow
 def test_it_is_backtested(own_curves):
     split = leave_one_run_out(own_curves)[1]
     forecasters = {"own": BayesianForecast(model=MODEL, settings=QUICK), "point": PointFit(law=Saturating(), starts=2)}
@@ -215,6 +216,7 @@ def test_it_is_backtested(own_curves):
     assert other.mean["mae"].iloc[0] > 0.006
 
 
+@pytest.mark.slow
 def test_sizes_follow_a_trend(own_curves):
     sizes = {1e7: 0.0, 4e7: -0.2}
     curves = [
@@ -316,7 +318,9 @@ def test_a_file_that_names_another_is_refused(part, known, of_laws, tmp_path, mo
         bl.load_posterior(path)
 
 
-@pytest.mark.parametrize("name", LAWS)
+@pytest.mark.parametrize(
+    "name", [name if name == "effective-rate" else pytest.param(name, marks=pytest.mark.slow) for name in LAWS]
+)
 def test_laws_that_ship_come_back_from_a_file(name, small_curves, of_laws, tmp_path):
     if name == "annealing":
         posterior = of_laws[AnnealingLaw]

@@ -162,7 +162,7 @@ def calibrate(
     num_warmup: int = 150,
     num_samples: int = 200,
     num_chains: int = 2,
-    target_accept_prob: float = 0.65,
+    target_accept_prob: float = 0.75,
     max_points_per_run: int = 64,
     executor: Executor | None = None,
     progress: bool = False,

@@ -264,7 +264,7 @@ def _mixed_rates(posterior: Posterior) -> str:
         peaks = [curve.schedule.peak_lr for curve in posterior.fitted if posterior.size_of(curve) == size]
         if max(peaks) > _SAME_RATE * min(peaks):
             return (
-                f"runs with peak rates of {min(peaks):.3g} and {max(peaks):.3g} are mixed, and the law knows a rate by "
-                "the area under it alone: fit each peak rate on its own; "
+                f"runs with peak rates of {min(peaks):.3g} and {max(peaks):.3g} are mixed: see whether a fit of each "
+                "peak rate on its own passes; "
             )
     return ""

@@ -148,6 +148,7 @@ def test_a_plan_must_continue_the_observed_run(small_posterior, small_curves):
         predict(small_posterior, longer, seed=0, observed=partial)
 
 
+@pytest.mark.slow  # fits twice more
 def test_an_observed_beginning_moves_and_narrows_the_band(small_posterior, small_curves, small_truth):
     """A run that lies 0.02 above the law (an odd seed) is predicted to stay above it."""
     plan = constant(peak_lr=1e-3, warmup_steps=100, total_steps=3000)

@@ -36,6 +36,7 @@ def sampled(method):
     return len(placement.devices), draws.position
 
 
+@pytest.mark.slow
 def test_chains_on_four_devices_are_those_on_one():
     """In a process that XLA gives four devices, against one device here.
 
