@@ -8,6 +8,7 @@ import sys
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from bayeslr.inference.engine.devices import place_chains, prepare_devices
 from bayeslr.inference.engine.mode import Mode
