@@ -32,7 +32,10 @@ def bad_logs():
             b"step,accuracy,lr\n1,1,1\n",
             "no column for the loss; name one with `loss`: step, accuracy",
         ),
-        "no step column": (b"epoch,loss,lr\n1,1,1\n", "no column for the step (epoch counts something else than updates); name one with `step`"),
+        "no step column": (
+            b"epoch,loss,lr\n1,1,1\n",
+            "no column for the step (epoch counts something else than updates); name one with `step`",
+        ),
         "two loss columns": (b"step,loss,loss,lr\n1,1,1,1\n", "the column 'loss' occurs more than once"),
         "long row": (LOG.replace("4,0.1", "4,0.1,7").encode(), "line 3: 4 values, but 3 columns in the header"),
         "decimal commas": (b"step;loss;lr\n1;5,0;1\n", "line 2: loss is '5,0'"),
