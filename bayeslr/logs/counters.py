@@ -131,6 +131,11 @@ class Counter:
         last = int(steps.max())
         if last > MAX_STEPS:
             raise LogError(self._too_many(name, last))
+        if like is None and (others := self._others(name, column)):
+            notes.append(
+                f"several columns may count the steps: {name!r} was taken, not {listed(map(repr, others), 3)}; name "
+                "one with `step`"
+            )
         if like is None and (odd := _odd_unit(steps[kept])):
             notes.append(f"{odd} in {name!r}: tokens or samples are no updates; name a column of updates with `step`")
         return Series(
@@ -238,6 +243,22 @@ class Counter:
             if (np.diff(both) > 0).mean() > 0.5 and (both != mine[~np.isnan(mine) & ~np.isnan(theirs)]).any():
                 return other
         return name
+
+    def _others(self, name: str, column: Column) -> list[str]:
+        """Return other columns that rise along a series and tell another story."""
+        if self.named:
+            return []
+        mine = self._at(name)[column.rows]
+        found = []
+        for other in self.steps:
+            theirs = self._at(other)[column.rows]
+            both = ~np.isnan(mine) & ~np.isnan(theirs)
+            aside = other == name or plain_name(other) == _CALLS or is_relative(other) != is_relative(name)
+            if aside or both.mean() < _MOSTLY or (mine[both] == theirs[both]).all():
+                continue
+            if (np.diff(theirs[both]) > 0).all():
+                found.append(other)
+        return found
 
     def _latest(self, name: str, column: Column) -> NDArray[np.float64] | None:
         """Return the latest step before each row of a series none of whose rows has one; None if there is none."""

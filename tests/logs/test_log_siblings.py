@@ -48,7 +48,9 @@ def test_rows_that_have_only_the_call_counter_follow_the_step_before(tmp_path):
 def test_an_export_that_counts_calls_beside_the_global_step(tmp_path):
     rows = {"Step": range(N), "a - train/global_step": STEPS, "a - val/loss": LOSS, "a - lr": LR}
     assert_whole(only(write(tmp_path, rows))[0])
-    assert_whole(only(write(tmp_path, {"step": range(N), "global_step": STEPS, "val_loss": LOSS, "lr": LR}))[0])
+    curve, notes = only(write(tmp_path, {"step": range(N), "global_step": STEPS, "val_loss": LOSS, "lr": LR}))
+    assert_whole(curve)
+    assert "several columns may count the steps: 'global_step' was taken, not 'step'" in notes[0]
 
 
 def test_losses_counted_one_by_one_before_the_rates(tmp_path):
