@@ -17,7 +17,7 @@ UNSTEADY_AREA_FACTOR = 1.25
 RATE_FACTOR = 1.5
 SIZE_FACTOR = 4.0
 ROUNDING_FACTOR = 1.1
-_SAME_RATE = 0.1
+_SAME_RATE = 0.15
 """Difference in log rate up to which a peak counts as one that was fitted."""
 
 
@@ -39,7 +39,7 @@ def extrapolations(posterior: Posterior, plans: Mapping[str, Schedule], target: 
         One line a finding: a forward area more than 4 times the largest that was fitted, or more than 1.25 times that
         of the size's longest run where all fitted rates fall all along; a peak rate more than 1.5 times outside the
         fitted ones; a size more than 4 times outside the fitted ones; a size whose label may stand for numbers that
-        differ by more than a tenth; a peak rate that differs by a tenth or more from those of the size's runs.
+        differ by more than a tenth; a peak rate that differs by a sixth or more from those of the size's runs.
     """
     found = []
     peaks = [curve.schedule.peak_lr for curve in posterior.fitted]

@@ -231,6 +231,9 @@ class Member:
 
     settings: ClassVar = {"health": []}
 
+    def size_of(self, curve):
+        return 0
+
 
 def test_a_stack_mixes_by_weights_that_only_training_runs_decide(small_curves, monkeypatch):
     """Weights of 3 to 1: three draws in four are those of the first model, whatever the held-out run says."""
@@ -242,7 +245,8 @@ def test_a_stack_mixes_by_weights_that_only_training_runs_decide(small_curves, m
         assert seed == 5
         return Member(next(name for name, model in models.items() if model is self.model))
 
-    def predicted(self, posterior, split, curve, *, seed):
+    def predicted(self, posterior, split, together, *, seed):
+        (curve,) = together
         draws = {curve.name: np.full((200, len(curve)), level[posterior.name])}
         parts = {
             curve.name: CurveParts(

@@ -88,7 +88,7 @@ def test_sample_joins_and_thins(small_posterior):
 
 
 @pytest.mark.parametrize(
-    ("names", "found"), [(["gamma"], "gamma"), (["alpha", "beta", "C"], "beta, C"), ([], "no name")]
+    ("names", "found"), [(["gamma"], "gamma"), (["alpha", "beta", "delta"], "beta, delta"), ([], "no name")]
 )
 def test_an_unknown_name_is_one_line(small_posterior, names, found):
     with pytest.raises(PosteriorError, match=rf"^sample: found {found}; allowed: A, C, L0, alpha, [^\n]*$"):

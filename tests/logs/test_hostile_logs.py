@@ -12,7 +12,7 @@ import warnings
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from smooth_run import STEPS, loss_at, rate_at
 from test_log_formats import event_file
@@ -85,6 +85,7 @@ def test_json(tmp_path, records, lines):
 @given(
     st.binary(max_size=400), st.sampled_from(["log.csv", "log.jsonl", "x.wandb", "events.out.tfevents.1.h", "log.gz"])
 )
+@example(b"#", "log.csv")
 @QUICK
 def test_any_bytes(tmp_path, content, name):
     path = tmp_path / name

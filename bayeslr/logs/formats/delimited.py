@@ -119,7 +119,7 @@ def _table(file: LogFile, error: type[BayeslrError]) -> tuple[tuple[str, ...], s
     header = before[-1] if before and (first is None or _is_header_for(before[-1], first[1])) else None
     if first is not None and header is None:
         header, first = first[1], None
-    if header is None:
+    if not header:
         raise error(f"{file.path}: only comments; allowed: a table with a header")
     separator = _separator(header)
     if first is None and len(header) < 8 and (told := re.fullmatch(r"\s*sep=(.)\s*", header)):
