@@ -3,7 +3,8 @@
     uv run python tests/benchmarks/load_figures.py --rows 1000000
 
 Each file is generated in a temporary folder and read in a process of its own; the seconds are those of `bl.read_logs`
-without the imports, the memory is the largest that the process had, and what it had before.
+without the imports, by the clock and of the processor; the memory is the largest that the process had, and what it had
+before.
 """
 
 import argparse
@@ -57,11 +58,11 @@ def read(path):
 
     bl.read_logs  # noqa: B018 - the import is not a part of reading
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    begun = time.perf_counter()
+    begun, worked = time.perf_counter(), time.process_time()
     (curve,) = bl.read_logs(path)
-    seconds = time.perf_counter() - begun
+    seconds, cpu = time.perf_counter() - begun, time.process_time() - worked
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"seconds": seconds, "before": before, "peak": peak, "losses": len(curve)}))
+    print(json.dumps({"seconds": seconds, "cpu": cpu, "before": before, "peak": peak, "losses": len(curve)}))
 
 
 def main():
@@ -74,7 +75,7 @@ def main():
     if options.read is not None:
         read(options.read)
         return
-    print("| log | rows | file MB | losses | read s | peak MB | before MB |\n| --- |" + " ---: |" * 6)
+    print("| log | rows | file MB | losses | read s | CPU s | peak MB | before MB |\n| --- |" + " ---: |" * 7)
     for kind in options.kind or KINDS:
         with tempfile.TemporaryDirectory() as folder:
             name = "events.out.tfevents.1.host" if kind == "tensorboard" else f"log.{kind}"
@@ -82,9 +83,13 @@ def main():
             command = [sys.executable, "-W", "ignore", __file__, "--read", str(path)]
             done = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
             size = path.stat().st_size / 1e6
+        numbers = [f"{done[name]:.1f}" for name in ("seconds", "cpu")] + [
+            f"{done[name]:.0f}" for name in ("peak", "before")
+        ]
         print(
-            f"| {kind} | {options.rows:,} | {size:.0f} | {done['losses']:,} | {done['seconds']:.1f} "
-            f"| {done['peak']:.0f} | {done['before']:.0f} |",
+            "|",
+            " | ".join([kind, f"{options.rows:,}", f"{size:.0f}", f"{done['losses']:,}", *numbers]),
+            "|",
             flush=True,
         )
 

@@ -177,6 +177,7 @@ def main():
             share = options.inputs // len(kinds) + (k < options.inputs % len(kinds))
             counts[kind], found = ask_kind(worker, kind, share, options.seed + k)
             bad += found
+            print(f"{kind}: {dict(counts[kind])}", file=sys.stderr, flush=True)
         worker.stop()
     print(table(counts))
     alike = {}

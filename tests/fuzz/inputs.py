@@ -169,6 +169,7 @@ TRAPS = {
         "9 ** 9 ** 9 ** 9 > seed",
         "run.str.contains('(a+)+$')",
         "run.str.contains('" + "a?" * 40 + "a" * 40 + "')",
+        "(\rsize in ['25M', '1B'] or\nsize in ['25M', '100M'])",
         *("seed == " + nasty for nasty in NASTY),
     ],
     "schedule spec": [
