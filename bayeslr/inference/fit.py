@@ -62,8 +62,8 @@ def fit(
     num_chains
         Number of chains.
     target_accept_prob
-        Acceptance probability that the step size is adapted to. What is reached lies above it. With 0.65 one draw in
-        a thousand diverged on public curves, with the default none; a higher one takes shorter steps still.
+        Acceptance probability that the step size is adapted to. What is reached lies above it. With 0.65 a few
+        draws in ten thousand diverged on public curves, with the default none; a higher one takes shorter steps still.
     chain_method
         ``"auto"`` (default): chains in parallel over CPU devices, vectorised on a GPU; or ``"parallel"``,
         ``"vectorized"``, ``"sequential"``.
