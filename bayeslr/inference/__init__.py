@@ -10,7 +10,8 @@ from bayeslr.inference.fit import fit
 from bayeslr.inference.fitted import fitted_curves
 from bayeslr.inference.forking import require_unforked
 from bayeslr.inference.health import STEADY_SHARE, check, steady_share
-from bayeslr.inference.posterior import Posterior, load_posterior
+from bayeslr.inference.loading import load_posterior
+from bayeslr.inference.posterior import Posterior
 from bayeslr.inference.verdict import Check, Health
 
 __all__ = [

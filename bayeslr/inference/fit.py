@@ -6,26 +6,23 @@ from functools import partial
 from importlib import import_module
 from typing import Literal
 
-import jax
 import numpy as np
-import xarray as xr
-from arviz_base import from_dict
-from numpy.typing import NDArray
 
 from bayeslr.curves import CurveSet, Sizes
 from bayeslr.errors import ConvergenceWarning, ModelError
 from bayeslr.inference.engine.density import starting_points
 from bayeslr.inference.engine.devices import ChainMethod, place_chains, prepare_devices, unshared_solves
 from bayeslr.inference.engine.mode import Vector, find_mode
-from bayeslr.inference.engine.program import Program, program_for
-from bayeslr.inference.engine.sampler import Draws, in_background
+from bayeslr.inference.engine.program import program_for
+from bayeslr.inference.engine.sampler import in_background
+from bayeslr.inference.groups import arrange
 from bayeslr.inference.health import check
 from bayeslr.inference.inputs import MAX_DRAWS, require_fittable
 from bayeslr.inference.laplace import LAPLACE_LABEL, draw_gaussian
 from bayeslr.inference.posterior import Posterior
 from bayeslr.inference.verdict import DISTRUSTED
 from bayeslr.laws import Scale
-from bayeslr.model import Observations, ScalingModel, find_blocks
+from bayeslr.model import ScalingModel
 
 __all__ = ["fit"]
 
@@ -140,7 +137,10 @@ def fit(
                 num_chains=num_chains,
                 progress=progress,
             )
-        tree = _groups(program, draws, model, observations, sizes.labels, runs, seed)
+        chains, length, _ = draws.position.shape
+        values = program.describe(draws.position.reshape(chains * length, -1), observations, seed=seed)
+    named = {name: value.reshape((chains, length, *value.shape[1:])) for name, value in values.items()}
+    tree = arrange(named, draws.stats, model, observations, observed, sizes=sizes.labels, runs=runs)
     settings = {
         "method": method,
         "seed": seed,
@@ -177,63 +177,3 @@ def _check_settings(**counts: int) -> None:
     total = counts["num_chains"] * counts["num_samples"]
     if total > MAX_DRAWS:
         raise ModelError(f"fit: num_chains times num_samples is {total}; allowed: at most {MAX_DRAWS}")
-
-
-def _groups(
-    program: Program,
-    draws: Draws,
-    model: ScalingModel,
-    observations: Observations,
-    labels: tuple[str, ...],
-    runs: tuple[str, ...],
-    seed: int,
-) -> xr.DataTree:
-    """Put draws, statistics and data into ArviZ's groups."""
-    chains, length, _ = draws.position.shape
-    values = program.describe(draws.position.reshape(chains * length, -1), observations, seed=seed)
-    posterior = {name: value.reshape((chains, length, *value.shape[1:])) for name, value in values.items()}
-    levels = {level: posterior.pop(f"effect_{level}") for level in ("common", "size", "run")}
-    effects, dims, coords = _effects(model, observations, levels)
-    per_size = [*model.per_size, *(p.name for p in model.law.parameters if not p.shared), *model.law.reported_names]
-    dims |= {name: ["size"] for name in per_size if name in posterior and posterior[name].ndim == 3}
-    longest = int(np.asarray(observations.valid).sum(axis=1).max())
-    data = {
-        "posterior": posterior,
-        "effects": effects,
-        "sample_stats": draws.stats,
-        "observed_data": {"loss": np.where(observations.valid, observations.loss, np.nan)[:, :longest]},
-        "constant_data": {f"places_{name}": np.asarray(array) for name, array in observations.places.items()},
-    }
-    dims |= {"loss": ["run", "obs"]}
-    for name, array in observations.places.items():
-        dims[f"places_{name}"] = [f"place_{name}", *(f"part_{name}" for _ in range(array.ndim - 1))]
-    tree = from_dict(
-        {name: group for name, group in data.items() if group},
-        coords={"size": list(labels), "run": list(runs), **coords},
-        dims=dims,
-    )
-    if not isinstance(tree, xr.DataTree):
-        raise TypeError(f"ArviZ returned a {type(tree).__name__}")
-    return tree
-
-
-def _effects(
-    model: ScalingModel, observations: Observations, levels: dict[str, NDArray[np.float64]]
-) -> tuple[dict[str, NDArray[np.float64]], dict[str, list[str]], dict[str, list[str]]]:
-    """Split the draws of all effects into named blocks; return them with their dimensions and coordinates."""
-    first = jax.tree.map(lambda leaf: leaf[0], observations.inputs)
-    effects: dict[str, NDArray[np.float64]] = {}
-    dims: dict[str, list[str]] = {}
-    coords: dict[str, list[str]] = {}
-    reached = {"size": 0, "run": 0}
-    for block in find_blocks(model.composition, model.sites, first, observations.places):
-        name, count = f"effect_{block.name}", block.sd.shape[0]
-        part = slice(reached[block.level], reached[block.level] + count)
-        reached[block.level] += count
-        if not count:
-            continue
-        effects[name], dims[name] = levels[block.level][..., part], [block.level, block.name]
-        if block.level == "size" and levels["size"].shape[2] > 1 and model.discrepancy.common_share:
-            effects[f"{name}_common"], dims[f"{name}_common"] = levels["common"][..., part], [block.name]
-        coords[block.name] = list(block.labels or map(str, range(count)))
-    return effects, dims, coords

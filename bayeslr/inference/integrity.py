@@ -292,26 +292,28 @@ def require_contents(
             if dim != "obs" and lengths.setdefault(str(dim), length) != length:
                 raise PosteriorError(f"{where}: {group} has {length} of {dim}, where it should be {lengths[str(dim)]}")
         for name, array in data.data_vars.items():
-            sampled = group in ("posterior", "effects", "sample_stats")
+            sampled = group in ("posterior", "sampled", "effects", "sample_stats")
             if sampled and array.dims[:2] != ("chain", "draw"):
                 raise PosteriorError(
                     f"{where}: {group}/{name} has the dimensions {array.dims}; allowed: chain, draw, ..."
                 )
-            if array.dtype.kind not in "fiub" or (group == "posterior" and array.dtype.kind != "f"):
+            if array.dtype.kind not in "fiub" or (group in ("posterior", "sampled") and array.dtype.kind != "f"):
                 raise PosteriorError(f"{where}: {group}/{name} is of type {array.dtype}; allowed: numbers")
             if group != "observed_data" and not np.isfinite(array.to_numpy()).all():
                 raise PosteriorError(f"{where}: {group}/{name} has values that are not finite; the file is damaged")
     if not draws.sizes.get("chain") or not draws.sizes.get("draw"):
         raise PosteriorError(f"{where}: it has no draws; the file is damaged")
-    missing = [name for name in needed if name not in draws]
+    missing = [name for name in needed if name not in draws and name not in groups.get("sampled", ())]
     if missing:
         raise PosteriorError(f"{where}: the draws of {', '.join(missing)} are missing; the file is damaged")
     if _labels(draws, "size") != list(sizes):
         raise PosteriorError(f"{where}: the sizes of its draws are not those of its curves ({', '.join(sizes)})")
-    runs = _labels(groups["observed_data"], "run")
+    runs = list(dict.fromkeys(_labels(groups["observed_data"], "run")))
     strangers = [run for run in runs if run not in set(curves)]
     if strangers or not runs:
         raise PosteriorError(f"{where}: it has no curve of the run {', '.join(strangers[:3])}; the file is damaged")
+    if lengths.get("run", len(runs)) != len(runs):
+        raise PosteriorError(f"{where}: effects of {lengths['run']} runs, but observations of {len(runs)}")
 
 
 def _labels(data: xr.Dataset, dim: str) -> list[str]:

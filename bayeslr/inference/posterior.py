@@ -4,7 +4,7 @@ import hashlib
 import json
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib import import_module
 from importlib.metadata import version
@@ -20,27 +20,20 @@ from numpy.typing import NDArray
 from bayeslr.curves import CurveSet, LossCurve, Sizes
 from bayeslr.errors import PosteriorError
 from bayeslr.files import write_atomically
-from bayeslr.inference.integrity import (
-    read_json,
-    require_contents,
-    require_seal,
-    require_settings,
-    require_structure,
-    sealed,
-)
+from bayeslr.inference.integrity import sealed
+from bayeslr.inference.predictive import PREDICTIVE, predictive_groups
 from bayeslr.inference.shown import posterior_html, posterior_text
-from bayeslr.inference.store import curves_from_dataset, curves_to_dataset
+from bayeslr.inference.store import curves_to_dataset
 from bayeslr.laws import Scale
-from bayeslr.model import PREFIX, ScalingModel, model_from_settings, model_settings
+from bayeslr.model import PREFIX, ScalingModel, model_settings
 
-__all__ = ["Posterior", "load_posterior"]
+__all__ = ["FORMAT", "Posterior", "data_hash"]
 
 # loaded at its first use: it brings scipy.stats and scipy.signal, a third of the time to import everything else
 arviz_stats = lazy_loader.load("arviz_stats")
 
-_FORMAT = 3
-_READABLE = (2, 3)
-"""Format 2 has the rates of every update as they are."""
+FORMAT = 4
+"""Of the files that are written."""
 _PACKAGES = ("bayeslr", "jax", "numpyro", "numpy", "arviz-base")
 
 
@@ -51,8 +44,10 @@ class Posterior:
     Parameters
     ----------
     tree
-        ArviZ groups: ``posterior``, ``effects`` (what the error model drew of the law's errors), ``sample_stats``,
-        ``observed_data`` and, if the error model has places, ``constant_data``. Pass it to any function of ArviZ.
+        Groups for any function of ArviZ: ``posterior`` (of each size what the law reports, and the noise), ``sampled``
+        (the other numbers that were drawn: the law as the sampler sees it, and the scales of the error model),
+        ``effects`` (what the error model drew of the law's errors), ``sample_stats``, ``observed_data`` and, if the
+        error model has places, ``constant_data``. :meth:`with_predictive` adds those that are costly.
     curves
         The curves that were fitted, before thinning.
     model
@@ -76,10 +71,12 @@ class Posterior:
         # at its first use, since checks are about what is defined here
         return import_module("bayeslr.inference.health").check(self)
 
-    @property
+    @cached_property
     def draws(self) -> xr.Dataset:
-        """The draws, dimensions ``chain`` and ``draw`` first."""
-        return self.tree["posterior"].to_dataset()
+        """All draws but those of effects, dimensions ``chain`` and ``draw`` first."""
+        found = self.tree["posterior"].to_dataset()
+        more = self.tree["sampled"].to_dataset() if "sampled" in self.tree.children else xr.Dataset()
+        return found.assign({name: array for name, array in more.data_vars.items() if name not in found})
 
     @cached_property
     def scale(self) -> Scale:
@@ -129,8 +126,8 @@ class Posterior:
 
     @cached_property
     def runs(self) -> tuple[str, ...]:
-        """Names of the runs of the dimension ``run``."""
-        return tuple(str(name) for name in self.tree["observed_data"].to_dataset()["run"].to_numpy())
+        """Names of the runs that have observations of their own, in the order of the dimension ``run``."""
+        return tuple(dict.fromkeys(map(str, self.tree["observed_data"].to_dataset()["run"].to_numpy())))
 
     def row_of(self, name: str) -> int | None:
         """Return the index in the dimension ``run`` of the run whose effects a curve has.
@@ -222,7 +219,7 @@ class Posterior:
         if var_names is None:
             var_names = [*self.model.law.reported_names, *self.model.noise.names]
             var_names += [str(name) for name in self.draws.data_vars if str(name).startswith(PREFIX)]
-        table = arviz_stats.summary(self.tree, var_names=var_names, ci_prob=ci_prob, ci_kind="eti", round_to="none")
+        table = arviz_stats.summary(self.draws[var_names], ci_prob=ci_prob, ci_kind="eti", round_to="none")
         bounds = [str(name) for name in table.columns if str(name).endswith(("_lb", "_ub"))]
         table = table.rename(columns=dict(zip(bounds, ("lower", "upper"), strict=True)))
         columns = ["mean", "sd", "lower", "upper", "ess_bulk", "ess_tail", "r_hat"]
@@ -231,6 +228,36 @@ class Posterior:
             summary[["ess_bulk", "ess_tail", "r_hat"]] = np.nan
         summary.attrs["method"] = self.method
         return summary
+
+    def with_predictive(self, *, seed: int = 0) -> "Posterior":
+        """Return this posterior with what ArviZ asks for beyond draws and data; its ``tree`` has four more groups.
+
+        - ``prior``: draws of the variables of ``posterior`` from their prior;
+        - ``prior_predictive``: losses of the fitted runs, as the prior would have them;
+        - ``posterior_predictive``: each observation as it is predicted from all others;
+        - ``log_likelihood``: the log density of each observation given all others, and the parameters.
+
+        Parameters
+        ----------
+        seed
+            Seed of the draws.
+
+        Returns
+        -------
+        Posterior
+            The same posterior. A file of it does not keep these groups, which the seed gives again.
+
+        Raises
+        ------
+        PosteriorError
+            If the noise is Student-t: the density of an observation without its sampled precision has no closed form.
+        """
+        observed = self.curves.after_warmup().thin(self.settings["max_points_per_run"])
+        labels = self.tree["observed_data"].to_dataset()
+        names = [str(name) for name in self.tree["posterior"].data_vars]
+        groups = predictive_groups(self.model, observed, self.scale, self.draws, names=names, labels=labels, seed=seed)
+        whole = {name: node.to_dataset() for name, node in self.tree.children.items()} | groups
+        return replace(self, tree=xr.DataTree.from_dict(whole))
 
     def save(self, path: str | Path, *, force: bool = False) -> Path:
         """Write everything to one netCDF file, readable by any netCDF reader and by :func:`load_posterior`.
@@ -257,13 +284,13 @@ class Posterior:
             If the disk is full.
         """
         attributes = {
-            "bayeslr_format": _FORMAT,
+            "bayeslr_format": FORMAT,
             "model": json.dumps(model_settings(self.model)),
             "settings": json.dumps(dict(self.settings)),
             "versions": json.dumps({name: version(name) for name in _PACKAGES} | {"python": platform.python_version()}),
             "data_sha256": data_hash(self.curves),
         }
-        groups = {name: node.to_dataset() for name, node in self.tree.children.items()}
+        groups = {name: node.to_dataset() for name, node in self.tree.children.items() if name not in PREDICTIVE}
         tree = xr.DataTree.from_dict({**groups, "curves": curves_to_dataset(self.curves)}, name="bayeslr")
         tree.attrs.update(attributes)
         # HDF5 works in memory: where it meets a full disk, it ends the process when it is closed
@@ -291,72 +318,3 @@ def data_hash(curves: CurveSet) -> str:
         for array in (curve.steps, curve.loss, curve.schedule.lr):
             digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
-
-
-def load_posterior(path: str | Path) -> Posterior:
-    """Read a posterior from a file; the logs that made it are not needed.
-
-    Parameters
-    ----------
-    path
-        A file written by :meth:`Posterior.save`.
-
-    Returns
-    -------
-    Posterior
-        The posterior.
-
-    Raises
-    ------
-    PosteriorError
-        If the file does not exist, is not such a file, has another format, or is not as it was written, see
-        :mod:`bayeslr.inference.integrity`.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise PosteriorError(f"{path}: there is no such file; allowed: a posterior written by bayeslr")
-    require_seal(path)
-    require_structure(path)
-    try:
-        with xr.open_datatree(path, engine="h5netcdf") as opened:
-            tree = opened.load()
-    # what a library makes of hostile contents is of any class
-    except Exception as problem:
-        raise PosteriorError(
-            f"{path}: cannot be read as a netCDF file ({problem}); allowed: a bayeslr posterior"
-        ) from None
-    if "bayeslr_format" not in tree.attrs:
-        raise PosteriorError(f"{path}: a netCDF file, but not a posterior written by bayeslr")
-    found = tree.attrs["bayeslr_format"]
-    if not isinstance(found, int | np.integer) or found not in _READABLE:
-        raise PosteriorError(
-            f"{path}: format {found}; allowed: {_READABLE[0]} to {_FORMAT} (fit again, or take the bayeslr that "
-            "wrote it)"
-        )
-    missing = {"posterior", "sample_stats", "observed_data", "curves"} - set(tree.children)
-    if missing:
-        raise PosteriorError(f"{path}: the file is damaged, it has no group {', '.join(sorted(missing))}")
-    settings = read_json(tree.attrs.get("settings"), f"{path}: settings")
-    require_settings(settings, str(path), scale=[field.name for field in fields(Scale)])
-    described = read_json(tree.attrs.get("model"), f"{path}: model")
-    try:
-        curves = curves_from_dataset(tree["curves"].to_dataset())
-        model = model_from_settings(described)
-    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as problem:
-        raise PosteriorError(f"{path}: the file is damaged ({problem})") from None
-    if data_hash(curves) != tree.attrs.get("data_sha256"):
-        raise PosteriorError(f"{path}: the curves in it do not match their checksum; the file is damaged")
-    groups = {name: node.to_dataset() for name, node in tree.children.items() if name != "curves"}
-    law = model.law
-    require_contents(
-        groups,
-        str(path),
-        sizes=Sizes.of(curves.after_warmup()).labels,
-        curves=curves.names,
-        needed=list(dict.fromkeys([*(name for name in model.sites if name != "noise_precision"), *law.reported_names])),
-    )
-    posterior = Posterior(tree=xr.DataTree.from_dict(groups), curves=curves, model=model, settings=settings)
-    lost = [name for name in model.discrepancy.places(-1.0, np.zeros(1)) if name not in posterior.places]
-    if lost:
-        raise PosteriorError(f"{path}: the places of {', '.join(lost)} are missing; the file is damaged")
-    return posterior

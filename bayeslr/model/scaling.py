@@ -205,7 +205,9 @@ class ScalingModel:
         known = {name: values[name] for name in self.sites if name in values}
         return structure(self.composition, observations, known, self.per_size)
 
-    def prior_predictive(self, curves: CurveSet, *, num_samples: int = 500, seed: int) -> dict[str, Any]:
+    def prior_predictive(
+        self, curves: CurveSet, *, num_samples: int = 500, seed: int, scale: Scale | None = None
+    ) -> dict[str, Any]:
         """Draw parameters and whole curves from the prior.
 
         Parameters
@@ -216,6 +218,8 @@ class ScalingModel:
             Number of draws.
         seed
             Seed of the draws.
+        scale
+            The data's scale. Default: that of `curves`.
 
         Returns
         -------
@@ -224,7 +228,7 @@ class ScalingModel:
         """
         curves = curves.after_warmup()
         model = self.resolved(Sizes.of(curves).params)
-        observations, _ = self.observations(curves, self.scale(curves))
+        observations, _ = self.observations(curves, scale or self.scale(curves))
         draws = _draw_prior(jax.random.key(seed), observations, model=model, num_samples=num_samples)
         longest = int(np.asarray(observations.valid).sum(axis=1).max())
         values = {name: np.asarray(value) for name, value in draws.items()}

@@ -130,7 +130,7 @@ plans = encoded(st.just(PLAN) | damaged(st.just(PLAN)))
 flips = st.tuples(st.just("bytes"), st.floats(0, 1), st.binary(min_size=1, max_size=40))
 cuts = st.tuples(st.just("cut"), st.floats(0, 1), st.just(b""))
 arrays = one_of(
-    *("posterior/alpha", "posterior/level", "posterior/noise", "posterior/chain", "posterior/size", "curves/steps"),
+    *("posterior/alpha", "sampled/level", "posterior/noise", "posterior/chain", "posterior/size", "curves/steps"),
     *(
         "curves/loss",
         "curves/rate_differences",

@@ -27,7 +27,7 @@ def test_groups_and_labels(small_posterior, small_curves):
     assert small_posterior.runs == small_curves.names
     assert small_posterior.method == "nuts"
     observed = small_posterior.tree["observed_data"]["loss"].to_numpy()
-    np.testing.assert_array_equal(observed, np.stack([curve.loss for curve in small_curves]))
+    np.testing.assert_array_equal(observed, np.concatenate([curve.loss for curve in small_curves]))
     assert all(np.all(np.isfinite(array)) for array in (*draws.values(), *effects.values()))
     joined = small_posterior.sample_effects(num_draws=7)
     assert set(joined) == set(effects)
@@ -91,7 +91,7 @@ def test_sample_joins_and_thins(small_posterior):
     ("names", "found"), [(["gamma"], "gamma"), (["alpha", "beta", "delta"], "beta, delta"), ([], "no name")]
 )
 def test_an_unknown_name_is_one_line(small_posterior, names, found):
-    with pytest.raises(PosteriorError, match=rf"^sample: found {found}; allowed: A, C, L0, alpha, [^\n]*$"):
+    with pytest.raises(PosteriorError, match=rf"^sample: found {found}; allowed: ([^\n]*, )?alpha, [^\n]*$"):
         small_posterior.sample(names)
 
 

@@ -13,7 +13,7 @@ from bayeslr.inference import check, steady_share
 def doctor(posterior, *, draws=None, stats=None):
     groups = {name: node.to_dataset().copy(deep=True) for name, node in posterior.tree.children.items()}
     if draws:
-        groups["posterior"] = draws(groups["posterior"])
+        groups["posterior"] = draws(posterior.draws.copy(deep=True))
     if stats:
         groups["sample_stats"] = stats(groups["sample_stats"])
     return replace(posterior, tree=xr.DataTree.from_dict(groups))

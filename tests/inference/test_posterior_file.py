@@ -71,6 +71,22 @@ def test_the_file_says_how_it_was_made(saved):
     assert len(attributes["data_sha256"]) == 64
 
 
+def test_files_of_the_format_before_are_read(small_posterior, tmp_path, monkeypatch):
+    """There, all draws were in one group, and losses a row a run."""
+    monkeypatch.setattr("bayeslr.inference.posterior.FORMAT", 3)
+    groups = {name: node.to_dataset() for name, node in small_posterior.tree.children.items() if name != "sampled"}
+    losses = np.stack([curve.loss for curve in small_posterior.curves])
+    observed = xr.Dataset({"loss": (("run", "obs"), losses)}, coords={"run": list(small_posterior.runs)})
+    older = xr.DataTree.from_dict(groups | {"posterior": small_posterior.draws, "observed_data": observed})
+    loaded = load_posterior(replace(small_posterior, tree=older).save(tmp_path / "p.nc"))
+    assert {name: set(loaded.tree[name].data_vars) for name in ("posterior", "sampled")} == {
+        name: set(small_posterior.tree[name].data_vars) for name in ("posterior", "sampled")
+    }
+    assert loaded.runs == small_posterior.runs
+    assert loaded.tree["observed_data"]["loss"].equals(small_posterior.tree["observed_data"]["loss"])
+    assert loaded.sample()["level"][7] == small_posterior.sample()["level"][7]
+
+
 def test_unknown_sizes_come_back_unknown(small_posterior, tmp_path):
     curves = type(small_posterior.curves)(
         curves=tuple(replace(curve, params=None, size=None, metadata={}) for curve in small_posterior.curves)
@@ -170,7 +186,7 @@ def alter_loss(file):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (set_attribute("bayeslr_format", 99), "format 99; allowed: 2 to 3"),
+        (set_attribute("bayeslr_format", 99), "format 99; allowed: 2 to 4"),
         (set_attribute("bayeslr_format", "new"), "damaged|format"),
         (alter_loss, "checksum"),
         (forget("curves"), "damaged|curves"),

@@ -1,0 +1,105 @@
+"""Reading posterior files, those of earlier formats included."""
+
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from bayeslr.curves import CurveSet, Sizes
+from bayeslr.errors import PosteriorError
+from bayeslr.inference.groups import observed_group, shown_names
+from bayeslr.inference.integrity import (
+    read_json,
+    require_contents,
+    require_seal,
+    require_settings,
+    require_structure,
+)
+from bayeslr.inference.posterior import FORMAT, Posterior, data_hash
+from bayeslr.inference.store import curves_from_dataset
+from bayeslr.laws import Scale
+from bayeslr.model import ScalingModel, model_from_settings
+
+__all__ = ["load_posterior"]
+
+READABLE = (2, 3, 4)
+"""Format 2 has the rates of every update as they are, format 3 all draws in one group and losses a row a run."""
+
+
+def load_posterior(path: str | Path) -> Posterior:
+    """Read a posterior from a file; the logs that made it are not needed.
+
+    Parameters
+    ----------
+    path
+        A file written by :meth:`Posterior.save`.
+
+    Returns
+    -------
+    Posterior
+        The posterior.
+
+    Raises
+    ------
+    PosteriorError
+        If the file does not exist, is not such a file, has another format, or is not as it was written, see
+        :mod:`bayeslr.inference.integrity`.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise PosteriorError(f"{path}: there is no such file; allowed: a posterior written by bayeslr")
+    require_seal(path)
+    require_structure(path)
+    try:
+        with xr.open_datatree(path, engine="h5netcdf") as opened:
+            tree = opened.load()
+    # what a library makes of hostile contents is of any class
+    except Exception as problem:
+        raise PosteriorError(
+            f"{path}: cannot be read as a netCDF file ({problem}); allowed: a bayeslr posterior"
+        ) from None
+    if "bayeslr_format" not in tree.attrs:
+        raise PosteriorError(f"{path}: a netCDF file, but not a posterior written by bayeslr")
+    found = tree.attrs["bayeslr_format"]
+    if not isinstance(found, int | np.integer) or found not in READABLE:
+        raise PosteriorError(
+            f"{path}: format {found}; allowed: {READABLE[0]} to {FORMAT} (fit again, or take the bayeslr that wrote it)"
+        )
+    missing = {"posterior", "sample_stats", "observed_data", "curves"} - set(tree.children)
+    if missing:
+        raise PosteriorError(f"{path}: the file is damaged, it has no group {', '.join(sorted(missing))}")
+    settings = read_json(tree.attrs.get("settings"), f"{path}: settings")
+    require_settings(settings, str(path), scale=[field.name for field in fields(Scale)])
+    described = read_json(tree.attrs.get("model"), f"{path}: model")
+    try:
+        curves = curves_from_dataset(tree["curves"].to_dataset())
+        model = model_from_settings(described)
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as problem:
+        raise PosteriorError(f"{path}: the file is damaged ({problem})") from None
+    if data_hash(curves) != tree.attrs.get("data_sha256"):
+        raise PosteriorError(f"{path}: the curves in it do not match their checksum; the file is damaged")
+    groups = {name: node.to_dataset() for name, node in tree.children.items() if name != "curves"}
+    law = model.law
+    require_contents(
+        groups,
+        str(path),
+        sizes=Sizes.of(curves.after_warmup()).labels,
+        curves=curves.names,
+        needed=list(dict.fromkeys([*(name for name in model.sites if name != "noise_precision"), *law.reported_names])),
+    )
+    if found < FORMAT:
+        groups = _rearranged(groups, model, curves.after_warmup().thin(settings["max_points_per_run"]))
+    posterior = Posterior(tree=xr.DataTree.from_dict(groups), curves=curves, model=model, settings=settings)
+    lost = [name for name in model.discrepancy.places(-1.0, np.zeros(1)) if name not in posterior.places]
+    if lost:
+        raise PosteriorError(f"{path}: the places of {', '.join(lost)} are missing; the file is damaged")
+    return posterior
+
+
+def _rearranged(groups: dict[str, xr.Dataset], model: ScalingModel, observed: CurveSet) -> dict[str, xr.Dataset]:
+    """Return groups of an earlier format as they are now."""
+    draws, shown = groups["posterior"], shown_names(model)
+    rest = [name for name in draws.data_vars if name not in shown]
+    parts = {"posterior": draws.drop_vars(rest), "sampled": draws[rest]}
+    return groups | parts | {"observed_data": observed_group(observed)}
