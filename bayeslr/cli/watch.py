@@ -119,7 +119,7 @@ def _show(found: "bl.Watch", kept: Path, plot: Path | None, form: str, *, brief:
     elif form == "csv":
         print_csv(found.to_dataframe())
     elif brief:
-        print_parts([f"{time.strftime('%H:%M:%S')} {line}" for line in found.sentences])
+        print_parts([f"{time.strftime('%H:%M:%S')} {line}" for line in found.sentences if line != found.basis])
     else:
         from bayeslr.report.answers import watch_table
 

@@ -24,6 +24,7 @@ from bayeslr.forecast.questions import (
     cautions,
     checked_probability,
     expected_curves,
+    rests_on,
     tell,
 )
 from bayeslr.forecast.sizes import find_target
@@ -58,6 +59,8 @@ class Alternatives:
         ``"run"`` or ``"schedule"``.
     ci_prob
         Probability of the intervals.
+    basis
+        What the answer rests on, in words.
     warnings
         What the reader must know.
     """
@@ -70,6 +73,7 @@ class Alternatives:
     p_beats: "pd.Series[float]"
     question: Question
     ci_prob: float
+    basis: str = ""
     warnings: tuple[str, ...] = field(default=())
 
     @property
@@ -94,7 +98,7 @@ class Alternatives:
         lengths = self.comparison.final_loss["step"]
         if lengths.min() < lengths.max():
             lines.append("The runs have different lengths: what the longer ones cost more is not in these numbers.")
-        return (*lines, ANSWERS[self.question])
+        return (*lines, *filter(None, [self.basis]), ANSWERS[self.question])
 
     def to_dataframe(self) -> pd.DataFrame:
         """Return a row an alternative: its kind, final loss, ``p_best``, ``expected_regret`` and ``p_beats``."""
@@ -214,6 +218,7 @@ def compare(
         p_beats=_beats(asked, baseline, by),
         question=question,
         ci_prob=float(ci_prob),
+        basis=rests_on(posterior, forecast.schedules.values(), None if len(posterior.sizes) == 1 else size),
         warnings=told,
     )
 

@@ -71,6 +71,8 @@ class Watch:
         Probability of the bands.
     alarm_below
         An alarm is given where the run is as far off as it would be with less than this probability.
+    basis
+        What the forecasts rest on, in words.
     warnings
         What the reader must know.
     """
@@ -81,6 +83,7 @@ class Watch:
     last_loss: float
     ci_prob: float
     alarm_below: float
+    basis: str = ""
     warnings: tuple[str, ...] = field(default=())
 
     @property
@@ -111,7 +114,7 @@ class Watch:
                 f"The run follows its forecast: of the {held[-1].seen} observations since step {held[-1].step:,}, "
                 f"{100 * (1 - held[-1].outside):.0f}% lie in the {share} band."
             )
-        return tuple(lines)
+        return (*lines, *filter(None, [self.basis]))
 
     def to_dataframe(self) -> pd.DataFrame:
         """Return a row a forecast: ``median, lower, upper, width`` of the final loss, and how the run then did."""
@@ -178,6 +181,7 @@ class Watch:
             "last_loss": None if np.isnan(self.last_loss) else self.last_loss,
             "ci_prob": self.ci_prob,
             "alarm_below": self.alarm_below,
+            "basis": self.basis,
             "warnings": list(self.warnings),
         }
         text = json.dumps(values)
@@ -243,6 +247,7 @@ def load_watch(path: str | Path) -> Watch:
             last_loss=float("nan") if values["last_loss"] is None else float(values["last_loss"]),
             ci_prob=float(values["ci_prob"]),
             alarm_below=float(values["alarm_below"]),
+            basis=str(values.get("basis", "")),
             warnings=tuple(map(str, values["warnings"])),
         )
     except OSError as problem:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from bayeslr.errors import ExtrapolationWarning, FitWarning, PosteriorError
 from bayeslr.forecast.forecast import Forecast
 from bayeslr.forecast.predict import predict
-from bayeslr.forecast.questions import ANSWERS, Question, cautions, checked_probability, final_draws, tell
+from bayeslr.forecast.questions import ANSWERS, Question, cautions, checked_probability, final_draws, rests_on, tell
 from bayeslr.forecast.reach import tokens_of_a_step
 from bayeslr.forecast.sizes import Target, find_target
 from bayeslr.inference import STEADY_SHARE, Posterior, steady_share
@@ -77,6 +77,8 @@ class NextRun:
         Probability of the interval.
     advice
         What the fitted runs lack, if anything.
+    basis
+        What the answer rests on, in words.
     warnings
         What the reader must know.
     """
@@ -89,6 +91,7 @@ class NextRun:
     question: Question
     ci_prob: float
     advice: tuple[str, ...] = field(default=())
+    basis: str = ""
     warnings: tuple[str, ...] = field(default=())
 
     @property
@@ -116,7 +119,7 @@ class NextRun:
         if most != self.best:
             gain = float(table["narrowing"].max())
             lines.append(f"Whatever it costs, {most} narrows it most: by {100 * gain:.0f}%.")
-        return (*lines, ANSWERS[self.question])
+        return (*lines, *filter(None, [self.basis]), ANSWERS[self.question])
 
     def to_dataframe(self) -> pd.DataFrame:
         """Return a row a candidate, as in `candidates`."""
@@ -240,6 +243,7 @@ def next_run(
         question=question,
         ci_prob=float(ci_prob),
         advice=_advice(posterior),
+        basis=rests_on(posterior, [target, *deciding.values()], size),
         warnings=lines,
     )
 

@@ -22,6 +22,7 @@ from bayeslr.forecast.questions import (
     checked_probability,
     checked_question,
     final_draws,
+    rests_on,
     tell,
 )
 from bayeslr.inference import Posterior
@@ -62,6 +63,8 @@ class Optimum:
         ``"schedule"`` or ``"run"``.
     ci_prob
         Probability of the intervals.
+    basis
+        What the answer rests on, in words.
     warnings
         What the reader must know.
     """
@@ -76,6 +79,7 @@ class Optimum:
     risk: float | None
     question: Question
     ci_prob: float
+    basis: str = ""
     warnings: tuple[str, ...] = field(default=())
 
     @property
@@ -113,7 +117,7 @@ class Optimum:
             )
         else:
             lines.append(f"No choice is within {self.within:g} of the best with probability {self.probability:g}.")
-        return (*lines, ANSWERS[self.question])
+        return (*lines, *filter(None, [self.basis]), ANSWERS[self.question])
 
     def to_dataframe(self) -> pd.DataFrame:
         """Return a row a member, as in `candidates`."""
@@ -234,6 +238,7 @@ def optimize(
         risk=risk,
         question=question,
         ci_prob=float(ci_prob),
+        basis=rests_on(posterior, plans.values(), size),
         warnings=tuple(told),
     )
 

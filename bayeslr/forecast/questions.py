@@ -7,8 +7,9 @@ that luck in it. The first one has the narrower answer.
 
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Literal
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,8 @@ from numpy.typing import NDArray
 from bayeslr.errors import ExtrapolationWarning, FitWarning, PosteriorError
 from bayeslr.forecast.forecast import Forecast
 from bayeslr.forecast.predict import predict
-from bayeslr.inference import Posterior, check
+from bayeslr.forecast.sizes import find_target
+from bayeslr.inference import Health, Posterior, check
 from bayeslr.inference.laplace import LAPLACE_LABEL
 from bayeslr.inference.verdict import DISTRUSTED
 from bayeslr.schedules import Schedule
@@ -30,6 +32,8 @@ __all__ = [
     "checked_question",
     "expected_curves",
     "final_draws",
+    "health_of",
+    "rests_on",
     "tell",
 ]
 
@@ -48,6 +52,16 @@ _QUICK: Final = (
     "the fit is a quick approximation (Laplace), whose intervals may be wrong: sample it before you rely on them "
     "(method='nuts', --method nuts)"
 )
+
+
+_HEALTH: Final["WeakKeyDictionary[Posterior, Health]"] = WeakKeyDictionary()
+
+
+def health_of(posterior: Posterior) -> Health:
+    """Return the health of a posterior, which is checked once: it takes longer than many a question."""
+    if posterior not in _HEALTH:
+        _HEALTH[posterior] = check(posterior)
+    return _HEALTH[posterior]
 
 
 def final_draws(forecast: Forecast, question: Question = "schedule") -> Draws:
@@ -117,7 +131,7 @@ def cautions(posterior: Posterior, found: Sequence[str], plans: Sequence[str]) -
     lines = [message for message in found if message in known and message != LAPLACE_LABEL]
     if posterior.method == "laplace" or LAPLACE_LABEL in found:
         lines.insert(0, _QUICK)
-    health = check(posterior)
+    health = health_of(posterior)
     lines += [
         f"{_LOOK} ({item.status}): {item.name}: {item.evidence}. {item.advice}"
         for item in health.checks
@@ -138,6 +152,40 @@ def cautions(posterior: Posterior, found: Sequence[str], plans: Sequence[str]) -
         else:
             lines.append(f"{len(members)} of {len(plans)} choices, the last of them {name}: {text}")
     return tuple(dict.fromkeys(lines))
+
+
+def rests_on(posterior: Posterior, plans: Iterable[Schedule], size: float | str | None) -> str:
+    """Say what an answer rests on: which runs, how far beyond them was asked, and the health of the fit.
+
+    Parameters
+    ----------
+    posterior
+        The posterior.
+    plans
+        The schedules that were asked about.
+    size
+        The size that was asked about, as in :func:`bayeslr.predict`.
+
+    Returns
+    -------
+    str
+        A sentence.
+    """
+    target, area = find_target(posterior, size), posterior.model.law.area
+    of_size = [curve for curve in posterior.fitted if target.index in (None, posterior.size_of(curve))]
+    furthest = max(float(area(plan, np.array([plan.total_steps]))[0]) for plan in plans)
+    seen = max(float(area(curve.schedule, curve.steps[-1:])[0]) for curve in of_size)
+    steps = max(int(curve.steps[-1]) for curve in of_size)
+    peaks = list(dict.fromkeys(f"{peak:.3g}" for peak in sorted(curve.schedule.peak_lr for curve in of_size)))
+    rates = f"peak rates {peaks[0]} to {peaks[-1]}" if len(peaks) > 1 else f"peak rate {peaks[0]}"
+    runs = "one run" if len(of_size) == 1 else f"{len(of_size)} runs"
+    where = "" if target.index is not None else " of other sizes"
+    ratio = furthest / seen
+    beyond = f"up to {ratio:.1f} times their sum of rates" if ratio > 1.05 else "no further than they go"
+    return (
+        f"It rests on {runs}{where} of up to {steps:,} steps, {rates}, and was asked {beyond}. Health of the fit: "
+        f"{health_of(posterior).status}."
+    )
 
 
 def tell(lines: Sequence[str]) -> None:

@@ -22,6 +22,7 @@ from bayeslr.forecast.questions import (
     cautions,
     checked_probability,
     final_draws,
+    rests_on,
     tell,
 )
 from bayeslr.inference import Posterior
@@ -61,6 +62,8 @@ class Reach:
         ``"schedule"`` or ``"run"``.
     ci_prob
         Probability of the intervals.
+    basis
+        What the answer rests on, in words.
     warnings
         What the reader must know.
     """
@@ -73,6 +76,7 @@ class Reach:
     tokens_per_step: float | None
     question: Question
     ci_prob: float
+    basis: str = ""
     warnings: tuple[str, ...] = field(default=())
 
     @property
@@ -123,12 +127,19 @@ class Reach:
                 f"Steps needed: {at_least}{self._amount(median)}; {100 * self.ci_prob:g}% interval "
                 f"{self._amount(lower)} to {self._amount(upper, longest)}."
             )
+            if self.baseline is not None:
+                own = self.baseline.total_steps
+                end = f"{upper / own:.2f}" if np.isfinite(upper) else f"more than {longest / own:.2f}"
+                lines.append(
+                    f"That is {median / own:.2f} times what the baseline costs in steps ({own:,}); "
+                    f"{100 * self.ci_prob:g}% interval {lower / own:.2f} to {end}."
+                )
         else:
             lines.append(f"It needs more than {longest:,} steps rather than fewer; ask about longer runs.")
         sure = self.steps(0.9)
         if np.isfinite(sure):
             lines.append(f"To be 90% sure, train for {self._amount(sure)} steps.")
-        return (*lines, ANSWERS[self.question])
+        return (*lines, *filter(None, [self.basis]), ANSWERS[self.question])
 
     def _amount(self, steps: float, longest: int = 0) -> str:
         if not np.isfinite(steps):
@@ -262,6 +273,7 @@ def reach(
         tokens_per_step=per,
         question=question,
         ci_prob=float(ci_prob),
+        basis=rests_on(posterior, asked.values(), size),
         warnings=told,
     )
 

@@ -149,7 +149,8 @@ def draw_size(
         values["noise"] = np.exp(np.log(draws["noise"]).mean(axis=1))
     share = model.discrepancy.common_share
     shared: dict[str, Draws] = {}
-    for block in blocks:
+    # each block has a source of its own: how many effects one needs must not change what is drawn of the others
+    for block, source in zip(blocks, rng.spawn(len(blocks)), strict=True):
         if block.level != "size":
             continue
         name, wanted = f"effect_{block.name}", block.sd.shape[0]
@@ -157,9 +158,9 @@ def draw_size(
         if target.index is not None and fitted:
             known_effects = effects[name][:, target.index]
         else:
-            known_effects = rng.standard_normal((count, fitted))
+            known_effects = source.standard_normal((count, fitted))
             if f"{name}_common" in effects:
                 known_effects = share**0.5 * effects[f"{name}_common"] + (1.0 - share) ** 0.5 * known_effects
-        further = rng.standard_normal((count, wanted - fitted))
+        further = source.standard_normal((count, wanted - fitted))
         shared[block.name] = np.concatenate([known_effects, further], axis=1)
     return SizeDraws(values=values, effects=shared)

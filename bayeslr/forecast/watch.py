@@ -19,7 +19,7 @@ from bayeslr.errors import ExtrapolationWarning, FitWarning, PosteriorError
 from bayeslr.forecast.forecast import Forecast
 from bayeslr.forecast.looks import Look, Watch
 from bayeslr.forecast.predict import predict
-from bayeslr.forecast.questions import cautions, checked_probability, tell
+from bayeslr.forecast.questions import cautions, checked_probability, rests_on, tell
 from bayeslr.inference import Posterior
 from bayeslr.schedules import Schedule
 
@@ -102,6 +102,7 @@ def watch(
             last_loss=np.nan,
             ci_prob=ci_prob,
             alarm_below=alarm_below,
+            basis=rests_on(posterior, [plan], size),
             warnings=told,
         )
     elif not (past.plan.total_steps == plan.total_steps and np.allclose(past.plan.lr, plan.lr, rtol=1e-6)):

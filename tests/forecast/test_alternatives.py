@@ -74,6 +74,15 @@ def test_cool_down_now_or_keep_going_from_a_fitted_run(small_posterior):
     assert final.loc["now", "median"] == pytest.approx(float(np.median(alone.latent["schedule"][:, -1])), abs=1e-3)
 
 
+def test_a_peak_that_was_not_fitted_leaves_the_draws_of_others_alone(small_posterior):
+    """What is drawn for another peak must not change what is drawn beyond the data, or pairs are none."""
+    far = {"far": constant(**COMMON | {"total_steps": 7000})}
+    other = {"other": constant(**COMMON | {"peak_lr": 1.4e-3})}
+    with pytest.warns(ExtrapolationWarning, match=r"peak rate 0\.0014"):
+        alone, beside = (predict(small_posterior, plans, seed=5, num_draws=200) for plans in (far, far | other))
+    np.testing.assert_allclose(alone.parts["far"].expected, beside.parts["far"].expected, rtol=1e-12)
+
+
 def test_a_run_that_was_not_fitted_is_fitted_with_the_rest(small_posterior, half):
     quick = replace(small_posterior, settings={**small_posterior.settings, "method": "laplace"})
     with pytest.warns(FitWarning, match="Laplace"):

@@ -63,6 +63,9 @@ def test_a_schedule_beats_itself_at_its_own_length(small_posterior):
     lower, median, upper = found.interval
     assert median == pytest.approx(2000, rel=0.05)
     assert upper / lower < 1.15
+    assert any(
+        line.startswith(f"That is {median / 2000:.2f} times what the baseline costs") for line in found.sentences
+    )
     loss = float(found.lengths["median"].iloc[np.argmin(np.abs(found.lengths["total_steps"] - 2000))])
     alone = reach(small_posterior, FAMILY, loss=loss, seed=2, points=25)
     assert alone.interval[1] == pytest.approx(2000, rel=0.05)

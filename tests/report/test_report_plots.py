@@ -10,7 +10,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 import bayeslr as bl
-from bayeslr.report.plots.style import format_rate, format_steps
+from bayeslr.report.plots.style import format_rate, format_steps, short_names
 
 COMMON = {"peak_lr": 1e-3, "warmup_steps": 100, "total_steps": 2000}
 
@@ -48,6 +48,22 @@ def test_bands_show_the_quantiles_of_the_draws(forecast, measured):
     assert legend == ["predicted median", "50% band", "90% band of the observed loss", "measured"]
     assert figure.axes[1].get_xlabel() == "step"
     assert "nats" in ax.get_ylabel()
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["a/short", "a/" + "x" * 40, "a/" + "y" * 40],
+        [f"sweep_with_one_long_beginning_{k}_and_one_long_end_of_it" for k in range(9)],
+        ["lr" * 30 + "1", "lr" * 30 + "2"],
+        ["one" * 20],
+    ],
+)
+def test_long_names_are_cut_and_stay_apart(names):
+    found = short_names(names)
+    assert len(set(found)) == len(names)
+    assert all(len(name) <= 24 for name in found)
+    assert short_names(["runs/short", "runs/wsd"]) == ["short", "wsd"]
 
 
 def test_measured_points_are_drawn_where_they_are(forecast, measured):

@@ -19,8 +19,8 @@ from bayeslr.forecast import (
     compare,
     predict,
 )
-from bayeslr.forecast.questions import cautions
-from bayeslr.inference import Posterior, check
+from bayeslr.forecast.questions import cautions, health_of, rests_on
+from bayeslr.inference import Posterior
 from bayeslr.report.html.figures import inline_svg
 from bayeslr.report.html.parts import (
     Answer,
@@ -163,7 +163,7 @@ def build_report(
     runs = list(measured)
     compared, forecast, told = _forecast(posterior, plans, size=size, seed=seed, num_draws=num_draws, ci_prob=ci_prob)
     final = forecast.final_loss(ci_prob=ci_prob)
-    health = check(posterior)
+    health = health_of(posterior)
     shares = f"{100 * ci_prob:g}%"
     pictures = {
         "bands": inline_svg(
@@ -175,7 +175,8 @@ def build_report(
             "Intervals of the final loss",
         ),
     }
-    answer = _answer(final, compared, shares)
+    basis = compared.basis if compared is not None else rests_on(posterior, forecast.schedules.values(), size)
+    answer = _answer(final, compared, shares, basis)
     numbers = {
         "size": forecast.size,
         "ci_prob": ci_prob,
@@ -253,13 +254,15 @@ def _question(forecast: Forecast) -> str:
     return f"Which ends lower{model}: {listed}?"
 
 
-def _answer(final: pd.DataFrame, compared: Alternatives | None, share: str) -> list[str]:
+def _answer(final: pd.DataFrame, compared: Alternatives | None, share: str, basis: str) -> list[str]:
     if compared is not None:
+        # it says itself what it rests on
         return list(compared.sentences)
     name, row = str(final.index[0]), final.iloc[0]
     return [
         f"The loss of {name} is expected to end at {row['median']:.4f} after {int(row['step']):,} steps; with a "
-        f"probability of {share} it will be measured between {row['lower']:.4f} and {row['upper']:.4f}."
+        f"probability of {share} it will be measured between {row['lower']:.4f} and {row['upper']:.4f}.",
+        basis,
     ]
 
 

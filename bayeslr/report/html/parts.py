@@ -173,7 +173,9 @@ def setting_rows(posterior: Posterior, *, seed: int, draws: int | None) -> list[
     settings = posterior.settings
     method = {"nuts": "sampled (NUTS)", "laplace": "approximated by a Gaussian (Laplace)"}
     packages = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
+    model = posterior.model
     return [
+        ("model", f"law {model.law.name}, error model {model.discrepancy.name}"),
         ("how the fit was made", method.get(posterior.method, posterior.method)),
         (
             "draws",

@@ -90,13 +90,16 @@ def plot_reach(reach: Reach, *, ax: Axes | None = None) -> Figure:
         ax.plot(steps, table["median"], color=colour(0), linewidth=1.4)
         if reach.target is not None:
             ax.axhline(reach.target, color=current().ink, linewidth=0.9)
+            # at the end of the line from which the curve is further away, and above it, where there is always room
+            reached = reach.p_reached > 0.5
             ax.annotate(
                 f"target {reach.target:g}",
-                xy=(0.0, reach.target),
+                xy=(1.0 if reached else 0.0, reach.target),
                 xycoords=("axes fraction", "data"),
-                xytext=(4, -3),
+                xytext=(-4 if reached else 4, 3),
                 textcoords="offset points",
-                va="top",
+                ha="right" if reached else "left",
+                va="bottom",
                 fontsize=8.5,
                 color=current().ink,
             )

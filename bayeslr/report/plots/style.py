@@ -40,6 +40,7 @@ WIDTH: Final = 5.6
 """Inches; text is 9 points, so that a picture can be set at the width of a column."""
 _FILE_DPI: Final = 200
 _SCREEN_DPI: Final = 110
+_LONGEST_NAME: Final = 24
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -229,9 +230,18 @@ def loss_axis(ax: Axes) -> None:
 
 
 def short_names(names: Sequence[str]) -> list[str]:
-    """Return names without the folder that all of them share."""
+    """Return names without the folder that all of them share, and long ones with their ends alone.
+
+    A picture has room for about 24 letters beside its axes. Where ends do not tell names apart, what they begin with
+    in common is left out instead.
+    """
     folders = {name.rpartition("/")[0] for name in names}
-    return [name.rpartition("/")[2] for name in names] if len(folders) == 1 else list(names)
+    own = [name.rpartition("/")[2] for name in names] if len(folders) == 1 else list(names)
+    half = _LONGEST_NAME // 2
+    begin = next((k for k, letters in enumerate(zip(*own, strict=False)) if len(set(letters)) > 1), 0)
+    ends = [name if len(name) <= _LONGEST_NAME else f"{name[: half - 1]}…{name[-half:]}" for name in own]
+    rests = [name if len(name) <= _LONGEST_NAME else f"…{name[begin:][: 2 * half - 1]}" for name in own]
+    return next((found for found in (ends, rests) if len(set(found)) == len(set(own))), own)
 
 
 def label_ends(ax: Axes, ends: Sequence[tuple[float, float, str, str]]) -> None:

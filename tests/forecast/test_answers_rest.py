@@ -1,0 +1,68 @@
+"""Every answer says what it rests on: the runs, how far beyond them was asked, and the health of the fit."""
+
+from dataclasses import replace
+
+import pytest
+
+from bayeslr.errors import ExtrapolationWarning
+from bayeslr.forecast import compare, next_run, optimize, reach
+from bayeslr.forecast.questions import rests_on
+from bayeslr.inference import check
+from bayeslr.schedules import constant, cosine, wsd
+
+COMMON = {"peak_lr": 1e-3, "warmup_steps": 100, "total_steps": 2000}
+TARGET = wsd(decay_steps=500, **COMMON)
+FAMILY = "wsd(peak_lr=1e-3, warmup_steps=100, total_steps=2000, decay_steps=100..1900)"
+LENGTHS = "wsd(peak_lr=1e-3, warmup_steps=100, total_steps=800..4000, decay_steps=20%)"
+
+
+def asked(posterior, kind):
+    settings = {"seed": 0, "num_draws": 200}
+    match kind:
+        case "optimize":
+            return optimize(posterior, FAMILY, points=3, **settings)
+        case "reach":
+            return reach(posterior, LENGTHS, loss=2.9, points=3, **settings)
+        case "next_run":
+            return next_run(posterior, TARGET, {"cosine": cosine(**COMMON)}, **settings)
+        case _:
+            return compare(posterior, {"wsd": TARGET, "cosine": cosine(**COMMON)}, **settings)
+
+
+@pytest.mark.parametrize("kind", ["optimize", "reach", "next_run", "compare"])
+def test_every_answer_says_what_it_rests_on(small_posterior, kind):
+    found = asked(small_posterior, kind)
+    assert found.basis in found.sentences
+    assert "3 runs of up to 1,980 steps, peak rate 0.001" in found.basis
+    assert found.basis.endswith(f"Health of the fit: {check(small_posterior).status}.")
+    assert found.basis in found.to_dict()["sentences"]
+
+
+def test_how_far_beyond_the_runs_was_asked(small_posterior):
+    # a warm-up from zero counts half; the runs were seen up to step 1,980
+    further, ratio = constant(**COMMON | {"total_steps": 9800}), (9800 - 50) / (1980 - 50)
+    told = rests_on(small_posterior, [TARGET, further], None)
+    assert f"was asked up to {ratio:.1f} times their sum of rates" in told
+    assert "was asked no further than they go" in rests_on(small_posterior, [TARGET], None)
+
+
+def test_other_sizes_and_other_peaks_are_told(small_posterior):
+    with pytest.warns(ExtrapolationWarning, match=r"0\.0013"):
+        found = next_run(
+            small_posterior,
+            wsd(decay_steps=500, **COMMON | {"peak_lr": 1.3e-3}),
+            {"cosine": cosine(**COMMON)},
+            seed=0,
+            num_draws=200,
+        )
+    assert any("no run of this size has the peak rate 0.0013" in line for line in found.warnings)
+    several = replace(
+        small_posterior,
+        settings={**small_posterior.settings, "health": ["the fit failed: told in an earlier warning"]},
+    )
+    assert "told in an earlier warning" in " ".join(asked_with_warnings(several).warnings)
+
+
+def asked_with_warnings(posterior):
+    with pytest.warns(Warning, match="told in an earlier warning"):
+        return asked(posterior, "optimize")
