@@ -1,14 +1,15 @@
 """The library computes in 64 bits: losses are known to 1e-4, and C and decay lie on a narrow ridge.
 
 JAX has one switch for that, for the whole process. Where the process has imported JAX before, code of others may count
-on 32 bits, and it is told once.
+on 32 bits, and it is told once. ArviZ prepares to load
+JAX at its first use, which is no import yet.
 """
 
 import logging
 import sys
 
-# before this module brings it
-_IN_USE = "jax" in sys.modules
+# before this module brings it; a module that waits to be loaded is of a type of its own, and to ask it would load it
+_IN_USE = type(sys.modules.get("jax")).__name__ == "module"
 
 import jax  # noqa: E402
 

@@ -36,3 +36,13 @@ def test_whichever_room_is_entered_first_jax_was_there_only_if_others_brought_it
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60, env=told
     )
     assert done.stderr.count("switched jax_enable_x64 on") == lines
+
+
+@pytest.mark.parametrize(("first", "told"), [("jax", True), ("arviz", False), ("bayeslr", False)])
+def test_arviz_before_is_no_other_code_with_jax(first, told):
+    code = f"import {first}; import bayeslr as bl; bl.fit"
+    environment = {name: value for name, value in os.environ.items() if name != "JAX_ENABLE_X64"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=120, check=True
+    )
+    assert ("64 bits" in done.stderr) == told
