@@ -102,6 +102,8 @@ def test_every_object_shows_itself_in_a_few_lines(small_posterior, forecast):
         assert len(repr(thing)) < 4000
         read(thing._repr_html_())
     assert repr(forecast) == forecast_text(forecast)
+    assert list(health.to_dataframe()["status"]) == [item.status for item in health.checks]
+    assert small_posterior.to_dataframe().equals(small_posterior.summary())
     assert comparison.to_dataframe().loc["cosine", "p_best"] == comparison.p_best["cosine"]
 
 

@@ -18,14 +18,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from bayeslr.curves import CurveSet
 from bayeslr.errors import ConvergenceWarning, CurveError, ModelError
 from bayeslr.evaluation.baselines import BayesianForecast, BlockBootstrap, Forecaster, PointFit, independent_noise
 from bayeslr.evaluation.scores import PairScore, RunScore, score_pair, score_run
 from bayeslr.evaluation.splits import Split, leave_one_run_out
-from bayeslr.inference import prepare_devices
+from bayeslr.inference import prepare_devices, progress_bar
 from bayeslr.laws import AnnealingLaw
 from bayeslr.markup import box, paragraph, table
 from bayeslr.model import ScalingModel
@@ -202,7 +202,7 @@ def backtest(
     *,
     seed: int,
     executor: Executor | None = None,
-    progress: bool = False,
+    progress: bool | None = None,
 ) -> Backtest:
     """Score forecasts on runs that were held out.
 
@@ -218,7 +218,7 @@ def backtest(
         Where the jobs run. Default: worker processes, a worker for two cores and four at most, or this process where
         that makes one worker. Of a dask cluster: ``Client(...).get_executor()``. The result is the same.
     progress
-        Whether to show a progress bar on stderr.
+        Whether to show a progress bar. Default: where a person watches, in a terminal or a notebook.
 
     Returns
     -------
@@ -242,7 +242,7 @@ def backtest(
     if not entrants:
         raise ModelError("backtest: there are no forecasters; allowed: at least one")
     jobs = [(split, name, forecaster) for split in splits for name, forecaster in entrants.items()]
-    with tqdm(total=len(jobs), desc="backtest", unit="fit", disable=not progress) as bar:
+    with progress_bar(total=len(jobs), desc="backtest", unit="fit", progress=progress) as bar:
         if executor is not None:
             results = _run_all(jobs, seed, executor, bar)
         elif (workers := _workers(len(jobs))) > 1:

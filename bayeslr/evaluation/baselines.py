@@ -119,7 +119,7 @@ class BayesianForecast:
 
     def fitted(self, split: Split, *, seed: int) -> Posterior:
         """Return the posterior of the training curves."""
-        return fit(split.train, self.model, seed=seed, **self.settings)
+        return fit(split.train, self.model, seed=seed, **{"progress": False, **self.settings})
 
     def predicted(self, posterior: Posterior, split: Split, together: Sequence[LossCurve], *, seed: int) -> Forecast:
         """Return the forecast of some scored curves, by their names.

@@ -36,7 +36,7 @@ __all__ = ["compare_models", "leave_run_out"]
 
 
 def leave_run_out(
-    posterior: Posterior, *, refit: bool = False, num_draws: int = 1000, progress: bool = False
+    posterior: Posterior, *, refit: bool = False, num_draws: int = 1000, progress: bool | None = None
 ) -> arviz_stats.ELPDDataLOO:
     """Estimate how well each run would be predicted from the others.
 
@@ -51,7 +51,7 @@ def leave_run_out(
         At most about this many draws, evenly thinned. The cost grows with it, and with the square of the number of
         runs.
     progress
-        Whether those fits show a progress bar.
+        Whether those fits show a progress bar. Default: where a person watches.
 
     Returns
     -------
@@ -224,7 +224,7 @@ def _conditional(posterior: Posterior, observations: Observations, draws: xr.Dat
 class _Refits(arviz_stats.SamplingWrapper):  # type: ignore[misc]  # ArviZ is not typed
     """Fits without a run, in the form that :func:`arviz_stats.reloo` asks for."""
 
-    def __init__(self, left_out: _LeftOut, *, progress: bool) -> None:
+    def __init__(self, left_out: _LeftOut, *, progress: bool | None) -> None:
         super().__init__(left_out.posterior.model, idata_orig=left_out.tree)
         self.left_out, self.progress = left_out, progress
 

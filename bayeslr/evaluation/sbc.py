@@ -30,12 +30,11 @@ import xarray as xr
 from arviz_stats.base import array_stats
 from arviz_stats.ecdf_utils import compute_ecdf, ecdf_pit
 from numpy.typing import NDArray
-from tqdm.auto import tqdm
 
 from bayeslr.curves import CurveSet, Sizes
 from bayeslr.errors import ConvergenceWarning, ModelError
 from bayeslr.evaluation.run_densities import log_densities
-from bayeslr.inference import fit
+from bayeslr.inference import fit, progress_bar
 from bayeslr.laws import Scale
 from bayeslr.model import ScalingModel
 
@@ -74,6 +73,10 @@ class Calibration:
     fits: pd.DataFrame
     redrawn: int
     seed: int
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """Return the ranks: a row for each simulation."""
+        return self.ranks
 
     @property
     def pit(self) -> pd.DataFrame:
@@ -165,7 +168,7 @@ def calibrate(
     target_accept_prob: float = 0.75,
     max_points_per_run: int = 64,
     executor: Executor | None = None,
-    progress: bool = False,
+    progress: bool | None = None,
 ) -> Calibration:
     """Calibrate the inference of a model by simulation.
 
@@ -193,7 +196,7 @@ def calibrate(
         Where fits run: any ``concurrent.futures.Executor`` whose workers are processes. Default: here, one after the
         other.
     progress
-        Whether to show a progress bar on stderr.
+        Whether to show a progress bar. Default: where a person watches, in a terminal or a notebook.
 
     Returns
     -------
@@ -284,9 +287,9 @@ def _run(
     jobs: list[_Job],
     executor: Executor | None,
     *,
-    progress: bool,
+    progress: bool | None,
 ) -> list[tuple[dict[str, int], dict[str, Any]]]:
-    with tqdm(total=len(jobs), desc="simulations", unit="fit", disable=not progress, leave=False) as bar:
+    with progress_bar(total=len(jobs), desc="simulations", unit="fit", progress=progress) as bar:
         if executor is None:
             rows = []
             for job in jobs:
@@ -305,7 +308,7 @@ def _rank(job: _Job) -> tuple[dict[str, int], dict[str, Any]]:
     with warnings.catch_warnings():
         # counted, in the column `failed`
         warnings.simplefilter("ignore", ConvergenceWarning)
-        posterior = fit(job.curves, job.model, seed=job.seed, scale=job.scale, **job.sampler)
+        posterior = fit(job.curves, job.model, seed=job.seed, scale=job.scale, progress=False, **job.sampler)
     draws: Truth = {str(name): array.to_numpy() for name, array in posterior.draws.items()}
     names = [name for name in draws if name in job.truth and name != "noise_precision"]
     values, truth = {name: draws[name] for name in names}, {name: job.truth[name] for name in names}

@@ -133,7 +133,7 @@ def compare(
     question: Question = "run",
     num_draws: int | None = 2000,
     ci_prob: float = 0.9,
-    progress: bool = False,
+    progress: bool | None = None,
 ) -> Alternatives:
     """Compare plans, what a running run may do next, and finished runs.
 
@@ -224,7 +224,7 @@ def compare(
 
 
 def _running(
-    posterior: Posterior, observed: LossCurve | str | None, size: float | str | None, progress: bool
+    posterior: Posterior, observed: LossCurve | str | None, size: float | str | None, progress: bool | None
 ) -> tuple[Posterior, LossCurve | None]:
     """Return the run that is under way, and a posterior that knows it."""
     if observed is None:
@@ -265,9 +265,8 @@ def _together(
         warnings.simplefilter("ignore", ExtrapolationWarning)
         if ahead and running is not None:
             own = None if len(posterior.sizes) == 1 else size
-            parts.append(
-                predict(posterior, {**ahead, **longest}, run=running.name, size=own, seed=seed, num_draws=num_draws)
-            )
+            onward = {**ahead, **longest}
+            parts.append(predict(posterior, onward, run=running.name, size=own, seed=seed, num_draws=num_draws))
         if fresh:
             asked = {**fresh, **longest}
             parts.append(predict(posterior, asked, size=size, steps=places, seed=seed, num_draws=num_draws))

@@ -79,7 +79,7 @@ def check_continues(run: LossCurve, plans: Mapping[str, Schedule]) -> None:
 
 
 def fit_with(
-    posterior: Posterior, observed: LossCurve, target: Target, *, progress: bool
+    posterior: Posterior, observed: LossCurve, target: Target, *, progress: bool | None
 ) -> tuple[Posterior, LossCurve]:
     """Fit again, by the settings of a posterior, with the observed beginning of a run.
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 from numpy.typing import NDArray
 
 from bayeslr.errors import PosteriorError
@@ -33,6 +34,8 @@ class Forecast:
         Draws of the loss as it would be measured, each ``[draws, n]``.
     parts
         The parts of the curves.
+    seed
+        Seed of what was drawn, none of a mixture of forecasts.
     warnings
         What the reader of the result must know: extrapolation, a fit that failed its checks.
     """
@@ -43,6 +46,7 @@ class Forecast:
     latent: Mapping[str, NDArray[np.float64]]
     observed: Mapping[str, NDArray[np.float64]]
     parts: Mapping[str, CurveParts]
+    seed: int | None = None
     warnings: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
@@ -60,6 +64,46 @@ class Forecast:
     def lr(self) -> dict[str, NDArray[np.float64]]:
         """Rate of the last update before each step, each ``[n]``."""
         return {name: schedule.lr[self.steps[name] - 1] for name, schedule in self.schedules.items()}
+
+    def draws(self, name: str | None = None) -> xr.Dataset:
+        """Return labelled draws of a schedule's curve; draws of two schedules are paired by their number.
+
+        Parameters
+        ----------
+        name
+            Name of the schedule. Default: the only one.
+
+        Returns
+        -------
+        xarray.Dataset
+            Over ``draw`` and ``step``: ``loss`` (as it would be measured), ``latent`` (without measurement noise) and
+            ``expected`` (what all runs of the schedule have in common); ``lr`` is the rate before each step.
+
+        Raises
+        ------
+        PosteriorError
+            If no schedule has this name, or none is given and there are several.
+        """
+        chosen = self.names[0] if name is None and len(self.names) == 1 else name
+        if chosen is None or chosen not in self.schedules:
+            found = "no name" if chosen is None else repr(chosen)
+            raise PosteriorError(f"draws: found {found}; allowed: {', '.join(map(repr, self.names))}")
+        arrays = {"loss": self.observed, "latent": self.latent}
+        dims = ("draw", "step")
+        return xr.Dataset(
+            {key: (dims, array[chosen]) for key, array in arrays.items()}
+            | {"expected": (dims, np.asarray(self.parts[chosen].expected))},
+            coords={
+                "draw": np.arange(len(self.latent[chosen])),
+                "step": self.steps[chosen],
+                "lr": ("step", self.lr[chosen]),
+            },
+            attrs={"schedule": chosen, "size": self.size},
+        )
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """Return the 90% bands, those of :meth:`band`."""
+        return self.band()
 
     def band(self, *, ci_prob: float = 0.9, latent: bool = False) -> pd.DataFrame:
         """Return pointwise bands.

@@ -25,6 +25,7 @@ from numpyro.infer import MCMC, NUTS
 from bayeslr.errors import BayeslrError, ConvergenceWarning, ExtrapolationWarning
 from bayeslr.forecast.forecast import Forecast
 from bayeslr.forecast.questions import checked_probability
+from bayeslr.inference import is_watched
 
 __all__ = ["MetricForecast", "MetricLink", "fit_metric"]
 
@@ -147,7 +148,7 @@ class MetricLink:
             found: Draws = floor + (ceiling - floor) / (1.0 + np.exp(steepness * (values - middle)))
         return found
 
-    def apply(self, forecast: Forecast, *, seed: int) -> MetricForecast:
+    def apply(self, forecast: Forecast, *, seed: int = 0) -> MetricForecast:
         """Turn a forecast of loss into one of the metric.
 
         Parameters
@@ -214,9 +215,9 @@ def fit_metric(
     floor: float | None = None,
     ceiling: float | None = None,
     top: float = 1.0,
-    seed: int,
+    seed: int = 0,
     num_samples: int = 1000,
-    progress: bool = False,
+    progress: bool | None = None,
 ) -> MetricLink:
     """Fit a link from loss to a metric that rises as the loss falls.
 
@@ -270,7 +271,7 @@ def fit_metric(
         num_samples=num_samples,
         num_chains=_CHAINS,
         chain_method="sequential",
-        progress_bar=progress,
+        progress_bar=is_watched() if progress is None else progress,
     )
     sampler.run(jax.random.key(seed), scaled, values, {k: None if v is None else v / top for k, v in fixed.items()})
     chains = {key: np.asarray(value) for key, value in sampler.get_samples(group_by_chain=True).items()}

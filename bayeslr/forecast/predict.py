@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bayeslr.curves import LossCurve, Setup
-from bayeslr.errors import ExtrapolationWarning, FitWarning, PosteriorError
+from bayeslr.errors import ExtrapolationWarning, FitWarning, PosteriorError, ScheduleError
 from bayeslr.forecast.continuation import check_continues, fit_with, fitted_run, own_effects
 from bayeslr.forecast.extrapolation import extrapolations
 from bayeslr.forecast.forecast import Forecast
@@ -16,7 +16,7 @@ from bayeslr.forecast.residual import residual_process
 from bayeslr.forecast.sizes import Target, draw_size, find_target
 from bayeslr.inference import Posterior, require_unforked
 from bayeslr.model import Block, CurveParts, PlannedCurve, evaluate, find_blocks, prepare
-from bayeslr.schedules import Schedule
+from bayeslr.schedules import Plans, Schedule, named_schedules
 
 __all__ = ["predict"]
 
@@ -28,17 +28,17 @@ type Steps = int | ArrayLike | None
 
 def predict(
     posterior: Posterior,
-    plans: Schedule | Mapping[str, Schedule],
+    plans: Plans,
     *,
     size: float | str | None = None,
     steps: Steps | Mapping[str, Steps] = None,
-    seed: int,
+    seed: int = 0,
     num_draws: int | None = 2000,
     observed: LossCurve | None = None,
     run: str | None = None,
     weight_decay: float | None = None,
     batch_size: float | None = None,
-    progress: bool = False,
+    progress: bool | None = None,
 ) -> Forecast:
     """Predict the loss under new schedules.
 
@@ -47,7 +47,8 @@ def predict(
     posterior
         The posterior.
     plans
-        A schedule, or several by name. Draws are paired: each posterior draw predicts all of them.
+        A schedule, a spec such as ``"cosine(peak_lr=1e-3, total_steps=4000)"``, or several of these by name or in a
+        list, where they are called by their builders. Draws are paired: each posterior draw predicts all of them.
     size
         Model size: a fitted label, or a number of parameters, fitted or not. Default: the only fitted size. A label
         such as ``"1B"`` that was not fitted is taken for a rounded number: from 0.95 to 1.5 billion.
@@ -55,7 +56,7 @@ def predict(
         Where to predict: none (200 points a schedule, always with the last), an integer ``N`` (every N-th step and the
         last), or an array of steps; or one of these for each schedule by name.
     seed
-        Seed of the discrepancy, the noise and the deviations of unseen sizes.
+        Seed of the discrepancy, the noise and the deviations of unseen sizes, default 0.
     num_draws
         At most this many posterior draws. Default 2000, at which the ends of a 90% band are known to 4% of its width.
     observed
@@ -68,7 +69,7 @@ def predict(
         Of the runs that the plans describe, in the units of the fitted ones. Default: those of the fitted runs, where
         all of them (of the size, where it was fitted) have the same.
     progress
-        Whether the fit with `observed` shows a progress bar.
+        Whether the fit with `observed` shows a progress bar. Default: where a person watches.
 
     Returns
     -------
@@ -89,9 +90,7 @@ def predict(
         If a plan or the size goes far outside the fitted data.
     """
     require_unforked()
-    named = {"schedule": plans} if isinstance(plans, Schedule) else dict(plans)
-    if not named:
-        raise PosteriorError("predict: there is no schedule; allowed: at least one")
+    named = _named(plans)
     wanted = {name: _steps(name, plan, _of(steps, name)) for name, plan in named.items()}
     started: LossCurve | None = None
     if run is not None:
@@ -151,8 +150,18 @@ def predict(
         latent=latent,
         observed=measured,
         parts=parts,
+        seed=seed,
         warnings=(*of_fit, *beyond),
     )
+
+
+def _named(plans: Plans) -> dict[str, Schedule]:
+    if isinstance(plans, Schedule):
+        return {"schedule": plans}
+    try:
+        return named_schedules(plans)
+    except ScheduleError as problem:
+        raise PosteriorError(f"predict: {problem}") from None
 
 
 def _setup(posterior: Posterior, target: Target, weight_decay: float | None, batch_size: float | None) -> Setup:

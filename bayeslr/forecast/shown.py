@@ -27,7 +27,8 @@ def limited(lines: Sequence[str], most: int = 38) -> str:
 def forecast_text(forecast: "Forecast") -> str:
     """Say the final losses of a forecast."""
     final = forecast.final_loss(ci_prob=_CI_PROB)
-    head = f"Forecast of {_count(len(final), 'schedule')} for the size {forecast.size}: final loss as measured, 90%"
+    head = f"Forecast of {_count(len(final), 'schedule')} for the size {forecast.size}{_seed(forecast)}"
+    head += ": final loss as measured, 90%"
     lines = [
         f"  {name}: {row['median']:.4f} ({row['lower']:.4f} to {row['upper']:.4f}) at step {row['step']:,.0f}"
         for name, row in final.iterrows()
@@ -51,7 +52,7 @@ def forecast_html(forecast: "Forecast") -> str:
     ]
     marks = COLOURS if len(names) <= len(COLOURS) else ()
     return box(
-        paragraph(f"Final loss for the size {forecast.size}, as it would be measured", strong=True),
+        paragraph(f"Final loss for the size {forecast.size}, as it would be measured{_seed(forecast)}", strong=True),
         table(("schedule", "step", "median", "90% lower", "upper"), rows, marked=marks),
         bands(series, label="Predicted loss: medians and 90% bands") if all(len(s[0]) > 1 for s in series) else "",
         *_notes(final, forecast.warnings),
@@ -80,6 +81,10 @@ def comparison_html(comparison: "Comparison") -> str:
         table(("first", "second", "median", "lower", "upper", "P(first lower)"), pairs, texts=2),
         *_notes(comparison.final_loss, comparison.warnings),
     )
+
+
+def _seed(forecast: "Forecast") -> str:
+    return "" if forecast.seed is None else f", seed {forecast.seed}"
 
 
 def _ends(comparison: "Comparison") -> list[tuple[str, ...]]:

@@ -12,7 +12,6 @@ from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
-from tqdm.auto import tqdm
 
 from bayeslr.curves import LossCurve
 from bayeslr.errors import ExtrapolationWarning, FitWarning, PosteriorError
@@ -20,7 +19,7 @@ from bayeslr.forecast.forecast import Forecast
 from bayeslr.forecast.looks import Look, Watch
 from bayeslr.forecast.predict import predict
 from bayeslr.forecast.questions import cautions, checked_probability, rests_on, tell
-from bayeslr.inference import Posterior
+from bayeslr.inference import Posterior, progress_bar
 from bayeslr.schedules import Schedule
 
 __all__ = ["replay", "watch"]
@@ -43,7 +42,7 @@ def watch(
     alarm_below: float = 0.01,
     ci_prob: float = 0.9,
     num_draws: int | None = 2000,
-    progress: bool = False,
+    progress: bool | None = None,
 ) -> Watch:
     """Look at a run: hold what is new against the last forecast, and forecast the rest again.
 
@@ -130,7 +129,7 @@ def replay(
     seed: int,
     alarm_below: float = 0.01,
     ci_prob: float = 0.9,
-    progress: bool = False,
+    progress: bool | None = None,
 ) -> Watch:
     """Watch a run that is over, as it would have been watched.
 
@@ -153,8 +152,9 @@ def replay(
         What the last look returned.
     """
     found: Watch | None = None
-    with tqdm(sorted(shares), desc="watch", unit="look", disable=not progress) as bar:
-        for share in bar:
+    places = sorted(shares)
+    with progress_bar(total=len(places), desc="watch", unit="look", progress=progress) as bar:
+        for share in places:
             kept = run.steps <= share * run.schedule.total_steps
             found = watch(
                 posterior,
@@ -167,7 +167,9 @@ def replay(
                 seed=seed,
                 alarm_below=alarm_below,
                 ci_prob=ci_prob,
+                progress=False,
             )
+            bar.update()
     if found is None:
         raise PosteriorError("replay: there is no share to look at; allowed: at least one")
     return found

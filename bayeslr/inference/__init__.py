@@ -13,6 +13,7 @@ from bayeslr.inference.health import STEADY_SHARE, check, steady_share
 from bayeslr.inference.loading import load_posterior
 from bayeslr.inference.posterior import Posterior
 from bayeslr.inference.verdict import Check, Health
+from bayeslr.inference.watched import is_watched, progress_bar
 
 __all__ = [
     "STEADY_SHARE",
@@ -23,8 +24,10 @@ __all__ = [
     "check",
     "fit",
     "fitted_curves",
+    "is_watched",
     "load_posterior",
     "prepare_devices",
+    "progress_bar",
     "require_unforked",
     "steady_share",
     "write_atomically",

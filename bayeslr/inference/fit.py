@@ -31,7 +31,7 @@ def fit(
     curves: CurveSet,
     model: ScalingModel | None = None,
     *,
-    seed: int,
+    seed: int = 0,
     num_warmup: int = 250,
     num_samples: int = 1000,
     num_chains: int = 4,
@@ -40,7 +40,7 @@ def fit(
     max_points_per_run: int = 64,
     scale: Scale | None = None,
     method: Literal["nuts", "laplace"] = "nuts",
-    progress: bool = False,
+    progress: bool | None = None,
 ) -> Posterior:
     """Fit a model to loss curves.
 
@@ -51,7 +51,7 @@ def fit(
     model
         The model. Default: :class:`ScalingModel` as it is.
     seed
-        Seed of the sampler; the same seed gives the same draws on the same machine.
+        Seed of the sampler, default 0; the same seed gives the same draws on the same machine.
     num_warmup
         Steps of adaptation a chain. The sampler starts in whitened coordinates and needs few.
     num_samples
@@ -75,7 +75,7 @@ def fit(
         quick look: no chains, no adaptation. Such a fit says so wherever it is shown, and its health check compares the
         two densities.
     progress
-        Whether to show a progress bar on stderr.
+        Whether to show a progress bar. Default: where a person watches, in a terminal or a notebook.
 
     Returns
     -------

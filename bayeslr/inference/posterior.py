@@ -229,6 +229,10 @@ class Posterior:
         summary.attrs["method"] = self.method
         return summary
 
+    def to_dataframe(self) -> pd.DataFrame:
+        """Return the table of :meth:`summary`."""
+        return self.summary()
+
     def with_predictive(self, *, seed: int = 0) -> "Posterior":
         """Return this posterior with what ArviZ asks for beyond draws and data; its ``tree`` has four more groups.
 

@@ -56,10 +56,11 @@ def health_html(health: "Health") -> str:
 
 def _head(posterior: "Posterior") -> str:
     sizes, draws = posterior.sizes, posterior.draws.sizes
-    runs = len(posterior.curves)
+    runs, seed = len(posterior.curves), posterior.settings["seed"]
     what = "Laplace approximation, draws" if posterior.method == "laplace" else "draws"
     many = f"{len(sizes)} sizes" if len(sizes) > 1 else f"the size {sizes[0]}"
-    return f"Posterior of {runs} run{'s' if runs != 1 else ''} of {many}; {what} {draws['chain']} x {draws['draw']}"
+    made = f"{what} {draws['chain']} x {draws['draw']}, seed {seed}"
+    return f"Posterior of {runs} run{'s' if runs != 1 else ''} of {many}; {made}"
 
 
 def _parameters(posterior: "Posterior") -> tuple[pd.DataFrame, list[tuple[str, str, str, str]]]:

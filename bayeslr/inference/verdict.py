@@ -1,7 +1,9 @@
 """Verdicts: what a check found, how bad it is, and what to do."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Literal
+
+import pandas as pd
 
 from bayeslr.inference.shown import health_html
 
@@ -53,6 +55,10 @@ class Health:
     def status(self) -> Status:
         """The worst status of the checks."""
         return max((item.status for item in self.checks), key=_ORDER.index)
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """Return a row for each check: ``name, status, evidence, advice``."""
+        return pd.DataFrame([asdict(item) for item in self.checks])
 
     def __repr__(self) -> str:
         return str(self)

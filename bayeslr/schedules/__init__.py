@@ -8,6 +8,7 @@ recipes name; :func:`parse_schedule` reads them from text; ``from_array``, ``fro
 from bayeslr.schedules.builders import constant, cosine, cyclic, inverse_sqrt, linear, multistep, wsd
 from bayeslr.schedules.composition import join
 from bayeslr.schedules.family import ScheduleFamily, parse_family
+from bayeslr.schedules.plans import Plans, named_schedules
 from bayeslr.schedules.readers import from_array, from_csv, from_optax
 from bayeslr.schedules.schedule import MAX_STEPS, MAX_UPDATES, Schedule
 from bayeslr.schedules.spec import parse_schedule
@@ -17,6 +18,7 @@ from bayeslr.schedules.torch_scheduler import from_torch
 __all__ = [
     "MAX_STEPS",
     "MAX_UPDATES",
+    "Plans",
     "Schedule",
     "ScheduleFamily",
     "Tail",
@@ -31,6 +33,7 @@ __all__ = [
     "join",
     "linear",
     "multistep",
+    "named_schedules",
     "parse_family",
     "parse_schedule",
     "parse_tail",

@@ -10,7 +10,7 @@ from bayeslr.errors import ExtrapolationWarning, FitWarning, PosteriorError
 from bayeslr.forecast import predict, reach
 from bayeslr.forecast.residual import residual_process
 from bayeslr.laws import AnnealingLaw
-from bayeslr.schedules import constant, cosine, wsd
+from bayeslr.schedules import constant, cosine, parse_schedule, wsd
 
 COMMON = {"peak_lr": 1e-3, "warmup_steps": 100, "total_steps": 2000}
 WSD = wsd(decay_steps=500, **COMMON)
@@ -170,3 +170,52 @@ def test_beyond_runs_whose_rates_fall_all_along(small_posterior):
         predict(cosines, {"plan": longer}, seed=0, num_draws=20)
     predict(cosines, {"plan": cosine(total_steps=2000, **common)}, seed=0, num_draws=20)
     predict(small_posterior, {"plan": longer}, seed=0, num_draws=20)
+
+
+def test_plans_may_be_text_or_a_list(small_posterior):
+    settings = {"num_draws": 20, "steps": 500}
+    spec = "cosine(peak_lr=1e-3, final_lr=1e-4, warmup_steps=100, total_steps=2000)"
+    plan = parse_schedule(spec)
+    by_name = predict(small_posterior, {"cosine": plan}, **settings)
+    for same in (predict(small_posterior, spec, **settings), predict(small_posterior, [plan], **settings)):
+        assert same.names == ("cosine",)
+        np.testing.assert_array_equal(same.observed["cosine"], by_name.observed["cosine"])
+    assert predict(small_posterior, [spec, spec], **settings).names == ("cosine 1", "cosine 2")
+    with pytest.raises(PosteriorError, match=r"^predict: there is no schedule; allowed: at least one$"):
+        predict(small_posterior, [])
+
+
+def test_the_seed_has_a_default_that_is_shown(small_posterior):
+    spec = "constant(peak_lr=1e-3, warmup_steps=100, total_steps=2000)"
+    default, zero, other = (
+        predict(small_posterior, spec, num_draws=20, **seed) for seed in ({}, {"seed": 0}, {"seed": 5})
+    )
+    np.testing.assert_array_equal(default.observed["constant"], zero.observed["constant"])
+    assert not np.array_equal(default.observed["constant"], other.observed["constant"])
+    assert "seed 0" in repr(default)
+    assert "seed 5" in repr(other)
+    assert "seed 5" in other._repr_html_()
+    assert "seed 0" in repr(small_posterior)
+
+
+def test_draws_are_labelled_and_paired(small_posterior):
+    plans = {
+        "a": "constant(peak_lr=1e-3, warmup_steps=100, total_steps=2000)",
+        "b": "cosine(peak_lr=1e-3, warmup_steps=100, total_steps=2000)",
+    }
+    forecast = predict(small_posterior, plans, num_draws=30, steps=100)
+    draws = forecast.draws("b")
+    assert dict(draws.sizes) == {"draw": 30, "step": forecast.steps["b"].size}
+    np.testing.assert_array_equal(draws["loss"], forecast.observed["b"])
+    np.testing.assert_array_equal(draws["latent"].sel(step=2000), forecast.latent["b"][:, -1])
+    assert float(draws["lr"].sel(step=2000)) == plan_rate(forecast, "b")
+    gap = (forecast.draws("a")["latent"] - draws["latent"]).sel(step=2000)
+    np.testing.assert_allclose(gap, forecast.latent["a"][:, -1] - forecast.latent["b"][:, -1])
+    assert forecast.to_dataframe().equals(forecast.band())
+    for wrong, found in ((None, "no name"), ("c", "'c'")):
+        with pytest.raises(PosteriorError, match=rf"^draws: found {found}; allowed: 'a', 'b'$"):
+            forecast.draws(wrong)
+
+
+def plan_rate(forecast, name):
+    return forecast.schedules[name].lr[-1]

@@ -13,10 +13,10 @@ from jax import Array
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from numpy.typing import NDArray
 from numpyro.infer.hmc import hmc
-from tqdm.auto import tqdm
 
 from bayeslr.inference.engine.devices import OFTEN, SELDOM, Placement, compiler_options
 from bayeslr.inference.engine.mode import Densities, Mode
+from bayeslr.inference.watched import progress_bar
 from bayeslr.model import Observations
 
 __all__ = ["Draws", "Sampler"]
@@ -183,7 +183,7 @@ class Sampler:
         seed: int,
         num_samples: int,
         num_chains: int,
-        progress: bool,
+        progress: bool | None,
     ) -> Draws:
         """Draw from the posterior.
 
@@ -202,7 +202,7 @@ class Sampler:
         num_chains
             Number of chains, divisible by the number of devices.
         progress
-            Whether to show a progress bar on stderr.
+            Whether to show a progress bar; none: where a person watches.
 
         Returns
         -------
@@ -212,7 +212,7 @@ class Sampler:
         self.prepare(mode.position.size, observations, num_chains=num_chains)
         total = self._num_warmup + num_samples
         chunks: list[Any] = []
-        with tqdm(total=total, desc="sampling", unit="draw", disable=not progress, leave=False) as bar:
+        with progress_bar(total=total, desc="sampling", unit="draw", progress=progress) as bar:
             args = (jnp.asarray(mode.position), jnp.asarray(mode.factor), observations)
             state = self._begin(densities, mode, args, seed=seed, num_chains=num_chains)
             args = jax.device_put(args, self._everywhere)

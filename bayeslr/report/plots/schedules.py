@@ -1,6 +1,6 @@
 """Learning rates of schedules."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import matplotlib as mpl
 import numpy as np
@@ -10,14 +10,12 @@ from matplotlib.lines import Line2D
 
 from bayeslr.forecast import Forecast
 from bayeslr.report.plots.style import colour, figure_of, new_figure, rate_axis, settings, step_axis
-from bayeslr.schedules import Schedule, parse_schedule
+from bayeslr.schedules import Plans, Schedule, named_schedules
 
 __all__ = ["draw_rates", "plot_schedules", "shared_steps"]
 
-type Plans = Forecast | Schedule | str | Mapping[str, Schedule | str] | Iterable[Schedule | str]
 
-
-def plot_schedules(plans: Plans, *, ax: Axes | None = None) -> Figure:
+def plot_schedules(plans: Forecast | Plans, *, ax: Axes | None = None) -> Figure:
     """Draw the learning rate of each schedule.
 
     Parameters
@@ -33,7 +31,7 @@ def plot_schedules(plans: Plans, *, ax: Axes | None = None) -> Figure:
     matplotlib.figure.Figure
         The figure; several schedules are named above it.
     """
-    schedules = _by_name(plans)
+    schedules = dict(plans.schedules) if isinstance(plans, Forecast) else named_schedules(plans)
     with mpl.rc_context(settings()):
         if ax is None:
             ax = new_figure(2.2).subplots()
@@ -74,18 +72,3 @@ def _common(one: Schedule, other: Schedule) -> int:
     length = min(one.total_steps, other.total_steps)
     differs = np.abs(one.lr[:length] - other.lr[:length]) > 1e-9 * one.peak_lr
     return int(differs.argmax()) if differs.any() else length
-
-
-def _by_name(plans: Plans) -> dict[str, Schedule]:
-    if isinstance(plans, Forecast):
-        return dict(plans.schedules)
-    if isinstance(plans, Schedule | str):
-        plans = [plans]
-    if isinstance(plans, Mapping):
-        return {str(name): parse_schedule(plan) if isinstance(plan, str) else plan for name, plan in plans.items()}
-    built = [parse_schedule(plan) if isinstance(plan, str) else plan for plan in plans]
-    names = [plan.spec.partition("(")[0] or "schedule" for plan in built]
-    return {
-        name if names.count(name) == 1 else f"{name} {names[: k + 1].count(name)}": plan
-        for k, (name, plan) in enumerate(zip(names, built, strict=True))
-    }
