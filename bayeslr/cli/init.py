@@ -25,6 +25,7 @@ def init(
 ) -> None:
     """Write a manifest of logs with what was found in each, and say what to check."""
     from bayeslr.logs.draft import draft
+    from bayeslr.logs.limits import counted
     from bayeslr.logs.reading import column_names
     from bayeslr.logs.summary import summary_lines
 
@@ -37,4 +38,4 @@ def init(
     write(output, found.write, force)
     lines = summary_lines(found.read, limit=200)
     checks = ["", "to check:", *(f"- {text}" for text in found.checks)] if found.checks else []
-    typer.echo("\n".join([*lines, *checks, "", f"manifest: {output} ({len(found.rows)} runs)"]))
+    typer.echo("\n".join([*lines, *checks, "", f"manifest: {output} ({counted(len(found.rows), 'run')})"]))

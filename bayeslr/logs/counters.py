@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from bayeslr.errors import LogError
 from bayeslr.logs.columns import is_relative, plain_name
 from bayeslr.logs.history import Offsets, aligned, epoch_offsets, history, resume_offsets
-from bayeslr.logs.limits import listed
+from bayeslr.logs.limits import ARE, counted, listed
 from bayeslr.logs.rawlog import Cells, Column, RawLog
 from bayeslr.schedules.schedule import MAX_STEPS
 
@@ -118,7 +118,7 @@ class Counter:
         if not there.all():
             row = int(column.rows[np.argmin(there)])
             notes.append(
-                f"{int((~there).sum())} rows are without a step in {name!r} (the first is {self.raw.unit} "
+                f"{counted(int((~there).sum()), 'row', ARE)} without a step in {name!r} (the first is {self.raw.unit} "
                 f"{self.cells.numbers[row]}): left out"
             )
         rows, values = column.rows[there], column.values[there]

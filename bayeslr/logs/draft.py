@@ -14,7 +14,7 @@ from bayeslr.logs.compared import mixed_kinds, other_units, own_steps
 from bayeslr.logs.run_files import Paths, logs_of
 from bayeslr.logs.sources import ColumnNames, Source, read_run
 from bayeslr.logs.summary import RunRead
-from bayeslr.logs.tidy import TidyLog
+from bayeslr.logs.tidy import AS_DOCUMENTED, TidyLog
 
 __all__ = ["Draft", "draft"]
 
@@ -96,7 +96,7 @@ def draft(paths: Paths, *, folder: Path, columns: ColumnNames) -> Draft:
             continue
         logs[source.run], runs[source.run], kept[source.run] = log, raw, source
         notes[source.run] = said
-        checks += [f"{source.run}: {text}" for text in said]
+        checks += [f"{source.run}: {text}" for text in said if AS_DOCUMENTED not in text]
     if not logs:
         raise problem or LogError("there are no logs; allowed: at least one path")
 

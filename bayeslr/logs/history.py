@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayeslr.errors import LogError
+from bayeslr.logs.limits import ARE, DO, counted
 
 __all__ = ["Offsets", "aligned", "epoch_offsets", "history", "resume_offsets"]
 
@@ -103,8 +104,9 @@ def epoch_offsets(
     number = whole[np.concatenate([[0], starts])]
     if len(lasts) > 1 or interval <= 0 or first > interval or (np.diff(number) > 1).any() or number[0] > 1:
         raise LogError(
-            f"{where}: the steps in {column!r} count within each epoch (they start again {starts.size} times), and the "
-            "number of steps of an epoch is not clear; allowed: a column of steps since the beginning, named by `step`"
+            f"{where}: the steps in {column!r} go back where an epoch begins ({_times(starts.size)}, first from "
+            f"{int(parts[0][-1])} to {first}): they count within each epoch, of a length that is not clear, or the run "
+            "was restarted; allowed: a column of steps since the beginning, named by `step`"
         )
     length = last + interval if first == 0 else last + 1 if first == interval - 1 else last
     return Offsets(
@@ -115,6 +117,10 @@ def epoch_offsets(
             f"at {starts.size * length + int(steps[-1])}"
         ),
     )
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
 
 
 def _fractions(
@@ -277,7 +283,7 @@ def history(steps: NDArray[np.int64], values: NDArray[np.float64]) -> tuple[NDAr
         misplaced = misplaced if len(misplaced) == back.size else _late(steps, back)
         if misplaced:
             at = ", ".join(str(steps[row]) for row in misplaced[:4])
-            notes.append(f"{len(misplaced)} rows are not in the order of their steps (step {at}): they were sorted")
+            notes.append(f"{counted(len(misplaced), 'row', ARE)} not in the order of the steps (step {at}): sorted")
             order = np.argsort(steps, kind="stable")
         else:
             restarts = np.full(steps.size + 1, np.iinfo(np.int64).max)
@@ -288,7 +294,7 @@ def history(steps: NDArray[np.int64], values: NDArray[np.float64]) -> tuple[NDAr
             times = "once" if back.size == 1 else f"{back.size} times"
             notes.append(
                 f"the step goes back {times} (first to {steps[back[0] + 1]}): after a restart "
-                f"{int(void.sum())} earlier rows do not count"
+                f"{counted(int(void.sum()), 'earlier row', DO)} not count"
             )
     kept = steps[order]
     is_last = np.append(kept[1:] != kept[:-1], True)[: kept.size]
@@ -296,7 +302,9 @@ def history(steps: NDArray[np.int64], values: NDArray[np.float64]) -> tuple[NDAr
     differ = values[order[repeated]] != values[order[repeated + 1]]
     if differ.any():
         step = int(kept[repeated[differ][0]])
-        notes.append(f"{int(differ.sum())} steps are repeated with other values (first {step}): the last one counts")
+        notes.append(
+            f"{counted(int(differ.sum()), 'step', ARE)} repeated with other values (first {step}): the last one counts"
+        )
     return order[is_last], notes
 
 

@@ -4,12 +4,15 @@ from collections.abc import Iterable
 from typing import Final
 
 __all__ = [
+    "ARE",
+    "DO",
     "MAX_BYTES",
     "MAX_COLUMNS",
     "MAX_DEPTH",
     "MAX_DOCUMENT",
     "MAX_LINE",
     "MAX_ROWS",
+    "counted",
     "listed",
     "shown",
 ]
@@ -26,6 +29,11 @@ MAX_DOCUMENT: Final = 2**29
 """Bytes of a file that has to be in memory as a whole: JSON that is not one object a line, W&B's files, manifests."""
 MAX_DEPTH: Final = 20
 """Levels of JSON objects inside objects."""
+
+
+ARE: Final = ("is", "are")
+DO: Final = ("does", "do")
+"""Verbs for :func:`counted`."""
 
 
 def shown(value: object, width: int = 60) -> str:
@@ -45,6 +53,27 @@ def shown(value: object, width: int = 60) -> str:
     """
     text = repr(value[: 4 * width]) if isinstance(value, str) else repr(value)
     return text if len(text) <= width else f"{text[: width - 12]}...{text[-8:]}"
+
+
+def counted(number: int, what: str, verb: tuple[str, str] | None = None) -> str:
+    """Return a number with what it counts, ``1 loss is`` or ``3 losses are``.
+
+    Parameters
+    ----------
+    number
+        The number.
+    what
+        What is counted, in the singular.
+    verb
+        What follows, of one and of several: such as :data:`ARE`. Default: nothing.
+
+    Returns
+    -------
+    str
+        Both.
+    """
+    ending = "" if number == 1 else "es" if what.endswith("s") else "s"
+    return f"{number} {what}{ending}" + ("" if verb is None else f" {verb[number != 1]}")
 
 
 def listed(names: Iterable[object], limit: int = 6, width: int = 40) -> str:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bayeslr.logs.limits import ARE, counted
+
 __all__ = ["Judged", "base_of", "judged"]
 
 _NO_TOKEN = 12.5
@@ -60,7 +62,7 @@ def judged(steps: NDArray[np.int64], values: NDArray[np.float64], numbers: NDArr
             keep &= ~blank
             first = int(np.flatnonzero(blank)[0])
             notes.append(
-                f"{int(blank.sum())} losses are {empty}, {why} (first at step {steps[first]}, {unit} "
+                f"{counted(int(blank.sum()), 'loss', ARE)} {empty}, {why} (first at step {steps[first]}, {unit} "
                 f"{numbers[first]}): dropped"
             )
     held = _held(values, keep)

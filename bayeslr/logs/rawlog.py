@@ -8,12 +8,15 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bayeslr.errors import LogError
 from bayeslr.logs.limits import MAX_COLUMNS, MAX_ROWS, listed, shown
+
+_DECIMAL_COMMA: Final = re.compile(r"[+-]?\d+,\d+([eE][+-]?\d+)?")
 
 __all__ = ["CHUNK", "Cells", "Chunk", "Column", "RawLog"]
 
@@ -253,6 +256,12 @@ class RawLog:
         if column.wrong is not None:
             row, value = column.wrong
             badly = " (the text is not UTF-8)" if isinstance(value, str) and "\ufffd" in value else ""
+            comma = isinstance(value, str) and _DECIMAL_COMMA.fullmatch(value.strip()) is not None
+            if comma:
+                raise LogError(
+                    f"{self.where(cells, row)}: {shown_name(name)} is {shown(value)}, with a decimal comma; allowed: a "
+                    "decimal point: write the file again with points, for example by pandas.read_csv(..., decimal=',')"
+                )
             raise LogError(
                 f"{self.where(cells, row)}: {shown_name(name)} is {shown(value)}{badly}; allowed: a number, or nothing"
             )

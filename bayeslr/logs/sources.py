@@ -13,7 +13,7 @@ from bayeslr.curves.rates import interpolate_rates
 from bayeslr.errors import DataWarning, LogError, ScheduleMismatchWarning
 from bayeslr.logs.compared import mixed_kinds, other_units, own_steps
 from bayeslr.logs.formats import open_log
-from bayeslr.logs.limits import listed
+from bayeslr.logs.limits import ARE, counted, listed
 from bayeslr.logs.nominal import rate_mismatch
 from bayeslr.logs.partial_spec import completed
 from bayeslr.logs.rates import odd_falls
@@ -249,7 +249,7 @@ def _with_schedule(source: Source, log: TidyLog) -> _Run:
     schedule, rates_from = _schedule(source, log)
     inside = log.steps <= schedule.total_steps
     if not inside.all():
-        beyond = f"{int((~inside).sum())} losses are beyond the {schedule.total_steps} steps of the schedule"
+        beyond = f"{counted(int((~inside).sum()), 'loss', ARE)} beyond the {schedule.total_steps} steps of the schedule"
         if not inside.any():
             raise LogError(f"{log.path}: all {beyond}; allowed: a schedule that belongs to the log")
         if source.branch_step is None:

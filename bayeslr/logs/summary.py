@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bayeslr.curves.branches import RawRun
-from bayeslr.logs.limits import listed
+from bayeslr.logs.limits import counted, listed
 from bayeslr.logs.tidy import TidyLog
 
 __all__ = ["RunRead", "summary_lines"]
@@ -114,9 +114,9 @@ class RunRead:
         rate = rate if self.rate_column is None else f"rates of {self.rate_column}"
         peak = "" if self.peak_lr != self.peak_lr else f", peak {self.peak_lr:.4g}"
         extra = f", after {self.parent}" if self.parent else ""
-        extra += f", {self.dropped} rows dropped" if self.dropped else ""
+        extra += f", {counted(self.dropped, 'row')} dropped" if self.dropped else ""
         return (
-            f"{listed([self.run], width=60)}: {self.losses} losses at {self.steps[0]}..{self.steps[1]} of "
+            f"{listed([self.run], width=60)}: {counted(self.losses, 'loss')} at {self.steps[0]}..{self.steps[1]} of "
             f"{self.total_steps} steps, {self.loss_column} {self.loss[0]:.4g} -> {self.loss[1]:.4g}, {rate}{peak}"
             f"{extra}"
         )

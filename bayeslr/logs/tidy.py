@@ -1,6 +1,7 @@
 """From a log of any format to one tidy table: steps, losses, and the rates where they were logged."""
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -21,7 +22,7 @@ from bayeslr.logs.columns import (
 )
 from bayeslr.logs.counters import Counter, Series
 from bayeslr.logs.layout import as_wide, layout_of, one_run
-from bayeslr.logs.limits import listed
+from bayeslr.logs.limits import ARE, counted, listed
 from bayeslr.logs.losses import loss_candidates
 from bayeslr.logs.plausible import base_of, judged
 from bayeslr.logs.rates import chosen_rate, without_tiny_negatives, without_wild
@@ -33,6 +34,10 @@ __all__ = ["TidyLog", "tidy"]
 
 _FEW = 2
 """A column with fewer losses is taken only if there is no other."""
+
+
+AS_DOCUMENTED: Final = " (validation comes first, training last)"
+"""What the note on a loss says whose kind decided: nothing to check."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -270,7 +275,7 @@ def _found(counter: Counter, name: str) -> _Found:
     finite = np.isfinite(values)
     dropped = int((~finite).sum())
     if dropped:
-        notes.append(f"{dropped} losses are NaN or infinite: dropped")
+        notes.append(f"{counted(dropped, 'loss', ARE)} NaN or infinite: dropped")
     if not finite.any():
         raise LogError(f"{raw.path}: no finite loss in the column {name!r}; allowed: at least one")
     column = Column(rows=rows[finite], values=values[finite])
@@ -306,9 +311,11 @@ def _tidied(
         notes.append(f"{', '.join(map(repr, empty[:4]))} has only NaN: {found.name!r} was taken")
     usable = [name for name in losses if cells.columns[name].filled and name != found.name]
     if usable:
+        alike = any(loss_kind(name) == loss_kind(found.name) for name in usable)
         notes.append(
             f"several columns may be the loss: {found.name!r} was taken, not "
-            f"{', '.join(map(repr, usable[:4]))}{', ...' if len(usable) > 4 else ''}; name one with `loss`"
+            f"{', '.join(map(repr, usable[:4]))}{', ...' if len(usable) > 4 else ''}"
+            f"{'' if alike else AS_DOCUMENTED}; name one with `loss`"
         )
     notes.extend(found.notes)
     # The loss before the first update says nothing about the rates.

@@ -7,6 +7,8 @@ import pytest
 
 from bayeslr.errors import BayeslrError, LogError, ManifestError
 from bayeslr.logs import read_curves, read_logs
+from bayeslr.logs.draft import draft
+from bayeslr.logs.reading import column_names
 
 LOG = "step,loss,lr\n1,5,0.1\n2,4,0.1\n3,3,0.1\n"
 SPEC = '"constant(peak_lr=1e-3, total_steps=100)"'
@@ -185,3 +187,27 @@ def test_all_losses_beyond_the_schedule(tmp_path):
     (tmp_path / "log.csv").write_text("step,loss\n200,5\n300,4\n")
     with pytest.raises(LogError, match="all 2 losses are beyond the 100 steps of the schedule"):
         read_logs(tmp_path / "log.csv", schedule=SPEC.strip('"'))
+
+
+@pytest.mark.parametrize("separator", [";", "\t", "quoted", ","])
+def test_decimal_commas_are_named(tmp_path, separator):
+    quote, between = ('"', ",") if separator == "quoted" else ("", separator)
+    rows = [
+        (s, f"{quote}{3 + 20 / s:.5f}{quote}".replace(".", ","), f"{quote}0,00100{quote}")
+        for s in range(100, 2001, 100)
+    ]
+    text = "\n".join(between.join(map(str, row)) for row in [("step", "val_loss", "lr"), *rows])
+    path = tmp_path / "log.csv"
+    path.write_text(text)
+    with pytest.raises(LogError, match=r"log\.csv, line 2: [^\n]*decimal commas?[^\n]*allowed: a decimal point"):
+        read_logs(path)
+
+
+def test_what_the_documented_order_decides_is_no_check(tmp_path):
+    rows = "\n".join(f"{s},{3 + 20 / s},{3.1 + 20 / s},{2.9 + 20 / s},0.001" for s in range(100, 2001, 100))
+    for name, columns in (("kinds", "train_loss,val_loss,plain"), ("alike", "train_loss,val_loss,other_val_loss")):
+        path = tmp_path / f"{name}.csv"
+        path.write_text(f"step,{columns},lr\n{rows}\n")
+        found = draft([path], folder=tmp_path, columns=column_names())
+        assert any("several columns may be the loss" in text for text in found.checks) == (name == "alike")
+        assert any("several columns may be the loss" in text for text in found.read[0].notes)

@@ -83,7 +83,7 @@ def test_time_shows_what_came_later(tmp_path):
 def test_the_last_of_repeated_steps_counts(tmp_path):
     log = read(tmp_path, rows([1, 2, 2, 3], [5, 4, 3.5, 3]))
     assert log.loss.tolist() == [5, 3.5, 3]
-    assert log.notes == ("1 steps are repeated with other values (first 2): the last one counts",)
+    assert log.notes == ("1 step is repeated with other values (first 2): the last one counts",)
     assert read(tmp_path, rows([1, 2, 2, 3], [5, 4, 4, 3])).notes == ()
 
 
@@ -116,4 +116,4 @@ def test_the_loss_before_the_first_update_is_left_out(tmp_path):
 def test_a_missing_step_costs_its_row_and_not_the_column(tmp_path):
     log = read(tmp_path, "step,_step,loss\n10,1,5\n,2,4\n30,3,3\n")
     assert log.steps.tolist() == [10, 30]
-    assert log.notes == ("1 rows are without a step in 'step' (the first is line 3): left out",)
+    assert log.notes == ("1 row is without a step in 'step' (the first is line 3): left out",)

@@ -19,7 +19,7 @@ def test_one_missing_step_costs_one_row(tmp_path, missing):
     path = write(tmp_path, {"_step": range(N), "train/global_step": steps, "train/loss": TRAIN, "train/lr": LR})
     curve, notes = only(path)
     assert curve.steps.tolist() == [s for i, s in enumerate(STEPS) if i != missing]
-    assert f"1 rows are without a step in 'train/global_step' (the first is line {missing + 2})" in notes[0]
+    assert f"1 row is without a step in 'train/global_step' (the first is line {missing + 2})" in notes[0]
 
 
 def test_losses_that_count_epochs_are_refused_unless_another_loss_counts_updates(tmp_path):
@@ -65,7 +65,9 @@ def test_steps_within_epochs_of_different_lengths_are_refused(tmp_path):
     steps = [*range(50, 501, 50), *range(50, 601, 50), *range(50, 301, 50)]
     epochs = [0] * 10 + [1] * 12 + [2] * 6
     path = write(tmp_path, {"epoch": epochs, "step": steps, "loss": np.linspace(4, 3, 28), "lr": 1e-3})
-    with pytest.raises(LogError, match=r"count within each epoch \(they start again 2 times\)"):
+    with pytest.raises(
+        LogError, match=r"go back where an epoch begins \(2 times, first from 500 to 50\): they count within each epoch"
+    ):
         read_logs(path)
 
 
@@ -92,7 +94,7 @@ def test_one_row_out_of_order_is_sorted(tmp_path, order):
     rows = pd.DataFrame({"step": STEPS, "loss": LOSS, "lr": LR}).iloc[order]
     curve, notes = only(write(tmp_path, rows))
     assert_whole(curve)
-    assert "1 rows are not in the order of their steps" in notes[0]
+    assert "1 row is not in the order of the steps" in notes[0]
 
 
 def test_a_clock_that_starts_again_does_not_sort(tmp_path):

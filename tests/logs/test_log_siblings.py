@@ -94,7 +94,7 @@ def test_a_resume_that_counts_its_own_steps(tmp_path, crash, checkpoint):
 def test_rows_that_were_written_late_are_sorted(tmp_path, order):
     curve, notes = only(write(tmp_path, pd.DataFrame(TABLE).iloc[order]))
     assert_whole(curve)
-    assert "not in the order of their steps" in notes[0]
+    assert "not in the order of the steps" in notes[0]
 
 
 def test_a_clock_that_starts_again_beside_a_counter_that_does(tmp_path):

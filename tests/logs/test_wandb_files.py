@@ -104,7 +104,7 @@ def test_history(tmp_path):
     assert log.steps.tolist() == [s for s in range(10, 300, 10) if s != 50]
     assert log.loss.tolist() == [4 - s / 100 for s in log.steps]
     assert log.rate_steps.tolist() == list(range(300))
-    assert any("1 losses are NaN" in note for note in log.notes)
+    assert any("1 loss is NaN" in note for note in log.notes)
 
 
 def test_a_crashed_run_is_read_as_far_as_it_goes(tmp_path):

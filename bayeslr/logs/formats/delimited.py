@@ -289,6 +289,12 @@ def _decimals(value: str) -> int:
 
 def _too_long(path: Path, number: int, values: Sequence[str], columns: Sequence[str]) -> str:
     """Return the message about a row that is longer than the header."""
+    # 0,00100 without quotes becomes two values, the second of them digits alone
+    if len(values) <= 2 * len(columns) and all(value.strip().lstrip("+-").isdigit() for value in values):
+        return (
+            f"{path}, line {number}: {len(values)} values, but {len(columns)} columns in the header, as if numbers had "
+            f"decimal commas (found {shown(','.join(values), 40)}); allowed: a decimal point"
+        )
     return (
         f"{path}, line {number}: {len(values)} values, but {len(columns)} columns in the header; "
         f"allowed: one value a column, quoted where it contains a separator (found {shown(values[-1], 30)})"
