@@ -21,6 +21,7 @@ from bayeslr.forecast.forecast import Forecast
 from bayeslr.forecast.predict import predict
 from bayeslr.forecast.questions import ANSWERS, Question, cautions, checked_probability, final_draws, rests_on, tell
 from bayeslr.forecast.reach import tokens_of_a_step
+from bayeslr.forecast.regression import decided, explained, penalty
 from bayeslr.forecast.sizes import Target, find_target
 from bayeslr.inference import STEADY_SHARE, Posterior, steady_share
 from bayeslr.schedules import Schedule
@@ -30,7 +31,6 @@ __all__ = ["NextRun", "Plan", "next_run", "usual_candidates"]
 
 _TARGET = "target"
 _POINTS = 16
-_FOLDS = 5
 
 type Draws = NDArray[np.float64]
 type Cost = Literal["steps", "flops"]
@@ -223,13 +223,14 @@ def next_run(
     rows = {}
     for name, plan in plans.items():
         where = aim if plan.size is None else find_target(posterior, plan.size)
-        known = _explained(seen[name], final)
-        left = min(float(np.sqrt(((final[:, 0] - known[:, 0]) ** 2).mean() / final[:, 0].var())), 1.0)
+        known = explained(seen[name], final)
+        missed = float(((final[:, 0] - known[:, 0]) ** 2).mean()) / penalty(*seen[name].shape)
+        left = min(float(np.sqrt(missed / final[:, 0].var())), 1.0)
         row: dict[str, Any] = {"size": where.label, "steps": plan.schedule.total_steps}
         row["cost"] = _cost(posterior, plan.schedule, where, cost, per, reuse)
         row |= {"width": width, "width_after": width * left, "narrowing": 1.0 - left}
         if deciding:
-            row |= _decided(final[:, 1:], known[:, 1:])
+            row |= decided(final[:, 1:], known[:, 1:])
         rows[name] = row
     table = _ranked(pd.DataFrame.from_dict(rows, orient="index").rename_axis("candidate"), decides=bool(deciding))
     lines = cautions(posterior, told, (_TARGET, *plans, *deciding))
@@ -307,7 +308,7 @@ def _predicted(
             forecast = predict(posterior, asked, size=where, steps=steps, seed=seed + k, num_draws=num_draws)
         if k == 0:
             final = final_draws(_only(forecast, list(wanted)), question)
-        seen |= {name: forecast.observed[name] for name in group}
+        seen |= {name: _logged(posterior, forecast, name) for name in group}
         told += forecast.warnings
     return final, seen, list(dict.fromkeys(line.lstrip() for line in told))
 
@@ -327,23 +328,15 @@ def _points(plan: Schedule) -> NDArray[np.int64]:
     return np.unique(np.concatenate(places).round().astype(np.int64))
 
 
-def _explained(seen: Draws, wanted: Draws) -> Draws:
-    """Regress on what a run would log; each draw is predicted by the others."""
-    inputs = np.column_stack([np.ones(len(seen)), (seen - seen.mean(axis=0)) / seen.std(axis=0)])
-    found = np.empty_like(wanted)
-    for fold in range(_FOLDS):
-        left_out = np.arange(len(seen)) % _FOLDS == fold
-        weights, *_ = np.linalg.lstsq(inputs[~left_out], wanted[~left_out], rcond=None)
-        found[left_out] = inputs[left_out] @ weights
-    return found
+def _logged(posterior: Posterior, forecast: Forecast, name: str) -> Draws:
+    """Return draws of what a candidate would log at the few steps at which it is looked at.
 
-
-def _decided(losses: Draws, known: Draws) -> dict[str, float]:
-    """Return the expected regret of a decision now, and once it can follow what was seen."""
-    now = float(losses.mean(axis=0).min() - losses.min(axis=1).mean())
-    chosen = losses[np.arange(len(losses)), known.argmin(axis=1)]
-    after = float(chosen.mean() - losses.min(axis=1).mean())
-    return {"regret": now, "regret_after": min(after, now)}
+    Each of them stands for several that a fit would see, whose noise averages out.
+    """
+    latent, measured = forecast.latent[name], forecast.observed[name]
+    usual = float(np.median([len(curve) for curve in posterior.fitted]))
+    kept = min(float(posterior.settings["max_points_per_run"]), usual)
+    return latent + float(np.sqrt(min(latent.shape[1] / kept, 1.0))) * (measured - latent)
 
 
 def _cost(posterior: Posterior, plan: Schedule, where: Target, cost: Cost, tokens: float | None, reuse: bool) -> float:

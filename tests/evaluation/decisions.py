@@ -32,25 +32,27 @@ from bayeslr.evaluation import Split
 from bayeslr.forecast import next_run, optimize, predict, reach, replay
 from bayeslr.forecast.questions import expected_curves
 from bayeslr.inference import Posterior, fit
+from bayeslr.report.html import build_report
 
 METHOD = "laplace"
-DRAWS = 500
-"""A chain: half of the default, since most of the time of these fits is that of their draws."""
+DRAWS, ALL = 400, 1000
+"""A chain: fewer than the default for fits that are made again and again, whose time is that of their draws; and the
+default."""
 WITHIN = 0.002
 SAME_SEED = 0.001
 """By how much final losses of one recipe differ, as a standard deviation."""
 
 
 @cache
-def fitted(name: str) -> tuple[Split, Posterior]:
+def fitted(name: str, *, draws: int = DRAWS) -> tuple[Split, Posterior]:
     """A set of held-out runs, and the posterior of the others."""
     split = read(name)
-    return split, fitted_to(split.train)
+    return split, fitted_to(split.train, draws=draws)
 
 
-def fitted_to(curves: CurveSet) -> Posterior:
+def fitted_to(curves: CurveSet, *, draws: int = DRAWS) -> Posterior:
     """A posterior of some curves, with all draws that the library makes unless told otherwise where it samples."""
-    return fit(curves, seed=0, method=METHOD, num_samples=DRAWS if METHOD == "laplace" else 1000)
+    return fit(curves, seed=0, method=METHOD, num_samples=draws if METHOD == "laplace" else 1000)
 
 
 def decay_share(curve: LossCurve) -> tuple[str, float] | None:
@@ -140,7 +142,7 @@ def simulated(
     """Return steps, what one draw of the posterior would log there, and what runs of the schedule have in common."""
     steps = {}
     for name, plan in plans.items():
-        steps[name] = np.unique(np.linspace(plan.warmup_steps + 50, plan.total_steps, 120).astype(int))
+        steps[name] = np.unique(np.linspace(plan.warmup_steps + 50, plan.total_steps, 60).astype(int))
     forecast = predict(posterior, plans, steps=steps, seed=seed)
     common = expected_curves(forecast)
     return {name: (steps[name], forecast.observed[name][row], common[name][row]) for name in plans}
@@ -227,7 +229,7 @@ def next_run_table(repeats: int) -> pd.DataFrame:
     split, posterior = fitted("mpl-25M")
     target = next(c.schedule for c in split.test if c.name.endswith("cosine_72000"))
     candidates = candidates_of("mpl-25M")
-    answer = next_run(posterior, target, candidates, seed=0)
+    answer = next_run(fitted("mpl-25M", draws=ALL)[1], target, candidates, seed=0)
     now, rows = width(posterior, target), {}
     for name, plan in candidates.items():
         after = []
@@ -248,7 +250,7 @@ def next_run_measured() -> pd.DataFrame:
         for aim in ("cosine_72000", "wsdld_20000_24000"):
             target = next(c.schedule for c in split.test if c.name.endswith(aim))
             others = [c for c in split.test if not c.name.endswith(aim)]
-            answer = next_run(posterior, target, {c.name: c.schedule for c in others}, seed=0)
+            answer = next_run(fitted(name, draws=ALL)[1], target, {c.name: c.schedule for c in others}, seed=0)
             now = width(posterior, target)
             for curve in others:
                 after = width(fitted_to(CurveSet(curves=(*split.train, curve))), target)
@@ -265,7 +267,7 @@ def watch_table() -> pd.DataFrame:
     rows = []
     for end in ends:
         run = next(c for c in split.test if c.name.endswith(end))
-        found = replay(posterior, run, shares=(0.2, 0.4, 0.6, 0.8), seed=0)
+        found = replay(posterior, run, shares=(0.2, 0.4, 0.6, 0.8, 1.0), seed=0)
         table = found.to_dataframe()
         table["share"] = np.round(table["share"], 1)
         table["held"] = (table["lower"] <= run.loss[-1]) & (run.loss[-1] <= table["upper"])
@@ -275,23 +277,55 @@ def watch_table() -> pd.DataFrame:
     return pd.concat(rows)
 
 
+def times_table() -> pd.DataFrame:
+    """Seconds of answers, the second of two calls: as a clock has them, and of processors, which others do not slow."""
+    split, posterior = fitted("mpl-25M", draws=ALL)
+    common = {"peak_lr": 3e-4, "warmup_steps": 2160, "total_steps": 72_000}
+    plans = {f"wsd {k}%": schedules.wsd(decay_steps=720 * k, **common) for k in (10, 20, 40)}
+    plans["cosine"] = schedules.cosine(**common)
+    family = "wsd(peak_lr=3e-4, warmup_steps=2160, total_steps=72000, decay_steps=5%..80%)"
+    lengths = "wsd(peak_lr=3e-4, warmup_steps=2160, total_steps=20000..200000, decay_steps=20%)"
+    best = optimize(posterior, family, seed=0)
+    asked = {
+        "optimize, 41 choices": lambda: optimize(posterior, family, seed=0),
+        "reach, 41 lengths": lambda: reach(posterior, lengths, loss=3.15, seed=0),
+        "next-run, 10 candidates": lambda: next_run(posterior, plans["cosine"], seed=0),
+        "report, 4 schedules": lambda: build_report(posterior, plans, seed=0, decisions=[best], measured=split.test),
+    }
+    rows = {}
+    for name, answer in asked.items():
+        answer()
+        wall, processors = time.perf_counter(), time.process_time()
+        answer()
+        rows[name] = {"clock": time.perf_counter() - wall, "processors": time.process_time() - processors}
+    return pd.DataFrame(rows).T
+
+
 def run(name: str, count: int) -> None:
     """Print one part."""
     if name == "optimize":
         table = optimize_table()
         print(table.round(4).to_string())
         print(table[["regret", "10%", "20%", "1-sqrt 20%"]].mean().round(4).to_string())
+        inside, right, good, held = table[["inside", "of them good", "good", "of them inside"]].sum().astype(int)
+        print(
+            f"measured shares in the ranges: {inside}, {right} of them within {WITHIN} of the best up to a seed's luck"
+        )
+        print(f"measured shares within {WITHIN} of the best: {good}, {held} of them in the ranges")
     elif name == "reach":
         table = reach_measured()
         print(table.to_string())
         print(f"measured: {int(table['held'].sum())} of {len(table)} lengths in their 90% interval")
         table = reach_simulated(count)
         print(f"simulated: {int(table['held'].sum())} of {len(table)}, median ratio of ends", end=" ")
-        print(f"{(table['upper'] / table['lower']).median():.2f}")
+        print(f"{(table['upper'] / table['lower']).median():.2f}, median error of the middle", end=" ")
+        print(f"{(np.log(table['median'] / table['truth'])).abs().median():.1%}")
     elif name == "next-run":
-        for label, table in (("simulated", next_run_table(max(count // 10, 1))), ("measured", next_run_measured())):
+        for label, table in (("simulated", next_run_table(max(count // 30, 1))), ("measured", next_run_measured())):
             print(table.round(3).to_string())
             print(f"{label}: rank correlation {spearmanr(table['expected'], table['realised']).statistic:.2f}")
+    elif name == "times":
+        print(times_table().round(2).to_string())
     else:
         table = watch_table()
         grouped = table.groupby("share")
@@ -301,11 +335,13 @@ def run(name: str, count: int) -> None:
 
 def main() -> None:
     global METHOD
-    parts = ("optimize", "reach", "next-run", "watch")
+    parts = ("optimize", "reach", "next-run", "watch", "times")
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("parts", nargs="*", default=[], help=f"of {', '.join(parts)}; default: all")
     parser.add_argument("--method", choices=("laplace", "nuts"), default="laplace")
-    parser.add_argument("--count", type=int, default=20, help="simulations")
+    parser.add_argument(
+        "--count", type=int, default=30, help="simulations of reach; next-run makes one of each candidate for every 30"
+    )
     arguments = parser.parse_args()
     METHOD = arguments.method
     with warnings.catch_warnings(), pd.option_context("display.width", 240, "display.max_columns", 20):

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from bayeslr.errors import PosteriorError
-from bayeslr.forecast import Plan, next_run, usual_candidates
-from bayeslr.forecast.next_run import _decided, _explained, _points
+from bayeslr.forecast import Plan, next_run, predict, usual_candidates
+from bayeslr.forecast.next_run import _logged, _points
+from bayeslr.forecast.regression import decided, explained, penalty
 from bayeslr.schedules import constant, cosine, wsd
 
 COMMON = {"peak_lr": 1e-3, "warmup_steps": 100, "total_steps": 2000}
@@ -20,7 +21,7 @@ def test_the_regression_finds_the_conditional_variance_of_a_gaussian():
     draws = rng.standard_normal((20_000, 7)) @ factor.T
     cov = factor @ factor.T
     exact = cov[0, 0] - cov[0, 1:] @ np.linalg.solve(cov[1:, 1:], cov[1:, 0])
-    known = _explained(draws[:, 1:], draws[:, :1])
+    known = explained(draws[:, 1:], draws[:, :1])
     assert ((draws[:, 0] - known[:, 0]) ** 2).mean() == pytest.approx(exact, rel=0.05)
 
 
@@ -28,7 +29,7 @@ def test_points_that_say_nothing_explain_nothing():
     """With as many points as a tenth of the draws, a regression that saw its own draws would claim a tenth."""
     rng = np.random.default_rng(1)
     target = rng.standard_normal((300, 1))
-    known = _explained(rng.standard_normal((300, 30)), target)
+    known = explained(rng.standard_normal((300, 30)), target)
     assert ((target - known) ** 2).mean() > 0.95 * target.var()
 
 
@@ -36,10 +37,10 @@ def test_the_value_of_a_decision_is_that_of_the_textbook():
     """One of two choices is worth 0, the other N(0, 1): knowing it exactly saves 1 / sqrt(2 pi)."""
     rng = np.random.default_rng(2)
     losses = np.column_stack([np.zeros(200_000), rng.standard_normal(200_000)])
-    found = _decided(losses, losses)
+    found = decided(losses, losses)
     assert found["regret"] == pytest.approx(1.0 / np.sqrt(2.0 * np.pi), abs=0.01)
     assert found["regret_after"] == 0.0
-    blind = _decided(losses, np.zeros_like(losses))
+    blind = decided(losses, np.zeros_like(losses))
     assert blind["regret_after"] == pytest.approx(blind["regret"], abs=0.01)
 
 
@@ -48,6 +49,14 @@ def test_a_run_is_looked_at_along_its_length_and_where_it_falls():
     assert steps[-1] == 2000
     assert steps[0] > 100
     assert (steps > 1600).sum() >= 6
+
+
+def test_few_steps_stand_for_all_that_a_fit_would_see(small_posterior):
+    """A fitted run has 47 losses after its warm-up: each of twelve stands for four, of half the noise."""
+    forecast = predict(small_posterior, {"a": TARGET}, steps=np.linspace(200, 2000, 12).astype(int), seed=0)
+    latent, measured = forecast.latent["a"], forecast.observed["a"]
+    found = _logged(small_posterior, forecast, "a") - latent
+    assert found.std() / (measured - latent).std() == pytest.approx(np.sqrt(12 / 47), rel=1e-9)
 
 
 def test_the_target_itself_tells_most(small_posterior):
@@ -97,3 +106,15 @@ def test_usual_candidates_have_the_scale_of_the_data(small_posterior):
 def test_wrong_questions_are_refused(small_posterior, settings, found):
     with pytest.raises(PosteriorError, match=found):
         next_run(small_posterior, TARGET, seed=0, **settings)
+
+
+def test_a_regression_on_few_draws_is_not_taken_for_a_worse_one():
+    """The conditional variance of a Gaussian, from so few draws that errors of the regression are a seventh of it."""
+    rng = np.random.default_rng(4)
+    found = []
+    for _ in range(200):
+        inputs = rng.standard_normal((200, 20))
+        target = inputs[:, :1] + rng.standard_normal((200, 1))
+        found.append(((target - explained(inputs, target)) ** 2).mean())
+    assert np.mean(found) > 1.1
+    assert np.mean(found) / penalty(200, 20) == pytest.approx(1.0, abs=0.03)
