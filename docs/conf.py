@@ -10,7 +10,6 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE / "_extensions"))
 # pages are executed: no progress bars, and the same cores as everything else that runs
 os.environ.setdefault("TQDM_DISABLE", "1")
-os.environ.setdefault("PYTHONWARNINGS", "ignore:IProgress not found")
 # pages fit the same runs: what one has compiled serves the next
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(HERE / "_build" / "compiled"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")

@@ -4,6 +4,9 @@
 from bayeslr.laws.precision import compute_in_64_bits
 
 # isort: split
+import bayeslr.laws.bars  # noqa: F401
+
+# isort: split
 from bayeslr.laws.annealing import AnnealingLaw
 from bayeslr.laws.areas import Warmup, annealing_area, counted_rates, forward_area, rate_removed, response
 from bayeslr.laws.basis import LOG_TAU_RANGE, NODES, chebyshev, response_coefficients

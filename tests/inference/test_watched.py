@@ -73,6 +73,21 @@ def test_a_notebook_without_widgets_has_a_plain_bar_and_no_warning(monkeypatch):
         assert not one.disable
 
 
+@pytest.mark.parametrize(("first", "warns"), [("import numpyro", True), ("import bayeslr as bl; bl.fit", False)])
+def test_a_notebook_without_widgets_gets_no_warning_from_what_is_imported(first, warns):
+    """tqdm warns if it is imported in a kernel that cannot show its widgets, and NumPyro imports it."""
+    pytest.importorskip("IPython")
+    code = (
+        "import sys, types, IPython\n"
+        "IPython.get_ipython = lambda: types.SimpleNamespace(config={'IPKernelApp': 1}, kernel=1)\n"
+        "sys.modules['ipywidgets'] = None\n"
+        f"{first}; print('loaded')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout.strip() == "loaded"
+    assert ("IProgress" in done.stderr) == warns
+
+
 def test_a_process_without_stderr_watches_nothing():
     code = "import sys; sys.stderr = None; from bayeslr.inference import is_watched; print(is_watched())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
