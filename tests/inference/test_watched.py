@@ -80,7 +80,7 @@ def test_a_notebook_without_widgets_gets_no_warning_from_what_is_imported(first,
     code = (
         "import sys, types, IPython\n"
         "IPython.get_ipython = lambda: types.SimpleNamespace(config={'IPKernelApp': 1}, kernel=1)\n"
-        "sys.modules['ipywidgets'] = None\n"
+        "sys.modules |= {'ipywidgets': None, 'ipykernel.zmqshell': types.ModuleType('zmqshell')}\n"
         f"{first}; print('loaded')"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
