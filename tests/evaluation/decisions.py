@@ -44,15 +44,15 @@ SAME_SEED = 0.001
 
 
 @cache
-def fitted(name: str, *, draws: int = DRAWS) -> tuple[Split, Posterior]:
+def fitted(name: str, *, draws: int | None = None) -> tuple[Split, Posterior]:
     """A set of held-out runs, and the posterior of the others."""
     split = read(name)
     return split, fitted_to(split.train, draws=draws)
 
 
-def fitted_to(curves: CurveSet, *, draws: int = DRAWS) -> Posterior:
+def fitted_to(curves: CurveSet, *, draws: int | None = None) -> Posterior:
     """A posterior of some curves, with all draws that the library makes unless told otherwise where it samples."""
-    return fit(curves, seed=0, method=METHOD, num_samples=draws if METHOD == "laplace" else 1000)
+    return fit(curves, seed=0, method=METHOD, num_samples=(draws or DRAWS) if METHOD == "laplace" else ALL)
 
 
 def decay_share(curve: LossCurve) -> tuple[str, float] | None:
@@ -334,7 +334,7 @@ def run(name: str, count: int) -> None:
 
 
 def main() -> None:
-    global METHOD
+    global METHOD, DRAWS
     parts = ("optimize", "reach", "next-run", "watch", "times")
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("parts", nargs="*", default=[], help=f"of {', '.join(parts)}; default: all")
@@ -342,8 +342,9 @@ def main() -> None:
     parser.add_argument(
         "--count", type=int, default=30, help="simulations of reach; next-run makes one of each candidate for every 30"
     )
+    parser.add_argument("--draws", type=int, default=DRAWS, help="a chain, of the fits by Laplace's approximation")
     arguments = parser.parse_args()
-    METHOD = arguments.method
+    METHOD, DRAWS = arguments.method, arguments.draws
     with warnings.catch_warnings(), pd.option_context("display.width", 240, "display.max_columns", 20):
         warnings.simplefilter("ignore", BayeslrWarning)
         for name in arguments.parts or parts:
