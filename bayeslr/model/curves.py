@@ -84,6 +84,7 @@ def run_parts(model: Composition, values: Mapping[str, Array], inputs: Inputs, p
     """
     terms = model.law.terms(values, inputs.features)
     scales = {name.removeprefix(PREFIX): value for name, value in values.items() if name.startswith(PREFIX)}
+    scales["noise"] = values["noise"]
     return RunParts(
         terms=terms,
         mean=terms.total,

@@ -15,9 +15,11 @@ shared by all runs of a size, so that two schedules that hardly differ hardly di
 - **peak**: what a peak rate has of its own, in level, in slope and in drop: random walks in the logarithm of the peak
   from that of the size's longest run, so that bands open with the distance to the peaks that were fitted.
 
-What differs between two runs of one schedule (seed, data order) is a run's own: small memories and an **offset**. The
-**residual** is an Ornstein-Uhlenbeck process in log area whose standard deviation grows with the slope of the forward
-curve and with the annealed share.
+What differs between two runs of one schedule (seed, data order) is a run's own: small memories and an **offset**. How
+far seeds differ is about what the loss jitters by along a run at the peak rate, in models of 25 thousand and of 200
+million parameters alike, so that the offset's standard deviation is a multiple of the white noise. The **residual** is
+an Ornstein-Uhlenbeck process in log area whose standard deviation grows with the slope of the forward curve and with
+the annealed share.
 
 The standard deviations are fractions of the annealing drop, or of the slope of the forward term; they are inferred
 within log-normal priors whose medians were chosen on held-out runs, because training schedules alone say little about
@@ -52,6 +54,9 @@ _CURVED = (2, 4, 6)
 """Memories whose products count, of 100, 1,000 and 10,000 steps."""
 _EARLIEST = -4.0
 """Log area up to which a curve is early, however short its warm-up was."""
+_LARGEST_OFFSET = 0.1
+"""Share of the slope that offsets stay below: that of the smallest models, whose seeds differ most."""
+_OFFSET_SPREAD = 0.5
 _SAME_PEAK = 0.02
 """Peaks closer than this in their logarithm are one."""
 _FAR = 1e3
@@ -62,7 +67,7 @@ _MEANINGS = {
     "bend": "Errors in the slope of the forward curve per unit of log area, as a share of that slope.",
     "early": "Errors that the warm-up leaves behind, as a share of the slope.",
     "peak": "Errors that a peak rate has of its own, as a share of slope and drop.",
-    "offset": "Errors that last for a whole run, as a share of the slope at the reference area.",
+    "offset": "Errors that last for a whole run, in standard deviations of the white noise at the reference rate.",
     "residual": "Errors that wander along a run, as a share of the local slope.",
 }
 
@@ -92,7 +97,9 @@ class Discrepancy(ErrorModel):
         Change of level and slope, each as a share of the slope, and of the drop, as a share of it, where the peak rate
         is higher or lower by a factor of e.
     offset
-        Persistent difference between runs of one schedule, as a share of the forward slope at the reference area.
+        Persistent difference between runs of one schedule, in standard deviations of the white noise at the reference
+        rate. Where the noise is that of batches instead of the weights' (training losses), it is held below a share of
+        the forward slope. Its prior has a standard deviation of 0.5 in log units.
     residual
         Standard deviation of the residual process as a share of the local forward slope.
     residual_annealing
@@ -118,11 +125,11 @@ class Discrepancy(ErrorModel):
     drift: float = 1.0
     run_memory: float = 0.008
     bend: float = 0.065
-    ahead: float = 0.2
+    ahead: float = 0.13
     early: float = 0.1
-    peak: float = 0.3
-    offset: float = 0.012
-    residual: float = 0.015
+    peak: float = 0.18
+    offset: float = 1.0
+    residual: float = 0.012
     residual_annealing: float = 2.7
     residual_early: float = 2.0
     residual_length: float = 0.5
@@ -151,7 +158,11 @@ class Discrepancy(ErrorModel):
                 support="positive",
                 unit="1",
                 meaning=meaning,
-                prior=PriorSpec(family="LogNormal", center=getattr(self, name), spread=self.prior_spread),
+                prior=PriorSpec(
+                    family="LogNormal",
+                    center=getattr(self, name),
+                    spread=_OFFSET_SPREAD if name == "offset" else self.prior_spread,
+                ),
                 shared=True,
             )
             for name, meaning in _MEANINGS.items()
@@ -251,7 +262,12 @@ class Discrepancy(ErrorModel):
                 sd=jnp.full(len(labels[1::2]), 1.0) * scales["run_memory"] * terms.drop,
                 labels=labels[1::2],
             ),
-            Block(name="offset", level="run", basis=jnp.ones_like(memory[:1]), sd=(scales["offset"] * reference)[None]),
+            Block(
+                name="offset",
+                level="run",
+                basis=jnp.ones_like(memory[:1]),
+                sd=_offset_sd(scales["offset"] * scales["noise"], reference)[None],
+            ),
         )
 
     def residual_sd(self, scales: Mapping[str, Array], terms: Terms, exposure: Exposure) -> Array:
@@ -282,6 +298,11 @@ def _bend_sd(scale: Array, knots: Array, slopes: Array, reference: Array) -> Arr
     share = scale * jnp.sqrt(slopes / reference)
     share = share / jnp.sqrt(1.0 + (share / _LARGEST_BEND) ** 2)
     sd: Array = BEND_SPACING**0.5 * slopes * share * knots**2 / (knots**2 + _FADE**2)
+    return sd
+
+
+def _offset_sd(jitter: Array, reference: Array) -> Array:
+    sd: Array = jitter / jnp.sqrt(1.0 + (jitter / (_LARGEST_OFFSET * reference)) ** 2)
     return sd
 
 

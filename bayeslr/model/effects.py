@@ -127,7 +127,8 @@ class ErrorModel(ABC):
         Parameters
         ----------
         scales
-            Values of :attr:`parameters` by name, scalars.
+            Values of :attr:`parameters` by name, scalars, and ``noise``: the standard deviation of the white noise at
+            the reference rate.
         terms
             The law's terms, ``[n]``.
         exposure

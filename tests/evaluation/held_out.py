@@ -185,16 +185,16 @@ VARIANTS: dict[str, ErrorModel | ScalingModel] = {
     "one noise": ScalingModel(noise=Noise(power=None)),
     "no memory effects": Discrepancy(memory=1e-3, run_memory=1e-3),
     "linear in what was removed": Discrepancy(curvature=1e-2, drift=1e-2),
-    "no effects of runs": Discrepancy(run_memory=1e-3, offset=1e-4),
+    "no effects of runs": Discrepancy(run_memory=1e-3, offset=1e-2),
     "no bends": Discrepancy(bend=1e-3),
     "no residual process": Discrepancy(residual=1e-4),
-    "peaks half as different": Discrepancy(peak=0.15),
+    "peaks half as different": Discrepancy(peak=0.09),
     "sizes independent": Discrepancy(common=0.0),
     "all scales halved": Discrepancy(
-        memory=0.025, run_memory=0.004, bend=0.0325, ahead=0.1, early=0.05, peak=0.15, offset=0.006, residual=0.0075
+        memory=0.025, run_memory=0.004, bend=0.0325, ahead=0.065, early=0.05, peak=0.09, offset=0.5, residual=0.006
     ),
     "all scales doubled": Discrepancy(
-        memory=0.1, run_memory=0.016, bend=0.13, ahead=0.4, early=0.2, peak=0.6, offset=0.024, residual=0.03
+        memory=0.1, run_memory=0.016, bend=0.13, ahead=0.26, early=0.2, peak=0.36, offset=2.0, residual=0.024
     ),
     "none: law and white noise": ScalingModel(law=AnnealingLaw(), discrepancy=NoDiscrepancy()),
 }

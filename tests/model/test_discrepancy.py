@@ -98,7 +98,8 @@ def test_effects_of_a_run_cannot_take():
 def bends(scale, log_area, knots):
     """Shapes times standard deviations of the bends of a power law of slope 0.13 and exponent 0.5, ``[n, K]``."""
     discrepancy, n = Discrepancy(), log_area.size
-    scales = {p.name: jnp.asarray(p.prior.center) for p in discrepancy.parameters} | {"bend": jnp.asarray(scale)}
+    scales = {p.name: jnp.asarray(p.prior.center) for p in discrepancy.parameters}
+    scales |= {"bend": jnp.asarray(scale), "noise": jnp.asarray(0.002)}
 
     def slope(place):
         return 0.13 * jnp.exp(-0.5 * place)
@@ -217,3 +218,17 @@ def test_wrong_settings_are_one_line(name, value):
 def test_a_wrong_share_in_common_is_one_line(value):
     with pytest.raises(ModelError, match=r"^discrepancy: common=[^\n]*; allowed: from 0 up to, not including, 1$"):
         Discrepancy(common=value)
+
+
+def test_runs_differ_by_what_the_loss_jitters_by_up_to_a_share_of_the_slope():
+    discrepancy, slope = Discrepancy(offset=2.0), 0.13
+    log_area = jnp.linspace(-2.0, 0.0, 3)
+    places = {"bend": jnp.zeros(0), "ahead": jnp.zeros(0), "peak": jnp.zeros((0, 3))}
+    found = []
+    for noise in (1e-4, 10.0):
+        scales = {p.name: jnp.asarray(p.prior.center) for p in discrepancy.parameters} | {"noise": jnp.asarray(noise)}
+        blocks = discrepancy.blocks(
+            scales, terms_of(log_area), exposure_of(log_area, jnp.zeros(3)), places, lambda place: slope + 0.0 * place
+        )
+        found.append(float(*(block.sd[0] for block in blocks if block.name == "offset")))
+    np.testing.assert_allclose(found, [2.0 * 1e-4, 0.1 * slope], rtol=1e-3)
