@@ -219,7 +219,7 @@ def tops(scores: pd.Series, names: list[str]) -> pd.Series:
     found = {}
     for name in names:
         slope, curvature = parabola(scores, name)
-        step = -slope / curvature if curvature < 0.0 else np.sign(slope) * np.inf
+        step = -slope / curvature if curvature < 0.0 else np.copysign(np.inf, slope)
         found[name] = float(np.clip(step, -FURTHEST, FURTHEST)) if abs(slope) > LEAST else 0.0
     return pd.Series(found)
 

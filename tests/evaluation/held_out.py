@@ -8,6 +8,7 @@
     uv run python tests/evaluation/held_out.py --sizes           sizes that were not fitted
     uv run python tests/evaluation/held_out.py --losses          olmo-horizon by each of its validation losses
     uv run python tests/evaluation/held_out.py --noise           how noise follows the rate, by third differences
+    uv run python tests/evaluation/held_out.py --seeds           how far seeds differ, against the noise
 
 Settings were chosen on multi-power-law and on EPFL's peak rate 1e-3; the other sets were only reported on.
 """
@@ -23,7 +24,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from bayeslr.curves import CurveSet
+from bayeslr.curves import CurveSet, LossCurve
 from bayeslr.datasets import load
 from bayeslr.errors import BayeslrWarning
 from bayeslr.evaluation import Backtest, BayesianForecast, Split, backtest, by_query, default_forecasters
@@ -330,6 +331,28 @@ def noise() -> pd.DataFrame:
     return pd.DataFrame(rows).T
 
 
+def seeds() -> pd.DataFrame:
+    """Measure how far the mean loss between 40% and 80% of a run differs between seeds, and the noise there."""
+    groups: dict[str, list[LossCurve]] = {}
+    for curve in load("tiny_lm", where="run.str.contains('constant_4000') or run.str.contains('cosine_4000')"):
+        if curve.size in ("25k", "80k"):
+            groups.setdefault(f"tiny-lm {curve.name.split('_seed')[0]}", []).append(curve)
+    for curve in read_curves(DATA / "modded-nanogpt" / "runs.csv"):
+        groups.setdefault(f"modded-nanogpt {curve.metadata['recipe']}", []).append(curve)
+    for curve in read_curves(DATA / "algoperf-wmt" / "runs.csv"):
+        groups.setdefault(f"wmt {curve.metadata['submission']} {curve.metadata['trial']}", []).append(curve)
+    rows = {}
+    for name, curves in groups.items():
+        count = min(map(len, curves))
+        part = slice(int(0.4 * count), int(0.8 * count))
+        if len(curves) < 3 or count < 15:
+            continue
+        between = np.std([curve.loss[part].mean() for curve in curves], ddof=1)
+        within = np.mean([np.median(np.abs(np.diff(curve.loss[part], 3))) / (0.6745 * 20**0.5) for curve in curves])
+        rows[name] = {"runs": len(curves), "between seeds": between, "noise": within, "ratio": between / within}
+    return pd.DataFrame(rows).T
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("sets", nargs="*", default=[], help=f"of {', '.join(SETS)}; default: all")
@@ -337,6 +360,7 @@ def main() -> None:
     parser.add_argument("--sizes", action="store_true", help="score sizes that were not fitted")
     parser.add_argument("--losses", action="store_true", help="score OLMo's horizons by each validation loss")
     parser.add_argument("--noise", action="store_true", help="measure noise by the rate")
+    parser.add_argument("--seeds", action="store_true", help="measure how far seeds differ, against the noise")
     parser.add_argument("--hard", action="store_true", help=f"score {', '.join(HARD)}")
     parser.add_argument("--quick", action="store_true", help="by Laplace's approximation instead of NUTS")
     parser.add_argument("--alone", action="store_true", help="without the baselines")
@@ -347,6 +371,11 @@ def main() -> None:
             return
         if arguments.noise:
             print(noise().round(2).to_string())
+            return
+        if arguments.seeds:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", BayeslrWarning)
+                print(seeds().round(4).to_string())
             return
         if arguments.sizes:
             print(sizes().astype(float).round(4).to_string())
