@@ -165,7 +165,7 @@ def calibrate(
     num_warmup: int = 150,
     num_samples: int = 200,
     num_chains: int = 2,
-    target_accept_prob: float = 0.75,
+    target_accept_prob: float = 0.85,
     max_points_per_run: int = 64,
     executor: Executor | None = None,
     progress: bool | None = None,
