@@ -266,7 +266,7 @@ class Tenfold(bl.Discrepancy):
 
 @pytest.fixture(scope="module")
 def of_errors(small_curves, of_laws):
-    parts = {"tenfold": Tenfold(), "equal": Tenfold(residual=0.0015)}
+    parts = {"tenfold": Tenfold(), "equal": Tenfold(residual=0.1 * bl.Discrepancy().residual)}
     return {"usual": of_laws[AnnealingLaw]} | {
         name: bl.fit(small_curves, bl.ScalingModel(law=AnnealingLaw(), discrepancy=part), seed=0, **QUICK)
         for name, part in parts.items()

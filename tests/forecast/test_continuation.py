@@ -18,7 +18,8 @@ def test_the_run_keeps_its_own_effects(small_posterior):
     draws, effects = small_posterior.sample(num_draws=2000), small_posterior.sample_effects(num_draws=2000)
     k = small_posterior.runs.index("constant")
     # at a constant rate no memory has anything to say: the offset is all that a run has of its own
-    offset = draws["discrepancy_offset"] * draws["slope"][:, 0] * effects["effect_offset"][:, k, 0]
+    jitter, most = draws["discrepancy_offset"] * draws["noise"][:, 0], 0.1 * draws["slope"][:, 0]
+    offset = jitter * most / np.hypot(jitter, most) * effects["effect_offset"][:, k, 0]
     for column in (0, 1):
         np.testing.assert_allclose(forecast.parts["schedule"].run[:, column], offset, rtol=1e-9)
     new = predict(small_posterior, LONGER, steps=[1990, 2400], seed=0)
