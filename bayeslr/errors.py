@@ -8,6 +8,9 @@ cut in the middle here, where none can be forgotten.
 """
 
 import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 __all__ = [
@@ -27,6 +30,7 @@ __all__ = [
     "command_words",
     "one_line",
     "python_words",
+    "untold",
 ]
 
 _LONGEST: Final = 460
@@ -140,3 +144,12 @@ class ConvergenceWarning(FitWarning):
 
 class ExtrapolationWarning(BayeslrWarning):
     """A question goes far outside the data that were fitted."""
+
+
+@contextmanager
+def untold() -> Iterator[None]:
+    """Keep quiet about what a fit or an answer warns of: it is part of the result, and told with it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FitWarning)
+        warnings.simplefilter("ignore", ExtrapolationWarning)
+        yield

@@ -7,7 +7,7 @@ import typer
 
 import bayeslr as bl
 from bayeslr.cli.answers import writable
-from bayeslr.cli.decisions import PICTURES, Asked, Destination, answer, load, untold
+from bayeslr.cli.decisions import PICTURES, Asked, Destination, answer, load
 from bayeslr.cli.options import (
     BytesPerToken,
     CiProb,
@@ -25,6 +25,7 @@ from bayeslr.cli.options import (
 )
 from bayeslr.cli.questions import Losses, losses_of, named_specs, probability, read_run
 from bayeslr.cli.terminal import say, watched
+from bayeslr.errors import untold
 
 __all__ = ["compare"]
 

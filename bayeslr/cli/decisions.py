@@ -1,8 +1,6 @@
 """The commands that answer what to do: ``optimize`` and ``reach``."""
 
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,9 +11,9 @@ import bayeslr as bl
 from bayeslr.cli.answers import draw, print_csv, print_json, print_parts, tell, writable, write
 from bayeslr.cli.options import CiProb, Debug, Draws, Force, Format, Plot, PosteriorFile, Seed, Size
 from bayeslr.cli.questions import probability
-from bayeslr.errors import ExtrapolationWarning, FitWarning
+from bayeslr.errors import untold
 
-__all__ = ["Destination", "answer", "check_files", "load", "optimize", "reach", "untold"]
+__all__ = ["Destination", "answer", "check_files", "load", "optimize", "reach"]
 
 PICTURES = (".png", ".pdf", ".svg")
 
@@ -146,15 +144,6 @@ def load(posterior: Path) -> "bl.Posterior":
 
     prepare_devices()
     return fitted
-
-
-@contextmanager
-def untold() -> Iterator[None]:
-    """Keep quiet about what an answer says of itself: it is printed beside the numbers."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FitWarning)
-        warnings.simplefilter("ignore", ExtrapolationWarning)
-        yield
 
 
 def check_files(output: Path | None, plot: Path | None, force: bool) -> None:

@@ -6,10 +6,11 @@ from typing import Annotated, Literal
 import typer
 
 import bayeslr as bl
-from bayeslr.cli.decisions import Asked, Destination, Table, answer, check_files, load, untold
+from bayeslr.cli.decisions import Asked, Destination, Table, answer, check_files, load
 from bayeslr.cli.options import CiProb, Debug, Draws, Force, Format, Plans, Plot, PosteriorFile, Seed, Size
 from bayeslr.cli.questions import named_specs, probability
 from bayeslr.cli.terminal import say, watched
+from bayeslr.errors import untold
 
 __all__ = ["metric", "next_run"]
 

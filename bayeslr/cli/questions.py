@@ -1,6 +1,5 @@
 """From the text of options to curves, schedules, steps and forecasts."""
 
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ import typer
 
 import bayeslr as bl
 from bayeslr.cli.terminal import say, watched
-from bayeslr.errors import BayeslrError, ExtrapolationWarning, FitWarning
+from bayeslr.errors import BayeslrError, untold
 from bayeslr.files import open_text
 
 __all__ = [
@@ -109,10 +108,8 @@ def ask(
         plan = next(iter(plans.values()))
         run = next(iter(bl.read_logs({"observed run": observed}, schedule=plan, **losses)))
         say(f"fitting again with the {len(run)} observations of {observed}")
-    with warnings.catch_warnings():
-        # these are part of the forecast, and shown beside its numbers
-        warnings.simplefilter("ignore", FitWarning)
-        warnings.simplefilter("ignore", ExtrapolationWarning)
+    # these are part of the forecast, and shown beside its numbers
+    with untold():
         forecast = bl.predict(
             fitted,
             plans,

@@ -10,7 +10,7 @@ import typer
 
 import bayeslr as bl
 from bayeslr.cli.answers import writable
-from bayeslr.cli.decisions import load, untold
+from bayeslr.cli.decisions import load
 from bayeslr.cli.options import (
     BytesPerToken,
     CiProb,
@@ -25,6 +25,7 @@ from bayeslr.cli.options import (
     Size,
 )
 from bayeslr.cli.questions import losses_of, named_specs, probability, read_run
+from bayeslr.errors import untold
 
 __all__ = ["report"]
 

@@ -9,7 +9,7 @@ import typer
 
 import bayeslr as bl
 from bayeslr.cli.answers import draw, print_csv, print_json, print_parts, tell, writable
-from bayeslr.cli.decisions import PICTURES, load, untold
+from bayeslr.cli.decisions import PICTURES, load
 from bayeslr.cli.options import (
     BytesPerToken,
     CiProb,
@@ -25,7 +25,7 @@ from bayeslr.cli.options import (
 )
 from bayeslr.cli.questions import Losses, losses_of, probability
 from bayeslr.cli.terminal import watched
-from bayeslr.errors import BayeslrError
+from bayeslr.errors import BayeslrError, untold
 
 __all__ = ["watch"]
 

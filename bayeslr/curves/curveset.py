@@ -235,6 +235,10 @@ class CurveSet:
         """
         return owned(self.curves)
 
+    def distinct(self) -> "CurveSet":
+        """Return each distinct observation once; curves all of whose observations earlier ones hold are left out."""
+        return self._take(list(self.owned()), "of its own")
+
     def trunks(self) -> tuple[int, ...]:
         """Return the earlier curve that each curve shares most with, see :func:`bayeslr.curves.sharing.trunks`.
 

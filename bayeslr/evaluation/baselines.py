@@ -7,7 +7,6 @@ bootstrap around it (:class:`BlockBootstrap`), and a posterior that takes all er
 """
 
 import inspect
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -17,11 +16,11 @@ from numpy.typing import NDArray
 
 from bayeslr.curves import LossCurve
 from bayeslr.curves.counts import params_in_label
-from bayeslr.errors import ExtrapolationWarning, FitWarning, ModelError, PosteriorError
+from bayeslr.errors import ModelError, PosteriorError, untold
 from bayeslr.evaluation.pointfit import FittedLaw, fit_law, group_by_size
 from bayeslr.evaluation.splits import Split
 from bayeslr.forecast import Forecast, predict
-from bayeslr.inference import Posterior, check, fit
+from bayeslr.inference import Posterior, fit
 from bayeslr.laws import AnnealingLaw, Law
 from bayeslr.model import NoDiscrepancy, ScalingModel
 
@@ -103,10 +102,8 @@ class BayesianForecast:
 
     def forecast(self, split: Split, *, seed: int) -> Predictions:
         """Fit and predict; see :meth:`Forecaster.forecast`."""
-        with warnings.catch_warnings():
-            # part of the result: a fit that fails is in `problems`, and a backtest may ask far outside the data
-            warnings.simplefilter("ignore", FitWarning)
-            warnings.simplefilter("ignore", ExtrapolationWarning)
+        # part of the result: a fit that fails is in `problems`, and a backtest may ask far outside the data
+        with untold():
             posterior = self.fitted(split, seed=seed)
             draws, missing = dict[str, NDArray[np.float64]](), dict[str, str]()
             for together in predicted_together(posterior, split):
@@ -115,7 +112,7 @@ class BayesianForecast:
                 except PosteriorError as problem:
                     missing |= {curve.name: str(problem) for curve in together}
         problems = tuple(str(text) for text in posterior.settings.get("health", ()))
-        return Predictions(draws=draws, missing=missing, health=check(posterior).status, problems=problems)
+        return Predictions(draws=draws, missing=missing, health=posterior.health.status, problems=problems)
 
     def fitted(self, split: Split, *, seed: int) -> Posterior:
         """Return the posterior of the training curves."""
@@ -294,8 +291,7 @@ _UNSEEN = "no training run of this size, and the point fit knows one size at a t
 
 def _fits(law: Law, split: Split, *, delta: float, starts: int) -> dict[tuple[str | None, float | None], FittedLaw]:
     """Fit the law to each size of the training curves; what branches share is counted once."""
-    train = split.train.after_warmup()
-    distinct = [curve.take(own) for curve, own in zip(train, train.owned(), strict=True) if own.any()]
+    distinct = split.train.after_warmup().distinct()
     return {key: fit_law(law, curves, delta=delta, starts=starts) for key, curves in group_by_size(distinct).items()}
 
 

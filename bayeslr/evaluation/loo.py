@@ -191,9 +191,7 @@ class _LeftOut:
             )
         if len(posterior.runs) < 2:
             raise PosteriorError("leave_run_out: the posterior has one run; allowed: two or more")
-        thinned = posterior.curves.after_warmup().thin(posterior.settings["max_points_per_run"])
-        owned = zip(thinned, thinned.owned(), strict=True)
-        curves = CurveSet(curves=tuple(curve.take(own) for curve, own in owned if own.any()))
+        curves = posterior.thinned.distinct()
         observations, _ = posterior.model.observations(curves, posterior.scale)
         total = posterior.draws.sizes["chain"] * posterior.draws.sizes["draw"]
         draws = posterior.draws.isel(draw=slice(None, None, max(1, round(total / num_draws))))

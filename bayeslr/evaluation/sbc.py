@@ -212,10 +212,8 @@ def calibrate(
     _check_counts(simulations=simulations, num_draws=num_draws)
     if num_draws > num_samples * num_chains:
         raise ModelError(f"calibrate: num_draws={num_draws}; allowed: at most {num_samples * num_chains}, all draws")
-    templates = curves.after_warmup().thin(max_points_per_run)
     # an observation that branches share is one observation, and is simulated once
-    owned = zip(templates, templates.owned(), strict=True)
-    templates = CurveSet(curves=tuple(curve.take(own) for curve, own in owned if own.any()))
+    templates = curves.after_warmup().thin(max_points_per_run).distinct()
     params = Sizes.of(templates).params
     model, simulator = model.resolved(params), (simulator or model).resolved(params)
     truths, redrawn = _draw(simulator, templates, simulations, seed)

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bayeslr.errors import ExtrapolationWarning, FitWarning, ModelError, PosteriorError
+from bayeslr.errors import FitWarning, ModelError, PosteriorError, untold
 from bayeslr.evaluation.baselines import BayesianForecast, Predictions, predicted_together
 from bayeslr.evaluation.loo import compare_models
 from bayeslr.evaluation.splits import Split
 from bayeslr.forecast import stack
-from bayeslr.inference import check
+from bayeslr.inference.verdict import worst
 from bayeslr.model import ScalingModel
 
 __all__ = ["StackedForecast"]
@@ -62,10 +62,8 @@ class StackedForecast:
     def forecast(self, split: Split, *, seed: int) -> Predictions:
         """Fit, weigh and mix; see :meth:`Forecaster.forecast`. What one model cannot predict is missing."""
         members = self._members()
-        with warnings.catch_warnings():
-            # as of each model alone
-            warnings.simplefilter("ignore", FitWarning)
-            warnings.simplefilter("ignore", ExtrapolationWarning)
+        # as of each model alone
+        with untold():
             posteriors = {name: member.fitted(split, seed=seed) for name, member in members.items()}
             with warnings.catch_warnings(record=True) as told:
                 warnings.simplefilter("always", FitWarning)
@@ -85,6 +83,5 @@ class StackedForecast:
                     missing |= {curve.name: str(problem) for curve in together}
         unsure = [str(item.message) for item in told if issubclass(item.category, FitWarning)]
         failed = [f"{name}: {text}" for name, p in posteriors.items() for text in p.settings.get("health", ())]
-        statuses = [check(posterior).status for posterior in posteriors.values()]
-        worst = next(status for status in ("FAIL", "REVIEW", "PASS") if status in statuses)
-        return Predictions(draws=draws, missing=missing, health=worst, problems=(*failed, *dict.fromkeys(unsure)))
+        health = worst(posterior.health.status for posterior in posteriors.values())
+        return Predictions(draws=draws, missing=missing, health=health, problems=(*failed, *dict.fromkeys(unsure)))

@@ -4,7 +4,6 @@ All are put into one forecast whose draws are paired, a finished run with the lo
 uncertain of it is the noise of the measurement alone.
 """
 
-import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -13,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from bayeslr.curves import LossCurve
-from bayeslr.errors import ExtrapolationWarning, FitWarning, PosteriorError
+from bayeslr.errors import PosteriorError, untold
 from bayeslr.forecast.compare import Comparison, compare_schedules
 from bayeslr.forecast.continuation import fit_with, fitted_run
 from bayeslr.forecast.forecast import Forecast
@@ -260,9 +259,7 @@ def _together(
     places: dict[str, Any] = {name: curve.after_warmup().steps for name, curve in over.items()}
     parts: list[Forecast] = []
     longest = _longest(running, [*ahead.values(), *fresh.values()]) if running is not None and ahead and fresh else {}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FitWarning)
-        warnings.simplefilter("ignore", ExtrapolationWarning)
+    with untold():
         if ahead and running is not None:
             own = None if len(posterior.sizes) == 1 else size
             onward = {**ahead, **longest}

@@ -7,7 +7,6 @@ regression says how much better it would be made. Every prediction of the regres
 to, so that a candidate gains nothing by having many points.
 """
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -16,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bayeslr.errors import ExtrapolationWarning, FitWarning, PosteriorError
+from bayeslr.errors import PosteriorError, untold
 from bayeslr.forecast.forecast import Forecast
 from bayeslr.forecast.predict import predict
 from bayeslr.forecast.questions import ANSWERS, Question, cautions, checked_probability, final_draws, rests_on, tell
@@ -301,9 +300,7 @@ def _predicted(
         steps = {name: _points(plan) if name in group else np.array([plan.total_steps]) for name, plan in asked.items()}
         if not asked:
             continue
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FitWarning)
-            warnings.simplefilter("ignore", ExtrapolationWarning)
+        with untold():
             # sizes that were not fitted draw deviations of their own: never those of another size
             forecast = predict(posterior, asked, size=where, steps=steps, seed=seed + k, num_draws=num_draws)
         if k == 0:

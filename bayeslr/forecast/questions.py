@@ -9,16 +9,15 @@ import re
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Literal
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bayeslr.errors import ExtrapolationWarning, FitWarning, PosteriorError
+from bayeslr.errors import ExtrapolationWarning, FitWarning, PosteriorError, untold
 from bayeslr.forecast.forecast import Forecast
 from bayeslr.forecast.predict import predict
 from bayeslr.forecast.sizes import find_target
-from bayeslr.inference import Health, Posterior, check
+from bayeslr.inference import Posterior
 from bayeslr.inference.laplace import LAPLACE_LABEL
 from bayeslr.inference.verdict import DISTRUSTED
 from bayeslr.schedules import Schedule
@@ -32,7 +31,6 @@ __all__ = [
     "checked_question",
     "expected_curves",
     "final_draws",
-    "health_of",
     "rests_on",
     "tell",
 ]
@@ -52,16 +50,6 @@ _QUICK: Final = (
     "the fit is a quick approximation (Laplace), whose intervals may be wrong: sample it before you rely on them "
     "(method='nuts', --method nuts)"
 )
-
-
-_HEALTH: Final["WeakKeyDictionary[Posterior, Health]"] = WeakKeyDictionary()
-
-
-def health_of(posterior: Posterior) -> Health:
-    """Return the health of a posterior, which is checked once: it takes longer than many a question."""
-    if posterior not in _HEALTH:
-        _HEALTH[posterior] = check(posterior)
-    return _HEALTH[posterior]
 
 
 def final_draws(forecast: Forecast, question: Question = "schedule") -> Draws:
@@ -104,9 +92,7 @@ def ask_finals(
 ) -> Forecast:
     """Predict the last step of many schedules in one call, so that their draws are paired; nothing is warned of yet."""
     steps = {name: np.array([plan.total_steps]) for name, plan in plans.items()}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FitWarning)
-        warnings.simplefilter("ignore", ExtrapolationWarning)
+    with untold():
         return predict(posterior, plans, size=size, steps=steps, seed=seed, num_draws=num_draws)
 
 
@@ -131,7 +117,7 @@ def cautions(posterior: Posterior, found: Sequence[str], plans: Sequence[str]) -
     lines = [message for message in found if message in known and message != LAPLACE_LABEL]
     if posterior.method == "laplace" or LAPLACE_LABEL in found:
         lines.insert(0, _QUICK)
-    health = health_of(posterior)
+    health = posterior.health
     lines += [
         f"{_LOOK} ({item.status}): {item.name}: {item.evidence}. {item.advice}"
         for item in health.checks
@@ -184,7 +170,7 @@ def rests_on(posterior: Posterior, plans: Iterable[Schedule], size: float | str 
     beyond = f"up to {ratio:.1f} times their sum of rates" if ratio > 1.05 else "no further than they go"
     return (
         f"It rests on {runs}{where} of up to {steps:,} steps, {rates}, and was asked {beyond}. Health of the fit: "
-        f"{health_of(posterior).status}."
+        f"{posterior.health.status}."
     )
 
 

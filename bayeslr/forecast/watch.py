@@ -6,7 +6,6 @@ runs do, so that a run that is a little off for long is not taken for many surpr
 the model is fitted again with it, and the new forecast is kept beside the old ones.
 """
 
-import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Literal
@@ -14,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from bayeslr.curves import LossCurve
-from bayeslr.errors import ExtrapolationWarning, FitWarning, PosteriorError
+from bayeslr.errors import PosteriorError, untold
 from bayeslr.forecast.forecast import Forecast
 from bayeslr.forecast.looks import Look, Watch
 from bayeslr.forecast.predict import predict
@@ -186,10 +185,8 @@ def _look(
     """Forecast what is ahead of a run; cautions are those of the fit without it."""
     begin = plan.warmup_steps if run is None else int(run.steps[-1])
     ahead = np.unique(np.linspace(begin + 1, plan.total_steps, _POINTS).round().astype(np.int64))
-    with warnings.catch_warnings():
-        # both are in the forecast, and said with the answer
-        warnings.simplefilter("ignore", ExtrapolationWarning)
-        warnings.simplefilter("ignore", FitWarning)
+    # in the forecast, and said with the answer
+    with untold():
         forecast = predict(quick, {_NAME: plan}, steps=ahead, observed=run, **settings)
     return (
         Look(

@@ -16,7 +16,6 @@ from bayeslr.inference.engine.mode import Vector, find_mode
 from bayeslr.inference.engine.program import program_for
 from bayeslr.inference.engine.sampler import in_background
 from bayeslr.inference.groups import arrange
-from bayeslr.inference.health import check
 from bayeslr.inference.inputs import MAX_DRAWS, require_fittable
 from bayeslr.inference.laplace import LAPLACE_LABEL, draw_gaussian
 from bayeslr.inference.posterior import Posterior
@@ -162,7 +161,7 @@ def fit(
     }
     told = [LAPLACE_LABEL] if method == "laplace" else []
     posterior = Posterior(tree=tree, curves=curves, model=model, settings=settings | {"health": told})
-    failed = [item.evidence for item in check(posterior).checks if item.status == "FAIL"]
+    failed = [item.evidence for item in posterior.health.checks if item.status == "FAIL"]
     if failed:
         message = f"{DISTRUSTED}: {'; '.join(failed)}"
         warnings.warn(message, ConvergenceWarning, stacklevel=2)

@@ -42,7 +42,7 @@ def observed_group(curves: CurveSet) -> xr.Dataset:
     xarray.Dataset
         ``loss`` over ``obs``.
     """
-    kept = [curve.take(own) for curve, own in zip(curves, curves.owned(), strict=True) if own.any()]
+    kept = curves.distinct()
     return xr.Dataset(
         {"loss": ("obs", np.concatenate([curve.loss for curve in kept]))},
         coords={

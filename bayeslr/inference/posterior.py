@@ -24,6 +24,7 @@ from bayeslr.inference.integrity import sealed
 from bayeslr.inference.predictive import PREDICTIVE, predictive_groups
 from bayeslr.inference.shown import posterior_html, posterior_text
 from bayeslr.inference.store import curves_to_dataset
+from bayeslr.inference.verdict import Health
 from bayeslr.laws import Scale
 from bayeslr.model import PREFIX, ScalingModel, model_settings
 
@@ -62,14 +63,17 @@ class Posterior:
     settings: Mapping[str, Any]
 
     def __repr__(self) -> str:
-        return posterior_text(self, self._health())
+        return posterior_text(self, self.health)
 
     def _repr_html_(self) -> str:
-        return posterior_html(self, self._health())
+        return posterior_html(self, self.health)
 
-    def _health(self) -> Any:
+    @cached_property
+    def health(self) -> Health:
+        """What :func:`bayeslr.check` finds; it takes longer than many a question, and is asked once."""
         # at its first use, since checks are about what is defined here
-        return import_module("bayeslr.inference.health").check(self)
+        found: Health = import_module("bayeslr.inference.health").check(self)
+        return found
 
     @cached_property
     def draws(self) -> xr.Dataset:
@@ -101,6 +105,11 @@ class Posterior:
     def fitted(self) -> CurveSet:
         """The observations that could be fitted: those after the warm-up, before thinning."""
         return self.curves.after_warmup()
+
+    @property
+    def thinned(self) -> CurveSet:
+        """The observations that entered the likelihood, those that branches share in each of them."""
+        return self.fitted.thin(self.settings["max_points_per_run"])
 
     @cached_property
     def _sizes(self) -> Sizes:
@@ -256,10 +265,11 @@ class Posterior:
         PosteriorError
             If the noise is Student-t: the density of an observation without its sampled precision has no closed form.
         """
-        observed = self.curves.after_warmup().thin(self.settings["max_points_per_run"])
         labels = self.tree["observed_data"].to_dataset()
         names = [str(name) for name in self.tree["posterior"].data_vars]
-        groups = predictive_groups(self.model, observed, self.scale, self.draws, names=names, labels=labels, seed=seed)
+        groups = predictive_groups(
+            self.model, self.thinned, self.scale, self.draws, names=names, labels=labels, seed=seed
+        )
         whole = {name: node.to_dataset() for name, node in self.tree.children.items()} | groups
         return replace(self, tree=xr.DataTree.from_dict(whole))
 

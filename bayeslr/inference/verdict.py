@@ -1,5 +1,6 @@
 """Verdicts: what a check found, how bad it is, and what to do."""
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Literal
 
@@ -7,7 +8,7 @@ import pandas as pd
 
 from bayeslr.inference.shown import health_html
 
-__all__ = ["DISTRUSTED", "Check", "Health", "Status"]
+__all__ = ["DISTRUSTED", "Check", "Health", "Status", "worst"]
 
 type Status = Literal["PASS", "REVIEW", "FAIL"]
 
@@ -15,6 +16,11 @@ DISTRUSTED = "do not trust this fit yet"
 """How the message about a fit that failed its check begins."""
 
 _ORDER: tuple[Status, ...] = ("PASS", "REVIEW", "FAIL")
+
+
+def worst(statuses: Iterable[Status]) -> Status:
+    """Return the worst of some statuses."""
+    return max(statuses, key=_ORDER.index)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +60,7 @@ class Health:
     @property
     def status(self) -> Status:
         """The worst status of the checks."""
-        return max((item.status for item in self.checks), key=_ORDER.index)
+        return worst(item.status for item in self.checks)
 
     def to_dataframe(self) -> pd.DataFrame:
         """Return a row for each check: ``name, status, evidence, advice``."""

@@ -2,11 +2,11 @@
 
 import os
 import sys
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
 import tqdm
-import tqdm.notebook
 
 __all__ = ["is_watched", "progress_bar"]
 
@@ -46,5 +46,6 @@ def progress_bar(*, total: int, desc: str, unit: str, progress: bool | None = No
     shown = is_watched() if progress is None else progress
     # without ipywidgets tqdm's widget would warn and show nothing
     widget = shown and _in_notebook() and find_spec("ipywidgets") is not None
-    kind: type[tqdm.tqdm[Any]] = tqdm.notebook.tqdm if widget else tqdm.tqdm
+    # at its first use: it brings IPython, which takes longer than all of bayeslr's own modules
+    kind: type[tqdm.tqdm[Any]] = import_module("tqdm.notebook").tqdm if widget else tqdm.tqdm
     return kind(total=total, desc=desc, unit=unit, disable=not shown, leave=False)

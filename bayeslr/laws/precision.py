@@ -1,8 +1,7 @@
 """The library computes in 64 bits: losses are known to 1e-4, and C and decay lie on a narrow ridge.
 
 JAX has one switch for that, for the whole process. Where the process has imported JAX before, code of others may count
-on 32 bits, and it is told once. ArviZ prepares to load
-JAX at its first use, which is no import yet.
+on 32 bits, and it is told once. ArviZ prepares to load JAX at its first use, which is no import yet.
 """
 
 import logging

@@ -266,7 +266,7 @@ class Discrepancy(ErrorModel):
                 name="offset",
                 level="run",
                 basis=jnp.ones_like(memory[:1]),
-                sd=_offset_sd(scales["offset"] * scales["noise"], reference)[None],
+                sd=_held_below(_LARGEST_OFFSET * reference, scales["offset"] * scales["noise"])[None],
             ),
         )
 
@@ -296,14 +296,15 @@ def _bends(log_area: Array, knots: Array) -> Array:
 def _bend_sd(scale: Array, knots: Array, slopes: Array, reference: Array) -> Array:
     # just after warm-up the share would grow beyond the slope itself
     share = scale * jnp.sqrt(slopes / reference)
-    share = share / jnp.sqrt(1.0 + (share / _LARGEST_BEND) ** 2)
+    share = _held_below(_LARGEST_BEND, share)
     sd: Array = BEND_SPACING**0.5 * slopes * share * knots**2 / (knots**2 + _FADE**2)
     return sd
 
 
-def _offset_sd(jitter: Array, reference: Array) -> Array:
-    sd: Array = jitter / jnp.sqrt(1.0 + (jitter / (_LARGEST_OFFSET * reference)) ** 2)
-    return sd
+def _held_below(limit: float | Array, value: Array) -> Array:
+    """Return a value as it is where it is small, and the limit where it is large."""
+    held: Array = value / jnp.sqrt(1.0 + (value / limit) ** 2)
+    return held
 
 
 def _with_peaks(known: NDArray[np.float64], log_peaks: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -204,7 +204,7 @@ def build_observations(
         If fewer than eight observations are left.
     """
     sizes = Sizes.of(curves)
-    kept = [curve.take(own) for curve, own in zip(curves, curves.owned(), strict=True) if own.any()]
+    kept = curves.distinct()
     count = sum(map(len, kept))
     if count < 8:
         raise ModelError(f"curves: found {count} observations after warm-up; allowed: at least 8")

@@ -1,11 +1,9 @@
 """What a posterior says of its own runs, in sentences that a reader can compare with what was seen."""
 
-import warnings
-
 import numpy as np
 
 from bayeslr.curves import LossCurve
-from bayeslr.errors import ExtrapolationWarning, FitWarning
+from bayeslr.errors import untold
 from bayeslr.forecast import Forecast, predict
 from bayeslr.inference import Posterior
 from bayeslr.schedules import constant, wsd
@@ -41,10 +39,8 @@ def outlook(posterior: Posterior, *, ci_prob: float = 0.9, seed: int = 0) -> lis
         "annealed": wsd(peak_lr=peak, warmup_steps=warmup, decay_steps=_fifth(steps, warmup), total_steps=steps),
         "longer": constant(peak_lr=peak, warmup_steps=warmup, total_steps=2 * steps),
     }
-    with warnings.catch_warnings():
-        # the fit's own warnings are told elsewhere; these plans are not the user's
-        warnings.simplefilter("ignore", FitWarning)
-        warnings.simplefilter("ignore", ExtrapolationWarning)
+    # the fit's own warnings are told elsewhere; these plans are not the user's
+    with untold():
         ends = {name: [plan.total_steps] for name, plan in plans.items()}
         forecast = predict(posterior, plans, size=size, steps=ends, seed=seed, num_draws=_DRAWS)
     draws = posterior.draws.sizes

@@ -1,7 +1,7 @@
 """Choose the prior medians of the error model's scales by held-out log scores, leaving out one source at a time.
 
     uv run python tests/evaluation/choose_scales.py measure scores.csv        scores of all sources, an hour or two
-    uv run python tests/evaluation/choose_scales.py measure scores.csv --sources wmt openwebtext2
+    uv run python tests/evaluation/choose_scales.py measure scores.csv --sources wmt tiny-lm
     uv run python tests/evaluation/choose_scales.py choose scores.csv         what they choose, and each alone
 
 `measure` fits every split of a source by Laplace's approximation, once as the settings are and once with each setting
@@ -16,9 +16,9 @@ import argparse
 import copy
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 
 import held_out
@@ -49,21 +49,17 @@ WORST = -12.0
 """Log score below which a run's score is not counted further: one run that fails altogether must not choose alone."""
 
 
-def _unseen(source: str) -> list[Callable[[], Split]]:
-    """Sizes of a source that were not fitted."""
-    return [partial(_at, k) for k, split in enumerate(held_out.unseen_sizes()) if split.name.startswith(f"{source}:")]
+def _sets(*names: str) -> Iterator[Split]:
+    return map(held_out.read, names)
 
 
-def _at(place: int) -> Split:
-    return list(held_out.unseen_sizes())[place]
+def _unseen(source: str) -> Iterator[Split]:
+    """Return the first of a source's questions about a size that was not fitted."""
+    return islice(held_out.unseen_sizes(source), 1)
 
 
-def _loss(name: str) -> Split:
-    return replace(held_out.olmo(train=held_out.SHORT, test=held_out.LONG, loss=name), name=f"olmo-horizon {name}")
-
-
-def _sets(*names: str) -> list[Callable[[], Split]]:
-    return [partial(held_out.read, name) for name in names]
+def _horizon(loss: str) -> Split:
+    return replace(held_out.olmo(train=held_out.SHORT, test=held_out.LONG, loss=loss), name=f"olmo-horizon {loss}")
 
 
 DRAWS = {"method": "laplace", "num_samples": 100, "num_chains": 1}
@@ -71,14 +67,14 @@ DRAWS = {"method": "laplace", "num_samples": 100, "num_chains": 1}
 POINTS = 24
 """Observations of a test run that are scored."""
 
-SOURCES: dict[str, Callable[[], list[Callable[[], Split]]]] = {
+SOURCES: dict[str, Callable[[], Iterable[Split]]] = {
     "multi-power-law": lambda: _sets("mpl-25M", "mpl-100M", "mpl-25M-cosine-to-wsd"),
-    "epfl": lambda: [*_sets("epfl-1e-3", "epfl-cosines", "epfl-124M-two-rates", "epfl-to-5e-4"), _unseen("epfl")[0]],
-    "olmo": lambda: [*(partial(_loss, name) for name in ("c4_en", "pile")), _unseen("olmo")[0]],
+    "epfl": lambda: chain(_sets("epfl-1e-3", "epfl-cosines", "epfl-124M-two-rates", "epfl-to-5e-4"), _unseen("epfl")),
+    "olmo": lambda: chain(map(_horizon, ("c4_en", "pile")), _unseen("olmo")),
     "gemstones": lambda: _sets("gemstones-1024x28", "gemstones-512x16", "gemstones-1024x28-two-rates"),
     "modded-nanogpt": lambda: _sets("muon", "muon-to-.035"),
     "wmt": lambda: _sets("wmt"),
-    "tiny-lm": lambda: [*_sets("tiny-lm"), _unseen("tiny-lm")[0]],
+    "tiny-lm": lambda: chain(_sets("tiny-lm"), _unseen("tiny-lm")),
 }
 """Few splits a source, of every kind of question."""
 
@@ -181,19 +177,17 @@ def variants(base: Mapping[str, float]) -> dict[str, dict[str, float]]:
 def measure(file: Path, sources: list[str], base: Mapping[str, float], only: list[str] | None) -> None:
     """Append the scores of some sources to a file."""
     done = set(map(tuple, pd.read_csv(file)[["source", "split", "variant"]].to_numpy())) if file.exists() else set()
-    for source in sources:
-        for make in SOURCES[source]():
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", BayeslrWarning)
-                split = make()
-                for variant, settings in variants(base).items():
-                    if (source, split.name, variant) in done or (only and variant not in only):
-                        continue
-                    begin = time.perf_counter()
-                    row = {"source": source, "split": split.name, "variant": variant} | score(split, settings)
-                    row["seconds"] = time.perf_counter() - begin
-                    pd.DataFrame([row]).to_csv(file, mode="a", header=not file.exists(), index=False)
-                    print({name: round(x, 4) if isinstance(x, float) else x for name, x in row.items()}, flush=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", BayeslrWarning)
+        for source, split in ((name, split) for name in sources for split in SOURCES[name]()):
+            for variant, settings in variants(base).items():
+                if (source, split.name, variant) in done or (only and variant not in only):
+                    continue
+                begin = time.perf_counter()
+                row = {"source": source, "split": split.name, "variant": variant} | score(split, settings)
+                row["seconds"] = time.perf_counter() - begin
+                pd.DataFrame([row]).to_csv(file, mode="a", header=not file.exists(), index=False)
+                print({name: round(x, 4) if isinstance(x, float) else x for name, x in row.items()}, flush=True)
             jax.clear_caches()
 
 

@@ -23,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from bayeslr.curves import CurveSet, LossCurve
 from bayeslr.datasets import load
@@ -275,12 +276,12 @@ def variants(names: list[str]) -> pd.DataFrame:
     return pd.DataFrame(rows).T
 
 
-def unseen_sizes() -> Iterator[Split]:
-    """Leave out one size above or below all others, twelve times."""
-    for source, groups in GROUPS.items():
+def unseen_sizes(*sources: str) -> Iterator[Split]:
+    """Leave out one size above or below all others, twelve times in all sources."""
+    for source in sources or GROUPS:
         curves = SIZES[source]()
         params = sorted({curve.params or 0.0 for curve in curves})
-        for fitted, predicted in groups:
+        for fitted, predicted in GROUPS[source]:
             known = [params[k] for k in fitted]
             yield Split(
                 name=f"{source}: {', '.join(f'{p:.2g}' for p in known)} -> {params[predicted]:.3g}",
@@ -314,6 +315,12 @@ def losses() -> pd.DataFrame:
     return pd.DataFrame(rows).T
 
 
+def jitter(loss: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return third differences of losses, scaled so that the median of white noise is its standard deviation."""
+    scaled: NDArray[np.float64] = np.abs(np.diff(loss, 3)) / (0.6745 * 20**0.5)
+    return scaled
+
+
 def noise() -> pd.DataFrame:
     """Measure white noise by the rate, as medians of third differences, relative to that at the peak."""
     bands = [0.0, 0.2, 0.4, 0.6, 0.8, 0.98, 1.01]
@@ -324,7 +331,7 @@ def noise() -> pd.DataFrame:
         for curve in (*split.train.after_warmup(), *split.test.after_warmup()):
             if (curve.params or 0.0) == smallest:
                 rate = curve.schedule.lr[curve.steps[3:] - 1] / curve.schedule.peak_lr
-                parts.append(pd.DataFrame({"rate": rate, "noise": np.abs(np.diff(curve.loss, 3)) / (0.6745 * 20**0.5)}))
+                parts.append(pd.DataFrame({"rate": rate, "noise": jitter(curve.loss)}))
         table = pd.concat(parts)
         found = table.groupby(pd.cut(table["rate"], bands, right=False), observed=False)["noise"].median()
         rows[name] = found / found.iloc[-1]
@@ -348,7 +355,7 @@ def seeds() -> pd.DataFrame:
         if len(curves) < 3 or count < 15:
             continue
         between = np.std([curve.loss[part].mean() for curve in curves], ddof=1)
-        within = np.mean([np.median(np.abs(np.diff(curve.loss[part], 3))) / (0.6745 * 20**0.5) for curve in curves])
+        within = np.mean([np.median(jitter(curve.loss[part])) for curve in curves])
         rows[name] = {"runs": len(curves), "between seeds": between, "noise": within, "ratio": between / within}
     return pd.DataFrame(rows).T
 

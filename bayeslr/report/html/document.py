@@ -19,7 +19,7 @@ from bayeslr.forecast import (
     compare,
     predict,
 )
-from bayeslr.forecast.questions import cautions, health_of, rests_on
+from bayeslr.forecast.questions import cautions, rests_on
 from bayeslr.inference import Posterior
 from bayeslr.report.html.figures import inline_svg
 from bayeslr.report.html.parts import (
@@ -163,7 +163,7 @@ def build_report(
     runs = list(measured)
     compared, forecast, told = _forecast(posterior, plans, size=size, seed=seed, num_draws=num_draws, ci_prob=ci_prob)
     final = forecast.final_loss(ci_prob=ci_prob)
-    health = health_of(posterior)
+    health = posterior.health
     shares = f"{100 * ci_prob:g}%"
     pictures = {
         "bands": inline_svg(
