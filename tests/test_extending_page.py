@@ -94,7 +94,7 @@ def test_the_law_finds_what_made_the_curves(with_law, area):
         assert abs(draws[name].mean() - value) < 4.0 * draws[name].std(), name
         assert draws[name].std() < 0.15 * value, name
     statuses = {item.name: item.status for item in bl.check(with_law["posterior"]).checks}
-    assert statuses["priors and data agree"] == statuses["the law describes the runs"] == "PASS"
+    assert statuses["agreement of priors and data"] == statuses["size of the law's errors"] == "PASS"
     final = with_law["forecast"].final_loss().loc["wsd"]
     truth = by_formula(with_law["plan"], np.array([2000]), area)[0]
     assert final["lower"] < truth < final["upper"]

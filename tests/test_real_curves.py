@@ -84,7 +84,7 @@ def test_mixed_peak_rates_are_told(data_dir):
             warnings.simplefilter("ignore", BayeslrWarning)
             curves = read_curves(data_dir / "epfl-schedules" / "runs.csv", where=where, loss="val_loss")
             health = check(fit(curves, seed=0, method="laplace", num_samples=250))
-        (item,) = [item for item in health.checks if item.name == "the law describes the runs"]
+        (item,) = [item for item in health.checks if item.name == "size of the law's errors"]
         return item
 
     one_size = "dataset == 'slimpajama' and size == 'L8H6D384'"

@@ -60,13 +60,13 @@ def _approximation(posterior: Posterior) -> Check:
     k = pareto_k(posterior.tree["sample_stats"]["log_ratio"].to_numpy())
     bad: Status = "FAIL" if not k <= MAX_PARETO_K else "REVIEW"
     return Check(
-        name="Laplace approximation holds",
+        name="accuracy of the Laplace approximation",
         status="PASS" if k <= _GOOD_PARETO_K else bad,
         evidence=f"Pareto k of density ratios {k:.2f}, at most {_GOOD_PARETO_K} wanted, above {MAX_PARETO_K} it fails",
         advice=""
         if k <= _GOOD_PARETO_K
-        else "the posterior is not the Gaussian at its mode, so intervals can be far off; sample it: method='nuts' "
-        "(--method nuts)",
+        else "the posterior is not the Gaussian at its mode, so intervals can be far off; sample it: bayeslr fit ... "
+        "--method nuts (Python: bl.fit(..., method='nuts'))",
     )
 
 
@@ -87,7 +87,7 @@ def _convergence(posterior: Posterior) -> list[Check]:
     more = "run longer: fit(..., num_warmup=1000, num_samples=2000), or --draws 2000"
     if chains == 1:
         rhat = Check(
-            name="chains agree",
+            name="agreement of chains",
             status="REVIEW",
             evidence="one chain: nothing to compare it with",
             advice="use four chains (the default)",
@@ -98,7 +98,7 @@ def _convergence(posterior: Posterior) -> list[Check]:
         worst, value = max(_flat(rhats), key=lambda item: np.nan_to_num(item[1], nan=np.inf))
         bad: Status = "FAIL" if not value <= _FAILED_RHAT else "REVIEW"
         rhat = Check(
-            name="chains agree",
+            name="agreement of chains",
             status="PASS" if value <= _MAX_RHAT else bad,
             evidence=f"largest R-hat {value:.3f} ({worst}), at most {_MAX_RHAT} wanted",
             advice="" if value <= _MAX_RHAT else f"the chains have not found the same distribution; {more}",
@@ -109,7 +109,7 @@ def _convergence(posterior: Posterior) -> list[Check]:
         poor: Status = "FAIL" if value < least / 4 else "REVIEW"
         found.append(
             Check(
-                name=f"enough draws ({method})",
+                name=f"number of draws ({method})",
                 status="PASS" if value >= least else poor,
                 evidence=f"smallest effective sample size {value:.0f} ({worst}), at least {least} wanted",
                 advice="" if value >= least else f"intervals are noisy; {more}",
@@ -127,7 +127,7 @@ def _geometry(posterior: Posterior) -> list[Check]:
     share = diverging / total
     return [
         Check(
-            name="no divergences",
+            name="divergences",
             status="PASS" if diverging == 0 else ("FAIL" if share > 0.01 else "REVIEW"),
             evidence=f"{diverging} of {total} draws diverged",
             advice=""
@@ -135,7 +135,7 @@ def _geometry(posterior: Posterior) -> list[Check]:
             else "part of the posterior was not explored; raise target_accept_prob to 0.95, or check for odd curves",
         ),
         Check(
-            name="trajectories complete",
+            name="length of trajectories",
             status="PASS" if deep == 0 else "REVIEW",
             evidence=f"{deep} of {total} draws reached the largest tree depth",
             advice=""
@@ -143,7 +143,7 @@ def _geometry(posterior: Posterior) -> list[Check]:
             else "sampling is slow, not wrong; check for parameters that the data do not determine",
         ),
         Check(
-            name="energy mixes (E-BFMI)",
+            name="mixing of energy (E-BFMI)",
             status="PASS" if bfmi >= _MIN_BFMI else "REVIEW",
             evidence=f"smallest {bfmi:.2f}, at least {_MIN_BFMI} wanted",
             advice="" if bfmi >= _MIN_BFMI else "heavy tails; run longer, or look for outliers in the logs",
@@ -174,7 +174,7 @@ def _identification(posterior: Posterior) -> list[Check]:
     steady = steady_share(posterior)
     return [
         Check(
-            name="priors and data agree",
+            name="agreement of priors and data",
             status=("FAIL" if furthest > _FAR_TAIL else "REVIEW") if conflicts else "PASS",
             evidence="; ".join(conflicts) if conflicts else "no parameter lies in the tail of its default prior",
             advice="check units of the logs (loss in nats, rates as applied), or give a prior of your own"
@@ -182,7 +182,7 @@ def _identification(posterior: Posterior) -> list[Check]:
             else "",
         ),
         Check(
-            name="annealing was observed",
+            name="annealing in the runs",
             status="REVIEW" if flat else "PASS",
             evidence="no run lowers its rate by 5% of the peak" if flat else "at least one run lowers its rate",
             advice="predictions for any schedule that anneals rest on the prior; add one run with a decay"
@@ -190,7 +190,7 @@ def _identification(posterior: Posterior) -> list[Check]:
             else "",
         ),
         Check(
-            name="forward curve was observed",
+            name="constant stretch in the runs",
             status="REVIEW" if steady < STEADY_SHARE else "PASS",
             evidence=f"of one size at least, no run keeps its rate beyond {steady:.0%} of the longest run's area"
             if steady < STEADY_SHARE
@@ -201,7 +201,7 @@ def _identification(posterior: Posterior) -> list[Check]:
             else "",
         ),
         Check(
-            name="parameters identified",
+            name="identification of parameters",
             status="REVIEW" if vague else "PASS",
             evidence="; ".join(vague) if vague else "the data narrow the priors",
             advice=advice,
@@ -223,7 +223,7 @@ def _errors_of_the_law(posterior: Posterior) -> list[Check]:
     bad: Status = "FAIL" if max(ratios, default=0.0) > _FAILED_ERRORS else "REVIEW"
     return [
         Check(
-            name="the law describes the runs",
+            name="size of the law's errors",
             status=bad if large else "PASS",
             evidence="; ".join(large) if large else "its errors are of the size that bands were tested on",
             advice=f"{_mixed_rates(posterior)}compare bands with runs that you leave out (bayeslr backtest) before you "

@@ -37,7 +37,7 @@ def misfit_checks(posterior: Posterior) -> list[Check]:
     Returns
     -------
     list of Check
-        "the fit follows the losses", "one explanation", and where the search failed "the search came to rest".
+        "distance of fit and losses", "other explanations", and where the search failed "end of the search".
     """
     return [_follows(posterior), *_search(posterior)]
 
@@ -68,7 +68,7 @@ def _follows(posterior: Posterior) -> Check:
     bad: Status = "FAIL" if failed or worst > _TOO_LARGE else "REVIEW"
     shown = problems[:3] + ([f"and {len(problems) - 3} more"] if len(problems) > 3 else [])
     return Check(
-        name="the fit follows the losses",
+        name="distance of fit and losses",
         status=bad if problems else "PASS",
         evidence="; ".join(shown) if problems else f"losses lie as far from the fit as it says ({worst:.2f} times)",
         advice="look at plot_residuals: a jump, a spike or a change of the data is not part of any law; leave such "
@@ -85,7 +85,7 @@ def _search(posterior: Posterior) -> list[Check]:
     near = [mode["below"] for mode in search["others"] if mode["distance"] > _APART and mode["below"] < _NEAR]
     found = [
         Check(
-            name="one explanation",
+            name="other explanations",
             status="REVIEW" if near else "PASS",
             evidence=f"another set of parameters fits nearly as well ({min(near):.1f} below in log density)"
             if near
@@ -99,7 +99,7 @@ def _search(posterior: Posterior) -> list[Check]:
     if not search["gradient"] < _AT_REST:
         found.append(
             Check(
-                name="the search came to rest",
+                name="end of the search",
                 status="REVIEW",
                 evidence=f"the slope at the mode is {search['gradient']:.2g} per standard deviation, below {_AT_REST} "
                 "wanted",

@@ -31,7 +31,7 @@ def posterior_html(posterior: "Posterior", health: "Health") -> str:
     """Show what was fitted, the parameters of the law with their intervals, and the verdict."""
     summary, rows = _parameters(posterior)
     told = [
-        paragraph(f"{item.status}: {item.name}: {item.evidence}. {item.advice}")
+        paragraph(f"{item.status}: {item.name}: {item.evidence} -> {item.advice}")
         for item in health.checks
         if item.status != "PASS"
     ]

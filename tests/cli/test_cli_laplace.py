@@ -12,11 +12,11 @@ def test_every_command_says_what_it_is(run, manifest, tmp_path):
     assert code == 0, err
     result = json.loads(out)
     assert result["method"] == "laplace"
-    assert result["health"]["checks"][0]["name"] == "Laplace approximation holds"
+    assert result["health"]["checks"][0]["name"] == "accuracy of the Laplace approximation"
     assert all(row["r_hat"] is None for row in result["parameters"].values())
     assert "Laplace approximation: draws of the Gaussian" in run("summary", target)[1]
     assert "Laplace approximation" in run("summary", target, "--format", "json")[2]
-    assert "Laplace approximation holds" in run("check", target)[1]
+    assert "accuracy of" in run("check", target)[1]
     assert "warning: draws of a Laplace approximation" in run("predict", target, "--schedule", WSD)[1]
     compared = ("--schedule", f"one={WSD}", "--schedule", f"two={WSD.replace('500', '900')}", "--format", "json")
     assert any("Laplace" in text for text in json.loads(run("compare", target, *compared)[1])["warnings"])
