@@ -120,10 +120,18 @@ class PosteriorError(BayeslrError):
 
 
 class BayeslrWarning(UserWarning):
-    """Base class of the warnings."""
+    """Base class of the warnings; words of the command line in their messages are as those of :class:`BayeslrError`."""
 
     def __init__(self, message: object = "") -> None:
         super().__init__(one_line(str(message)))
+
+    def __str__(self) -> str:
+        return python_words(super().__str__())
+
+    @property
+    def command(self) -> str:
+        """The message in the words of the command line."""
+        return command_words(super().__str__())
 
 
 class DataWarning(BayeslrWarning):

@@ -69,7 +69,7 @@ def backtest(
     ] = False,
     law: Annotated[
         list[LawName] | None,
-        typer.Option(metavar="LAW", help="A law, as of `fit`. Repeat for several beside each other, a row each."),
+        typer.Option(metavar="LAW", help="A law, as of `fit`. Repeat for several: each has its own row."),
     ] = None,
     stack: Annotated[
         bool, typer.Option("--stack", help="With several laws: their mixture as well, for which each is fitted again.")
@@ -83,7 +83,10 @@ def backtest(
     format: Format = "table",  # noqa: A002
     debug: Debug = False,
 ) -> None:
-    """Score forecasts on runs that were held out: by --train and --test, --by run or size, or --horizon N."""
+    """Score forecasts on runs that were held out.
+
+    They are held out by --train and --test, --by run or size, or --horizon N.
+    """
     queries = _chosen(train, test, by, horizon)
     if skip_shared and queries is None:
         raise typer.BadParameter("only with --train and --test (else always)", param_hint="--skip-shared")
@@ -107,7 +110,9 @@ def backtest(
         splits = list(leave_out(curves))
     settings = {"num_chains": chains, "num_samples": draws, "num_warmup": num_warmup, "method": method}
     forecasters = _forecasters(laws, settings, stack=stack, baselines=baselines)
-    say(f"backtest of {curves!r}: {len(splits)} splits, {len(forecasters)} forecasters")
+    from bayeslr.logs.limits import counted
+
+    say(f"backtest of {curves!r}: {counted(len(splits), 'split')}, {counted(len(forecasters), 'forecaster')}")
     result = bl.backtest(splits, forecasters, seed=seed, progress=watched())
     if format == "json":
         print_json(result.to_dict())

@@ -50,7 +50,7 @@ from bayeslr.cli.planning import metric, next_run
 from bayeslr.cli.program import app
 from bayeslr.cli.questions import ask, losses_of, named_value, probability, read_curves
 from bayeslr.cli.report import report
-from bayeslr.cli.terminal import program_name, say, spelled, watched
+from bayeslr.cli.terminal import is_quiet, program_name, say, spelled, tell_line, watched
 from bayeslr.cli.watch import watch
 
 __all__ = ["app"]
@@ -124,8 +124,8 @@ def fit(
         curves = curves.until(max_step)
     model = bl.ScalingModel(law=LAWS[law](warmup=warmup), pooling=pooling, priors=priors)
     # whatever is wrong with the input has been said by now, in one line
-    for line in lines:
-        typer.echo(line, err=True)
+    for line in [] if is_quiet() else lines:
+        tell_line(line)
     say(f"fitting {law} law to {curves!r}")
     posterior = bl.fit(
         curves,

@@ -5,9 +5,10 @@ from typing import Annotated
 
 import typer
 
-from bayeslr.cli.answers import writable, write
+from bayeslr.cli.answers import print_parts, writable, write
 from bayeslr.cli.options import BytesPerToken, Debug, Force, LossColumn, LossUnit
 from bayeslr.cli.questions import losses_of
+from bayeslr.cli.terminal import hint
 
 __all__ = ["init"]
 
@@ -23,7 +24,7 @@ def init(
     force: Force = False,
     debug: Debug = False,
 ) -> None:
-    """Write a manifest of logs with what was found in each, and say what to check."""
+    """Write a manifest of your logs, and say what to check in it."""
     from bayeslr.logs.draft import draft
     from bayeslr.logs.limits import counted
     from bayeslr.logs.reading import column_names
@@ -37,5 +38,7 @@ def init(
     )
     write(output, found.write, force)
     lines = summary_lines(found.read, limit=200)
-    checks = ["", "to check:", *(f"- {text}" for text in found.checks)] if found.checks else []
-    typer.echo("\n".join([*lines, *checks, "", f"manifest: {output} ({counted(len(found.rows), 'run')})"]))
+    checks = ["", "to check:", *(f"- {hint(text)}" for text in found.checks)] if found.checks else []
+    print_parts([*lines, *checks, ""])
+    # whole, so that its path can be copied
+    typer.echo(f"manifest: {output} ({counted(len(found.rows), 'run')})")

@@ -11,7 +11,7 @@ import typer
 
 from bayeslr.cli.commands import app
 from bayeslr.cli.interrupt import INTERRUPTED, obeyed_interrupts
-from bayeslr.cli.terminal import hint, program_name, set_quiet, show_warning
+from bayeslr.cli.terminal import hint, program_name, set_quiet, show_warning, tell_line
 from bayeslr.errors import BayeslrError, BayeslrWarning, one_line
 
 __all__ = ["main", "program"]
@@ -52,14 +52,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except (BayeslrError, OSError, _UsageError) as error:
             if debug:
                 raise
-            typer.echo(f"error: {one_line(_text(error) + _found(error, given))}", err=True)
+            tell_line(f"error: {one_line(_text(error) + _found(error, given))}", whole=True)
             return 2
         # the boundary: what an input makes of the libraries below is of any class, and a line that names it says more
         # to who gave it than where it happened
         except Exception as error:
             if debug:
                 raise
-            typer.echo(f"error: {one_line(_unexpected(error, given))}", err=True)
+            tell_line(f"error: {one_line(_unexpected(error, given))}", whole=True)
             return 2
     if code == INTERRUPTED:
         typer.echo("error: interrupted", err=True)

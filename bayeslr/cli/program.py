@@ -1,5 +1,6 @@
 """The program: its name, its options, and the order in which its commands are listed."""
 
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -53,4 +54,5 @@ def start(
     ] = False,
 ) -> None:
     """Begin a command: whoever waits sees at once that something happens."""
-    say(f"bayeslr {context.invoked_subcommand} ...")
+    if not {"--help", "-h"} & set(sys.argv):
+        say(f"bayeslr {context.invoked_subcommand} ...")

@@ -2,17 +2,32 @@
 
 import os
 import re
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
+from textwrap import fill
 from typing import TextIO
 
 import typer
 
 import bayeslr as bl
-from bayeslr.errors import command_words, one_line
+from bayeslr.errors import BayeslrWarning, command_words, one_line
 
-__all__ = ["hint", "is_quiet", "program_name", "say", "set_quiet", "show_warning", "spelled", "watched"]
+__all__ = [
+    "hint",
+    "is_quiet",
+    "program_name",
+    "say",
+    "set_quiet",
+    "show_warning",
+    "spelled",
+    "tell_line",
+    "watched",
+]
+
+_WIDEST = 80
+"""Columns of every table; text of the same width can be read beside it."""
 
 _QUIET = {"on": False}
 
@@ -53,10 +68,25 @@ def watched() -> bool:
     return sys.stderr.isatty() and not is_quiet()
 
 
+def tell_line(text: str, *, whole: bool = False) -> None:
+    """Write a line on stderr, folded between words on a terminal, and where ``COLUMNS`` says how wide a screen is.
+
+    In a log or a pipe it stays one line; a whole one does so whatever ``COLUMNS`` says.
+    """
+    if sys.stderr.isatty() or (os.environ.get("COLUMNS") and not whole):
+        text = _folded(text)
+    typer.echo(text, err=True)
+
+
+def _folded(text: str) -> str:
+    width = max(20, min(_WIDEST, shutil.get_terminal_size().columns))
+    return fill(text, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+
+
 def say(text: str) -> None:
     """Tell a person who waits what happens; a log file needs only the results."""
     if watched():
-        typer.echo(text, err=True)
+        tell_line(text)
         sys.stderr.flush()
 
 
@@ -70,4 +100,5 @@ def show_warning(
 ) -> None:
     """Print a warning as one line."""
     if not is_quiet():
-        typer.echo(f"warning: {one_line(hint(str(message)))}", err=True)
+        words = message.command if isinstance(message, BayeslrWarning) else str(message)
+        tell_line(f"warning: {one_line(hint(words))}")

@@ -1,12 +1,13 @@
-"""Numbers of parameters as people write them: ``25M``, ``1.2e9``, ``7B``."""
+"""Numbers of parameters and of steps as people write them: ``25M``, ``1.2e9``, ``7B``."""
 
 import math
 import re
 from decimal import Decimal, InvalidOperation
 
-__all__ = ["params_in_label", "parse_count", "rounded_range"]
+__all__ = ["count_label", "params_in_label", "parse_count", "rounded_range"]
 
 _COUNT = re.compile(r"\s*([0-9.]+(?:[eE][+-]?[0-9]+)?)\s*([kKmMbBgGtT]?)\s*")
+_SUFFIXES = (("T", 1e12), ("B", 1e9), ("M", 1e6), ("k", 1e3))
 _FACTORS = {"": 1.0, "k": 1e3, "m": 1e6, "b": 1e9, "g": 1e9, "t": 1e12}
 
 
@@ -28,6 +29,24 @@ def parse_count(text: str) -> float | None:
         return None
     count = float(written[0]) * written[1]
     return count if math.isfinite(count) and count > 0 else None
+
+
+def count_label(count: float) -> str:
+    """Return a number as a label: ``500``, ``80k``, ``1.3B``; what :func:`parse_count` reads.
+
+    Parameters
+    ----------
+    count
+        The number.
+
+    Returns
+    -------
+    str
+        Its first four digits, with a suffix for thousands, millions, billions or trillions.
+    """
+    rounded = float(f"{count:.4g}")
+    suffix, factor = next(((s, f) for s, f in _SUFFIXES if abs(rounded) >= f), ("", 1.0))
+    return f"{rounded / factor:.4g}{suffix}"
 
 
 def _written(text: str) -> tuple[Decimal, float] | None:

@@ -1,7 +1,7 @@
 """Predicted loss curves, as draws and as bands."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -10,10 +10,23 @@ from numpy.typing import NDArray
 
 from bayeslr.errors import PosteriorError
 from bayeslr.forecast.shown import forecast_html, forecast_text
+from bayeslr.logs.limits import listed
 from bayeslr.model import CurveParts
 from bayeslr.schedules import Schedule
 
-__all__ = ["Forecast"]
+__all__ = ["Forecast", "chosen"]
+
+
+def chosen(names: Iterable[str] | None, known: Sequence[str], what: str) -> list[str]:
+    """Return those that were asked for of some names, all of them by default; refuse one that is not known."""
+    if names is None:
+        return list(known)
+    wanted = [names] if isinstance(names, str) else list(names)
+    unknown = [name for name in wanted if name not in known]
+    if unknown or not wanted:
+        found = repr(unknown[0]) if unknown else "no name"
+        raise PosteriorError(f"{what}: found {found}; allowed: {listed(map(repr, known), 12)}")
+    return wanted
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -64,6 +77,34 @@ class Forecast:
     def lr(self) -> dict[str, NDArray[np.float64]]:
         """Rate of the last update before each step, each ``[n]``."""
         return {name: schedule.lr[self.steps[name] - 1] for name, schedule in self.schedules.items()}
+
+    def select(self, names: Iterable[str]) -> "Forecast":
+        """Return the forecast of some of the schedules.
+
+        Parameters
+        ----------
+        names
+            Their names, in the order that is wanted.
+
+        Returns
+        -------
+        Forecast
+            The same draws of these schedules alone.
+
+        Raises
+        ------
+        PosteriorError
+            If a name is not known, or there is none.
+        """
+        wanted = chosen(names, self.names, "schedules")
+        return replace(
+            self,
+            schedules={name: self.schedules[name] for name in wanted},
+            steps={name: self.steps[name] for name in wanted},
+            latent={name: self.latent[name] for name in wanted},
+            observed={name: self.observed[name] for name in wanted},
+            parts={name: self.parts[name] for name in wanted},
+        )
 
     def draws(self, name: str | None = None) -> xr.Dataset:
         """Return labelled draws of a schedule's curve; draws of two schedules are paired by their number.

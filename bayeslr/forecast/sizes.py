@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bayeslr.curves.counts import parse_count, rounded_range
+from bayeslr.curves.counts import count_label, parse_count, rounded_range
 from bayeslr.errors import PosteriorError
 from bayeslr.inference import Posterior
 from bayeslr.model import Block, Pooling
@@ -98,7 +98,7 @@ def find_target(posterior: Posterior, size: float | str | None) -> Target:
             "allowed: a fitted size, or fit two or more sizes together to predict others"
         )
     rounded = rounded_range(size) if isinstance(size, str) else None
-    label = f"{number:.4g}" if rounded is None else str(size).strip()
+    label = count_label(number) if rounded is None else str(size).strip()
     return Target(index=None, label=label, params=number, rounded=rounded)
 
 

@@ -37,7 +37,8 @@ def mixed_kinds(logs: Mapping[str, TidyLog]) -> str:
         examples.setdefault(log.kind, f"run {shown(run, 40)} has {_WORDS[log.kind]} ({shown(log.loss_column, 40)})")
     if len(examples) < 2:
         return _other_data(logs)
-    return f"the runs have different kinds of loss: {', '.join(examples.values())}; name one that all have with `loss`"
+    kinds = ", ".join(examples.values())
+    return f"the runs have different kinds of loss: {kinds}; name one that all have with `loss` (--loss)"
 
 
 def _other_data(logs: Mapping[str, TidyLog]) -> str:
@@ -51,7 +52,7 @@ def _other_data(logs: Mapping[str, TidyLog]) -> str:
         return ""
     return (
         f"the runs have losses on different data: {', '.join(list(examples.values())[:3])}; name one that all have "
-        "with `loss`"
+        "with `loss` (--loss)"
     )
 
 

@@ -134,10 +134,12 @@ class Counter:
         if like is None and (others := self._others(name, column)):
             notes.append(
                 f"several columns may count the steps: {name!r} was taken, not {listed(map(repr, others), 3)}; name "
-                "one with `step`"
+                "one with `step` (--step)"
             )
         if like is None and (odd := _odd_unit(steps[kept])):
-            notes.append(f"{odd} in {name!r}: tokens or samples are no updates; name a column of updates with `step`")
+            notes.append(
+                f"{odd} in {name!r}: tokens or samples are no updates; name a column of updates with `step` (--step)"
+            )
         return Series(
             steps=steps[kept],
             values=values[kept],
@@ -363,7 +365,7 @@ class Counter:
         instead = f" (such as {listed(others, 2)})" if others else ""
         return (
             f"{said}; allowed: at most {MAX_STEPS} updates; tokens or samples are no updates, so name a column of "
-            f"updates with `step`{instead}"
+            f"updates with `step` (--step){instead}"
         )
 
 

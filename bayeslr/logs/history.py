@@ -106,7 +106,7 @@ def epoch_offsets(
         raise LogError(
             f"{where}: the steps in {column!r} go back where an epoch begins ({_times(starts.size)}, first from "
             f"{int(parts[0][-1])} to {first}): they count within each epoch, of a length that is not clear, or the run "
-            "was restarted; allowed: a column of steps since the beginning, named by `step`"
+            "was restarted; allowed: a column of steps since the beginning, named by `step` (--step)"
         )
     length = last + interval if first == 0 else last + 1 if first == interval - 1 else last
     return Offsets(

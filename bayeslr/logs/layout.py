@@ -234,5 +234,5 @@ def one_run(raw: RawLog, layout: Layout, run: str | None) -> str | None:
     how = "has columns of" if layout.column is None else f"in its column {shown(layout.column, 30)} names"
     raise LogError(
         f"{raw.path}: the log {how} {len(layout.runs)} runs ({listed(layout.runs, 4)}); allowed: the name of one of "
-        "them as the run, or the loss of one named by `loss`"
+        "them as the run, or the loss of one named by `loss` (--loss)"
     )

@@ -51,6 +51,6 @@ def loss_candidates(raw: RawLog, columns: Sequence[str], unit: Unit | None) -> l
         option = "'perplexity'" if kind == "perplexity" else "'bits per byte' and the `bytes_per_token`"
         raise LogError(
             f"{raw.path}: no column for the loss, but {name!r} holds {kind}; allowed: `loss_unit` {option}, or the "
-            "name of a loss in `loss`"
+            "name of a loss in `loss` (--loss)"
         )
-    raise LogError(f"{raw.path}: no column for the loss; name one with `loss`: {listed(columns, 12)}")
+    raise LogError(f"{raw.path}: no column for the loss; name one with `loss` (--loss): {listed(columns, 12)}")

@@ -96,7 +96,7 @@ def judged(steps: NDArray[np.int64], values: NDArray[np.float64], numbers: NDArr
     elif rest.size >= 3 and float(np.median(rest[-max(3, rest.size // 4) :])) > _NO_TOKEN:
         notes.append(
             f"the loss ends at {rest[-1]:.4g}, which is no loss in nats per token: a perplexity, a sum over tokens or "
-            "over accumulation steps? Give its unit with `loss_unit`, or divide it"
+            "over accumulation steps? Give its unit with `loss_unit` (--loss-unit), or divide it"
         )
     return Judged(keep=keep, notes=tuple(notes))
 

@@ -41,7 +41,7 @@ def chosen_rate(columns: Mapping[str, Column], names: Sequence[str]) -> tuple[st
     chosen = first if first in moving or not moving else moving[0]
     rest = [name for name in filled if name != chosen and not _same_shape(columns[chosen], columns[name])]
     listing = ", ".join(map(repr, rest[:4])) + (", ..." if len(rest) > 4 else "")
-    return chosen, f"several columns may be the rate: {chosen!r} was taken, not {listing}; name one with `lr`"
+    return chosen, f"several columns may be the rate: {chosen!r} was taken, not {listing}; name one with `lr` (--lr)"
 
 
 def _constant(column: Column) -> bool:

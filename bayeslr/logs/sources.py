@@ -306,7 +306,7 @@ def _logged_schedule(log: TidyLog) -> tuple[Schedule, int]:
         place = "" if log.what == "log" else f" in this {log.what}"
         raise LogError(
             f"{log.path}: no schedule is given and no rates are logged{place} (columns: {listed(log.columns, 12)}); "
-            "allowed: a `schedule`, or a column with the rates, named by `lr`"
+            "allowed: a `schedule`, or a column with the rates, named by `lr` (--lr)"
         )
     total_steps = max(int(log.steps[-1]), int(log.rate_steps[-1]))
     schedule = interpolate_rates(log.rate_steps, log.rates, total_steps, where=log.path)

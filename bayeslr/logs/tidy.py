@@ -162,7 +162,9 @@ def tidy(
         rate=rate,
     )
     if lr and rate is None:
-        raise LogError(f"{raw.path}: the column {lr!r}, named by `lr`, has no values; columns: {listed(columns, 12)}")
+        raise LogError(
+            f"{raw.path}: the column {lr!r}, named by `lr` (--lr), has no values; columns: {listed(columns, 12)}"
+        )
     rate_rows = _with_values(raw, counter.cells, rate) if rate else None
     found = _chosen_loss(counter, losses, rate_rows, planned)
     return _tidied(counter, found, losses, rate, rate_rows, rate_note, columns, planned, perplexities, unit)
@@ -173,7 +175,7 @@ def _no_step(raw: RawLog, columns: list[str]) -> str:
     where = "" if raw.what == "log" else f" in this {raw.what}"
     counted = [name for name in columns if set(plain_name(name).split("_")) & {"epoch", "epochs", "tokens", "samples"}]
     instead = f" ({listed(counted, 2)} counts something else than updates)" if counted else ""
-    return f"{raw.path}: no column for the step{where}{instead}; name one with `step`: {listed(columns, 12)}"
+    return f"{raw.path}: no column for the step{where}{instead}; name one with `step` (--step): {listed(columns, 12)}"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -246,8 +248,8 @@ def _chosen_loss(counter: Counter, names: list[str], rate: Column | None, planne
             )
         trouble = trouble or problem
     raise LogError(
-        f"{raw.path}: {trouble}; allowed: a column that counts updates, named by `step`, or another loss, named by "
-        "`loss`"
+        f"{raw.path}: {trouble}; allowed: a column that counts updates, named by `step` (--step), or another "
+        "loss, named by `loss` (--loss)"
     )
 
 
@@ -315,7 +317,7 @@ def _tidied(
         notes.append(
             f"several columns may be the loss: {found.name!r} was taken, not "
             f"{', '.join(map(repr, usable[:4]))}{', ...' if len(usable) > 4 else ''}"
-            f"{'' if alike else AS_DOCUMENTED}; name one with `loss`"
+            f"{'' if alike else AS_DOCUMENTED}; name one with `loss` (--loss)"
         )
     notes.extend(found.notes)
     # The loss before the first update says nothing about the rates.

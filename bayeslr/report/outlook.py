@@ -47,7 +47,7 @@ def outlook(posterior: Posterior, *, ci_prob: float = 0.9, seed: int = 0) -> lis
     made = "by Laplace's approximation" if posterior.method == "laplace" else f"in {draws['chain']} chains"
     count = len(posterior.curves)
     several = f"{len(posterior.sizes)} sizes ({', '.join(posterior.sizes)})"
-    of_size = f" Of the size {size}:" if len(posterior.sizes) > 1 else ""
+    of_size = f" At the size {size}:" if len(posterior.sizes) > 1 else ""
     return [
         f"Fitted to {count} run{'s' if count > 1 else ''} of {several if len(posterior.sizes) > 1 else 'one size'}; "
         f"{draws['chain'] * draws['draw']:,} draws {made}.{of_size}",

@@ -37,12 +37,12 @@ def as_text(parts: Iterable[Table | str]) -> str:
     Parameters
     ----------
     parts
-        Tables, and lines of text that are wrapped.
+        Tables, and lines of text that are wrapped; one that begins with spaces is a command to copy and stays whole.
 
     Returns
     -------
     str
-        Plain text, no line longer than :data:`WIDTH`, ending with a newline.
+        Plain text, no line longer than :data:`WIDTH` that can be folded, ending with a newline.
     """
     target = StringIO()
     # names of sizes and schedules are the user's: "[small]" is no markup and ":x:" no emoji
@@ -58,8 +58,8 @@ def as_text(parts: Iterable[Table | str]) -> str:
     )
     for part in parts:
         if isinstance(part, str):
-            wrapped = fill(part, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
-            console.print(wrapped, soft_wrap=True)
+            folded = fill(part, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+            console.print(part if part.startswith("  ") else folded, soft_wrap=True)
         else:
             console.print(part)
     return "\n".join(line.rstrip() for line in target.getvalue().splitlines()) + "\n"

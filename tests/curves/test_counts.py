@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bayeslr.curves.counts import params_in_label, parse_count, rounded_range
+from bayeslr.curves.counts import count_label, params_in_label, parse_count, rounded_range
 
 
 @pytest.mark.parametrize(
@@ -46,3 +46,20 @@ def test_a_number_is_in_the_range_of_its_own_label(number, digits, suffix):
     label = f"{number / 10**digits:.{digits}f}{suffix}"
     low, high = rounded_range(label)
     assert low < params_in_label(label) < high
+
+
+@pytest.mark.parametrize(
+    ("count", "label"),
+    [
+        (512, "512"),
+        (80e3, "80k"),
+        (999_999, "1M"),
+        (25e6, "25M"),
+        (12_345_678, "12.35M"),
+        (1.3e9, "1.3B"),
+        (2e12, "2T"),
+    ],
+)
+def test_a_label_is_read_as_the_number_that_it_was_made_of(count, label):
+    assert count_label(count) == label
+    assert parse_count(label) == pytest.approx(count, rel=1e-3)

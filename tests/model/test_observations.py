@@ -168,7 +168,7 @@ def test_labels_of_sizes_are_unique_and_unknown_ones_named(make_curves):
     curves = [replace(run, name=str(k), size=size, params=params) for k, (size, params) in enumerate(sizes)]
     labels = Sizes.of(CurveSet(curves=tuple(curves))).labels
     assert len(set(labels)) == 5
-    assert set(labels) == {"a (1e+07)", "a (2e+07)", "a (?)", "3e+07", "all"}
+    assert set(labels) == {"a (10M)", "a (20M)", "a (?)", "30M", "all"}
 
 
 def test_too_few_observations(make_curves):

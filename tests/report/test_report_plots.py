@@ -1,6 +1,7 @@
 """Pictures show the numbers of the forecast: what is drawn is read back from the artists."""
 
 from dataclasses import replace
+from inspect import Parameter, signature
 
 import numpy as np
 import pytest
@@ -240,3 +241,70 @@ def test_steps_are_written_short(value, text):
 @pytest.mark.parametrize(("value", "text"), [(0.0, "0"), (3e-4, "3e-4"), (1.5e-4, "1.5e-4"), (1e-3, "1e-3")])
 def test_rates_are_written_short(value, text):
     assert format_rate(value) == text
+
+
+PLOTS = {name: getattr(bl.plots, name) for name in bl.plots.__all__ if name.startswith("plot_")}
+OF_FORECASTS = ("plot_bands", "plot_deviations", "plot_final_loss", "plot_prediction")
+
+
+@pytest.mark.parametrize("name", PLOTS)
+def test_every_plot_takes_what_its_neighbour_takes(name):
+    arguments = signature(PLOTS[name]).parameters
+    first, *others = arguments.values()
+    assert first.default is Parameter.empty
+    assert first.kind is Parameter.POSITIONAL_OR_KEYWORD
+    positional = [p.name for p in others if p.kind is not Parameter.KEYWORD_ONLY]
+    # what was measured may stand second
+    assert positional in ([], ["curves"], ["run"], ["link"])
+    assert arguments["title"].default is None
+    # bands over rates over panels have no single pair of axes
+    assert ("ax" in arguments) == (name != "plot_prediction")
+    defaults = {"ax": None, "names": None, "runs": None, "ci_prob": 0.9, "latent": False}
+    shared = {key: arguments[key].default for key in defaults if key in arguments}
+    assert shared == {key: defaults[key] for key in shared}
+    if name in OF_FORECASTS:
+        assert {"names", "curves", "ci_prob", "latent"} <= set(arguments)
+
+
+def test_every_documented_argument_is_one(forecast):
+    for name, function in PLOTS.items():
+        documented = function.__doc__.partition("Parameters")[2].partition("Returns")[0]
+        found = [line.strip() for line in documented.splitlines() if line.strip().isidentifier()]
+        assert found == list(signature(function).parameters), name
+
+
+def test_a_title_and_axes_of_ones_own(forecast, measured, small_posterior):
+    for draw in (
+        lambda **options: bl.plots.plot_bands(forecast, **options),
+        lambda **options: bl.plots.plot_deviations(forecast, measured, **options),
+        lambda **options: bl.plots.plot_final_loss(forecast, **options),
+        lambda **options: bl.plots.plot_schedules(forecast, **options),
+        lambda **options: bl.plots.plot_terms(forecast, **options),
+        lambda **options: bl.plots.plot_residuals(small_posterior, runs="cosine", num_draws=50, **options),
+    ):
+        figure = Figure(layout="constrained")
+        ax = figure.subplots()
+        assert draw(ax=ax, title="mine") is figure
+        assert ax.get_title(loc="left") == "mine"
+        assert figure.axes == [ax]
+        figure.draw_without_rendering()
+        if ax.get_legend() is not None:
+            assert not ax.get_legend().get_window_extent().overlaps(ax._left_title.get_window_extent())
+
+
+def test_some_schedules_and_runs_alone(forecast, measured, small_posterior):
+    ax, rates = bl.plots.plot_bands(forecast, names=["cosine"]).axes
+    assert texts(ax) == ["cosine"]
+    assert len(rates.lines) == 1
+    (ax,) = bl.plots.plot_final_loss(forecast, names="wsd").axes
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["wsd"]
+    figure = bl.plots.plot_residuals(small_posterior, runs=["drops", "constant"], num_draws=50, title="chosen")
+    assert [ax.get_title(loc="left") for ax in figure.axes if ax.axison] == ["drops", "constant"]
+    assert figure.get_suptitle() == "chosen"
+    for plot in (bl.plots.plot_bands, bl.plots.plot_final_loss, bl.plots.plot_schedules):
+        with pytest.raises(ValueError, match="schedules: found 'triangle'; allowed: 'wsd', 'cosine'"):
+            plot(forecast, names=["triangle"])
+    with pytest.raises(ValueError, match="runs: found 'other'; allowed: 'constant'"):
+        bl.plots.plot_residuals(small_posterior, runs=["other"])
+    with pytest.raises(ValueError, match="2 runs for one pair of axes"):
+        bl.plots.plot_residuals(small_posterior, runs=["drops", "constant"], ax=Figure().subplots())

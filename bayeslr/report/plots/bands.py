@@ -22,6 +22,7 @@ from bayeslr.report.plots.style import (
     label_ends,
     loss_axis,
     new_figure,
+    set_title,
     settings,
     short_names,
     step_axis,
@@ -40,11 +41,13 @@ _MARKER: Any = {"marker": "o", "markersize": 2.6, "markeredgewidth": 0.7}
 def plot_bands(
     forecast: Forecast,
     *,
+    names: Iterable[str] | None = None,
     curves: LossCurve | Iterable[LossCurve] | None = None,
     started: LossCurve | None = None,
     ci_prob: float = 0.9,
     latent: bool = False,
     rates: bool = True,
+    title: str | None = None,
     ax: Axes | None = None,
 ) -> Figure:
     """Draw the predicted loss of each schedule: median, 50% band and the band of a given probability.
@@ -53,6 +56,8 @@ def plot_bands(
     ----------
     forecast
         The forecast.
+    names
+        Schedules to draw, in this order. Default: all.
     curves
         Measured curves to draw as points over the bands. A curve that is named like a schedule takes its colour.
     started
@@ -64,6 +69,8 @@ def plot_bands(
         Whether to show the curve without measurement noise, instead of the loss as it would be measured.
     rates
         Whether a panel below shows the learning rates. Default true; with `ax` there is none.
+    title
+        Title of the picture. Default: none.
     ax
         Axes to draw on. Default: a new figure.
 
@@ -73,6 +80,7 @@ def plot_bands(
         The figure. The axis of losses leaves out the steep beginning, and schedules that begin with the same rates are
         drawn as one until they part.
     """
+    forecast = forecast if names is None else forecast.select(names)
     with mpl.rc_context(settings()):
         below = None
         if ax is None and rates:
@@ -111,7 +119,9 @@ def plot_bands(
             ax.annotate("now", (now, 1.0), (3, -9), ("data", "axes fraction"), "offset points", color=current().muted)
         label_ends(ax, ends)
         what = "without measurement noise" if latent else "of the observed loss"
-        ax.legend(handles=_handles(ci_prob, what, measured=bool(measured), started=started is not None), **_LEGEND)
+        handles = _handles(ci_prob, what, measured=bool(measured), started=started is not None)
+        ax.legend(handles=handles, **_LEGEND)
+        set_title(ax, title, legend=len(handles))
         if below is not None:
             draw_rates(below, forecast.schedules)
             if now:

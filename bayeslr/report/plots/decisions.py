@@ -11,18 +11,29 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 
 from bayeslr.forecast.optimise import Optimum
 from bayeslr.forecast.reach import Reach
-from bayeslr.report.plots.style import colour, current, figure_of, format_rate, format_steps, new_figure, settings
+from bayeslr.report.plots.style import (
+    colour,
+    current,
+    figure_of,
+    format_rate,
+    format_steps,
+    new_figure,
+    set_title,
+    settings,
+)
 
 __all__ = ["plot_reach", "plot_regret"]
 
 
-def plot_regret(optimum: Optimum, *, ax: Axes | None = None) -> Figure:
+def plot_regret(optimum: Optimum, *, title: str | None = None, ax: Axes | None = None) -> Figure:
     """Draw what each choice costs against the best one, with its band, and which choices are good.
 
     Parameters
     ----------
     optimum
         The answer of :func:`bayeslr.optimize`.
+    title
+        Title of the picture. Default: none.
     ax
         Axes to draw on. Default: a new figure.
 
@@ -62,16 +73,19 @@ def plot_regret(optimum: Optimum, *, ax: Axes | None = None) -> Figure:
         ax.axhline(optimum.within, color=current().muted, linewidth=0.7, linestyle=(0, (4, 3)))
         _limits(ax, table, optimum.within)
         ax.set_ylabel("final loss - that of the best choice")
+        set_title(ax, title)
         return figure_of(ax)
 
 
-def plot_reach(reach: Reach, *, ax: Axes | None = None) -> Figure:
+def plot_reach(reach: Reach, *, title: str | None = None, ax: Axes | None = None) -> Figure:
     """Draw the final loss over the length of the run, the target, and the lengths at which it is reached.
 
     Parameters
     ----------
     reach
         The answer of :func:`bayeslr.reach`.
+    title
+        Title of the picture. Default: none.
     ax
         Axes to draw on. Default: a new figure, with the probability of reaching the target below.
 
@@ -104,6 +118,7 @@ def plot_reach(reach: Reach, *, ax: Axes | None = None) -> Figure:
                 color=current().ink,
             )
         ax.set_ylabel("final loss (nats per token)")
+        set_title(ax, title)
         low, _, high = reach.interval
         for panel in (ax, below):
             if panel is not None and np.isfinite(low):

@@ -11,7 +11,17 @@ from bayeslr.curves import LossCurve
 from bayeslr.errors import PosteriorError
 from bayeslr.forecast import Forecast
 from bayeslr.report.plots.bands import INNER, as_curves, draw_band, draw_points
-from bayeslr.report.plots.style import colour, current, figure_of, new_figure, settings, short_names, step_axis
+from bayeslr.report.plots.style import (
+    colour,
+    current,
+    figure_of,
+    new_figure,
+    set_figure_title,
+    set_title,
+    settings,
+    short_names,
+    step_axis,
+)
 
 __all__ = ["draw_deviations", "named_curves", "plot_deviations"]
 
@@ -23,11 +33,13 @@ def plot_deviations(
     forecast: Forecast,
     curves: LossCurve | Iterable[LossCurve],
     *,
+    names: Iterable[str] | None = None,
     ci_prob: float = 0.9,
     latent: bool = False,
+    title: str | None = None,
     ax: Axes | None = None,
 ) -> Figure:
-    """Draw measured minus predicted loss with the bands, a panel a curve.
+    """Draw measured minus predicted loss with the bands, one panel for each curve.
 
     Parameters
     ----------
@@ -35,10 +47,14 @@ def plot_deviations(
         The forecast.
     curves
         Measured curves, each named like the schedule that predicts it; others are left out.
+    names
+        Schedules to draw, in this order. Default: all.
     ci_prob
         Probability of the outer band. Default 0.9.
     latent
         Whether to show the bands of the curve without measurement noise.
+    title
+        Title of the picture. Default: none.
     ax
         Axes to draw one curve on. Default: a new figure.
 
@@ -52,16 +68,19 @@ def plot_deviations(
     PosteriorError
         If no curve is named like a schedule, or several curves are to be drawn on one pair of axes.
     """
+    forecast = forecast if names is None else forecast.select(names)
     known = named_curves(forecast, curves, "plot_deviations")
     if ax is not None and len(known) > 1:
         raise PosteriorError(f"plot_deviations: found {len(known)} curves for one pair of axes; allowed: one, or no ax")
     with mpl.rc_context(settings()):
         if ax is None:
             figure = new_figure(0.6 + 1.45 * -(-len(known) // _COLUMNS))
+            set_figure_title(figure, title)
             draw_deviations(figure, forecast, known, ci_prob=ci_prob, latent=latent)
             return figure
         _panel(ax, forecast, known[0], ci_prob, latent)
         ax.set_ylabel("measured - median")
+        set_title(ax, title)
         return figure_of(ax)
 
 
@@ -76,7 +95,7 @@ def named_curves(forecast: Forecast, curves: LossCurve | Iterable[LossCurve], ca
 def draw_deviations(
     figure: Figure | SubFigure, forecast: Forecast, curves: list[LossCurve], *, ci_prob: float, latent: bool
 ) -> None:
-    """Draw a panel a curve on a figure, all with the same limits."""
+    """Draw one panel for each curve on a figure, all with the same limits."""
     panels = _grid(figure, len(curves))
     names = short_names([curve.name for curve in curves])
     reach = 0.0

@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from bayeslr.curves import LossCurve
 from bayeslr.forecast import Forecast
 from bayeslr.report.plots.bands import as_curves
-from bayeslr.report.plots.style import colour, current, figure_of, new_figure, settings, short_names
+from bayeslr.report.plots.style import colour, current, figure_of, new_figure, set_title, settings, short_names
 
 __all__ = ["plot_final_loss"]
 
@@ -22,10 +22,12 @@ _END = 0.98
 def plot_final_loss(
     forecast: Forecast,
     *,
+    names: Iterable[str] | None = None,
     curves: LossCurve | Iterable[LossCurve] | None = None,
     measured: Mapping[str, float] | None = None,
     ci_prob: float = 0.9,
     latent: bool = False,
+    title: str | None = None,
     ax: Axes | None = None,
 ) -> Figure:
     """Draw the final loss of each schedule: median, 50% interval and the interval of a given probability.
@@ -34,6 +36,8 @@ def plot_final_loss(
     ----------
     forecast
         The forecast.
+    names
+        Schedules to draw. Default: all.
     curves
         Measured curves, each named like a schedule; the last loss of those that reach its end is drawn.
     measured
@@ -42,6 +46,8 @@ def plot_final_loss(
         Probability of the outer interval. Default 0.9.
     latent
         Whether to show the loss without measurement noise, instead of the loss as it would be measured.
+    title
+        Title of the picture. Default: none.
     ax
         Axes to draw on. Default: a new figure.
 
@@ -50,6 +56,7 @@ def plot_final_loss(
     matplotlib.figure.Figure
         The figure, the lowest median on top.
     """
+    forecast = forecast if names is None else forecast.select(names)
     with mpl.rc_context(settings()):
         outer = forecast.final_loss(ci_prob=ci_prob, latent=latent)
         inner = forecast.final_loss(ci_prob=0.5, latent=latent)
@@ -95,4 +102,5 @@ def plot_final_loss(
             )
         figure = figure_of(ax)
         ax.legend(handles=handles, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2, columnspacing=1.0)
+        set_title(ax, title, legend=len(handles))
         return figure

@@ -10,6 +10,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from bayeslr.curves import LossCurve
 from bayeslr.forecast import MetricForecast, MetricLink, NextRun, Watch
+from bayeslr.forecast.forecast import chosen
 from bayeslr.report.plots.style import (
     colour,
     current,
@@ -17,6 +18,7 @@ from bayeslr.report.plots.style import (
     label_ends,
     loss_axis,
     new_figure,
+    set_title,
     settings,
     step_axis,
 )
@@ -26,21 +28,23 @@ __all__ = ["plot_metric", "plot_next_run", "plot_watch"]
 _MOST = 20
 
 
-def plot_next_run(answer: NextRun, *, ax: Axes | None = None) -> Figure:
+def plot_next_run(answer: NextRun, *, title: str | None = None, ax: Axes | None = None) -> Figure:
     """Draw how much each candidate is expected to narrow the target's interval.
 
     Parameters
     ----------
     answer
         The answer of :func:`bayeslr.next_run`.
+    title
+        Title of the picture. Default: none.
     ax
         Axes to draw on. Default: a new figure.
 
     Returns
     -------
     matplotlib.figure.Figure
-        A bar a candidate, the most useful for its cost on top; the thin bar is the gain for the cost, relative to the
-        best.
+        One bar for each candidate, the most useful for its cost on top; the thin bar is the gain for the cost,
+        relative to the best.
     """
     table = answer.candidates.head(_MOST)
     with mpl.rc_context(settings()):
@@ -58,10 +62,13 @@ def plot_next_run(answer: NextRun, *, ax: Axes | None = None) -> Figure:
         ax.grid(visible=False, axis="y")
         ax.set_xlabel("how much narrower the interval of the target is expected to be (%)")
         ax.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2)
+        set_title(ax, title, legend=2)
         return figure_of(ax)
 
 
-def plot_watch(watched: Watch, run: LossCurve | None = None) -> Figure:
+def plot_watch(
+    watched: Watch, run: LossCurve | None = None, *, title: str | None = None, ax: Axes | None = None
+) -> Figure:
     """Draw a run in the bands that were forecast for it, and how the forecast of its end has moved.
 
     Parameters
@@ -70,6 +77,10 @@ def plot_watch(watched: Watch, run: LossCurve | None = None) -> Figure:
         What :func:`bayeslr.watch` returned.
     run
         The run so far.
+    title
+        Title of the picture. Default: none.
+    ax
+        Axes to draw the run and its bands on. Default: a new figure, with the forecasts of the final loss below.
 
     Returns
     -------
@@ -79,7 +90,9 @@ def plot_watch(watched: Watch, run: LossCurve | None = None) -> Figure:
     """
     share = f"{100 * watched.ci_prob:g}%"
     with mpl.rc_context(settings()):
-        above, below = new_figure(5.0).subplots(2, 1, height_ratios=[1.7, 1.0])
+        above, below = ax, None
+        if above is None:
+            above, below = new_figure(5.0).subplots(2, 1, height_ratios=[1.7, 1.0])
         first, newest = watched.looks[0], watched.looks[-1]
         shown = [(first, current().muted, "before the run")]
         if newest is not first:
@@ -97,9 +110,12 @@ def plot_watch(watched: Watch, run: LossCurve | None = None) -> Figure:
             if seen.size:
                 low, high = min(low, float(np.quantile(seen, 0.02))), max(high, float(np.quantile(seen, 0.98)))
         above.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low))
-        step_axis(above, watched.plan.total_steps, label=False)
+        step_axis(above, watched.plan.total_steps, label=below is None)
         loss_axis(above)
         above.legend(loc="upper right")
+        set_title(above, title)
+        if below is None:
+            return figure_of(above)
         table = watched.to_dataframe()
         shades = [colour(1) if alarm else colour(0) for alarm in table["alarm"]]
         below.vlines(table["step"], table["lower"], table["upper"], color=shades, linewidth=2.0)
@@ -114,7 +130,13 @@ def plot_watch(watched: Watch, run: LossCurve | None = None) -> Figure:
 
 
 def plot_metric(
-    found: MetricForecast, link: MetricLink | None = None, *, names: Iterable[str] | None = None, ci_prob: float = 0.9
+    found: MetricForecast,
+    link: MetricLink | None = None,
+    *,
+    names: Iterable[str] | None = None,
+    ci_prob: float = 0.9,
+    title: str | None = None,
+    ax: Axes | None = None,
 ) -> Figure:
     """Draw the bands of a metric, and the link that they come from.
 
@@ -123,11 +145,15 @@ def plot_metric(
     found
         What :meth:`MetricLink.apply` returned.
     link
-        The link, for a second panel with its pairs.
+        The link, for a second panel with its pairs; with `ax` there is none.
     names
-        Schedules to draw. Default: all.
+        Schedules to draw, in this order. Default: all.
     ci_prob
-        Probability of the bands.
+        Probability of the bands. Default 0.9.
+    title
+        Title of the picture. Default: none.
+    ax
+        Axes to draw the bands on. Default: a new figure.
 
     Returns
     -------
@@ -135,11 +161,13 @@ def plot_metric(
         One or two panels.
     """
     with mpl.rc_context(settings()):
-        panels = new_figure(3.0, 7.2 if link is not None else 5.6).subplots(1, 1 if link is None else 2, squeeze=False)[
-            0
-        ]
+        link = link if ax is None else None
+        panels: list[Axes] = [] if ax is None else [ax]
+        if ax is None:
+            figure = new_figure(3.0, 7.2 if link is not None else 5.6)
+            panels += list(figure.subplots(1, 1 if link is None else 2, squeeze=False)[0])
         bands, ends = found.band(ci_prob=ci_prob), []
-        kept = list(found.metric if names is None else names)
+        kept = chosen(names, list(found.metric), "schedules")
         for index, name in enumerate(kept):
             band = bands[bands["schedule"] == name]
             panels[0].fill_between(
@@ -150,6 +178,7 @@ def plot_metric(
         step_axis(panels[0], max(end[0] for end in ends))
         panels[0].set_ylabel(found.name)
         label_ends(panels[0], ends)
+        set_title(panels[0], title)
         if link is not None:
             losses = np.linspace(link.loss.min(), link.loss.max(), 80)
             tail = (1.0 - ci_prob) / 2.0

@@ -1,6 +1,6 @@
 """Learning rates of schedules."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import matplotlib as mpl
 import numpy as np
@@ -9,13 +9,20 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bayeslr.forecast import Forecast
-from bayeslr.report.plots.style import colour, figure_of, new_figure, rate_axis, settings, step_axis
+from bayeslr.forecast.forecast import chosen
+from bayeslr.report.plots.style import colour, figure_of, new_figure, rate_axis, set_title, settings, step_axis
 from bayeslr.schedules import Plans, Schedule, named_schedules
 
 __all__ = ["draw_rates", "plot_schedules", "shared_steps"]
 
 
-def plot_schedules(plans: Forecast | Plans, *, ax: Axes | None = None) -> Figure:
+def plot_schedules(
+    plans: Forecast | Plans,
+    *,
+    names: Iterable[str] | None = None,
+    title: str | None = None,
+    ax: Axes | None = None,
+) -> Figure:
     """Draw the learning rate of each schedule.
 
     Parameters
@@ -23,6 +30,10 @@ def plot_schedules(plans: Forecast | Plans, *, ax: Axes | None = None) -> Figure
     plans
         A forecast, a schedule, a spec such as ``"cosine(peak_lr=1e-3, total_steps=4000)"``, or several schedules and
         specs by name or in a list.
+    names
+        Schedules to draw, in this order. Default: all.
+    title
+        Title of the picture. Default: none.
     ax
         Axes to draw on. Default: a new figure.
 
@@ -30,8 +41,14 @@ def plot_schedules(plans: Forecast | Plans, *, ax: Axes | None = None) -> Figure
     -------
     matplotlib.figure.Figure
         The figure; several schedules are named above it.
+
+    Raises
+    ------
+    PosteriorError
+        If there is no schedule of one of the names.
     """
     schedules = dict(plans.schedules) if isinstance(plans, Forecast) else named_schedules(plans)
+    schedules = {name: schedules[name] for name in chosen(names, list(schedules), "schedules")}
     with mpl.rc_context(settings()):
         if ax is None:
             ax = new_figure(2.2).subplots()
@@ -39,6 +56,8 @@ def plot_schedules(plans: Forecast | Plans, *, ax: Axes | None = None) -> Figure
         if len(schedules) > 1:
             handles = [Line2D([], [], color=colour(k), linewidth=1.3, label=name) for k, name in enumerate(schedules)]
             ax.legend(handles=handles, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=4, columnspacing=1.2)
+        # names stand in four columns
+        set_title(ax, title, legend=-(-len(schedules) // 2) if len(schedules) > 1 else 0)
         return figure_of(ax)
 
 

@@ -16,6 +16,8 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from bayeslr.curves.counts import count_label
+
 __all__ = [
     "WIDTH",
     "Picture",
@@ -29,6 +31,8 @@ __all__ = [
     "loss_axis",
     "new_figure",
     "rate_axis",
+    "set_figure_title",
+    "set_title",
     "settings",
     "short_names",
     "step_axis",
@@ -190,12 +194,21 @@ def figure_of(ax: Axes) -> Figure:
     return figure
 
 
+def set_title(ax: Axes, title: str | None, *, legend: int = 0) -> None:
+    """Write a title over axes, and over a legend of so many entries in two columns that lies above them."""
+    if title is not None:
+        ax.set_title(title, pad=6.0 + 15.0 * -(-legend // 2))
+
+
+def set_figure_title(figure: Figure, title: str | None) -> None:
+    """Write a title over a figure of several panels."""
+    if title is not None:
+        figure.suptitle(title, x=0.01, ha="left", size=9.0)
+
+
 def format_steps(value: float, position: int | None = None) -> str:
     """Write a number of steps as on an axis: ``500``, ``24k``, ``1.5M``."""
-    for factor, suffix in ((1e6, "M"), (1e3, "k")):
-        if abs(value) >= factor:
-            return f"{value / factor:.4g}{suffix}"
-    return f"{value:.4g}"
+    return count_label(value)
 
 
 def format_rate(value: float, position: int | None = None) -> str:

@@ -7,12 +7,14 @@ from matplotlib.figure import Figure
 
 from bayeslr.errors import PosteriorError
 from bayeslr.forecast import Forecast
-from bayeslr.report.plots.style import colour, current, figure_of, loss_axis, new_figure, settings, step_axis
+from bayeslr.report.plots.style import colour, current, figure_of, loss_axis, new_figure, set_title, settings, step_axis
 
 __all__ = ["plot_terms"]
 
 
-def plot_terms(forecast: Forecast, *, name: str | None = None, ax: Axes | None = None) -> Figure:
+def plot_terms(
+    forecast: Forecast, *, name: str | None = None, title: str | None = None, ax: Axes | None = None
+) -> Figure:
     """Draw how L0, the forward term and the annealing term make up the predicted loss of one schedule.
 
     Parameters
@@ -21,6 +23,8 @@ def plot_terms(forecast: Forecast, *, name: str | None = None, ax: Axes | None =
         The forecast.
     name
         The schedule. Default: the first one.
+    title
+        Title of the picture. Default: the name, and what each part is worth at the end.
     ax
         Axes to draw on. Default: a new figure.
 
@@ -69,7 +73,6 @@ def plot_terms(forecast: Forecast, *, name: str | None = None, ax: Axes | None =
             ax.annotate(
                 text, (1.0, place), (4, 0), ("axes fraction", "data"), "offset points", color=shade, va="center"
             )
-        ax.set_title(
-            f"{name}: {forward[-1] - base[-1]:.3f} forward, {forward[-1] - law[-1]:.3f} gained by annealing at the end"
-        )
+        worth = f"{forward[-1] - base[-1]:.3f} forward, {forward[-1] - law[-1]:.3f} gained by annealing at the end"
+        set_title(ax, f"{name}: {worth}" if title is None else title)
         return figure_of(ax)
