@@ -21,7 +21,7 @@ EPFL = "slimpajama_L12H12D768_lr0.001"
 
 
 def scores(posterior, curves):
-    """Coverage of the 90% band, whether it holds the final loss, and MAPE of the median, a row a run."""
+    """Coverage of the 90% band, whether it holds the final loss, and MAPE of the median, one row per run."""
     rows = {}
     for curve in curves.after_warmup():
         forecast = predict(posterior, curve.schedule, size=curve.params, steps=curve.steps, seed=1, num_draws=1000)

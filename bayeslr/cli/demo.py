@@ -24,7 +24,8 @@ __all__ = ["NEXT_STEPS", "Demonstration", "run"]
 NEXT_STEPS = (
     "Next, with logs of your own (CSV, JSONL, Hugging Face, TensorBoard, W&B):",
     f"  {program_name()} fit run1.csv run2.csv run3.csv -o posterior.nc",
-    f"  {program_name()} predict posterior.nc --schedule 'linear(peak_lr=3e-4, total_steps=9000)'",
+    f"  {program_name()} predict posterior.nc \\",
+    "      --schedule 'linear(peak_lr=3e-4, total_steps=9000)'",
 )
 
 _SHOWN = ("constant_4000", "cosine_4000", "wsd20_4000")
@@ -106,7 +107,7 @@ def _predict(posterior: Posterior, curves: CurveSet, *, seed: int) -> Forecast:
 
 
 def _finals(forecast: Forecast, curves: CurveSet) -> pd.DataFrame:
-    """Return predicted and measured final losses, a row a run."""
+    """Return predicted and measured final losses, one row per run."""
     table = forecast.final_loss(ci_prob=_CI_PROB)
     table["measured"] = [float(curves[str(name)].loss[-1]) for name in table.index]
     return table.rename_axis("run").reset_index()[["run", "step", "measured", "median", "lower", "upper"]]

@@ -80,5 +80,5 @@ Method = Annotated[
 Draws = Annotated[int, typer.Option("--draws", min=50, help="Posterior draws to predict from.")]
 Plot = Annotated[Path | None, typer.Option("--plot", metavar="FILE", help="Draw a picture: .png, .pdf or .svg.")]
 Chains = Annotated[int, typer.Option("--chains", min=1, max=64, help="Number of chains.")]
-ChainDraws = Annotated[int, typer.Option("--draws", min=50, max=100_000, help="Draws a chain.")]
-Adaptation = Annotated[int, typer.Option("--num-warmup", min=50, max=100_000, help="Steps of adaptation a chain.")]
+ChainDraws = Annotated[int, typer.Option("--draws", min=50, max=100_000, help="Draws per chain.")]
+Adaptation = Annotated[int, typer.Option("--num-warmup", min=50, max=100_000, help="Steps of adaptation per chain.")]

@@ -48,7 +48,7 @@ def read_curves(
     lr: str | None,
     allow_late_start: bool,
 ) -> tuple["bl.CurveSet", list[str]]:
-    """Read a manifest, or logs whose schedule, parameters and size are options; also what was read, a line a run."""
+    """Read a manifest, or logs whose schedule, parameters and size are options; also one line per run read."""
     described = {"--schedule": schedule, "--params": params, "--size": size}
     given = [option for option, value in described.items() if value is not None]
     manifest = next((path for path in logs if _is_manifest(path)), None)

@@ -65,8 +65,9 @@ class CurveSet:
         Parameters
         ----------
         frame
-            One row an observation: columns ``run, step, loss``, and optionally ``size, params, lr`` and further columns
-            that are constant within a run, kept as metadata. The rows of a run are its whole history, in any order.
+            One row per observation: columns ``run, step, loss``, and optionally ``size, params, lr`` and further
+            columns that are constant within a run, kept as metadata. The rows of a run are its whole history, in any
+            order.
         schedules
             A schedule, or its spec, for all runs, or one for each run by its name. Default:
             the rates of the column ``lr``, interpolated between the steps of the table.
@@ -126,8 +127,8 @@ class CurveSet:
         Returns
         -------
         pandas.DataFrame
-            One row a curve: the columns ``run, size, params, total_steps, peak_lr`` and those of the metadata. Where a
-            metadata column has one of these names it is left out.
+            One row per curve: the columns ``run, size, params, total_steps, peak_lr`` and those of the metadata. Where
+            a metadata column has one of these names it is left out.
         """
         rows = [
             {
@@ -255,7 +256,7 @@ class CurveSet:
         Returns
         -------
         pandas.DataFrame
-            Columns ``run, size, params, step, lr, loss``, one row an observation.
+            Columns ``run, size, params, step, lr, loss``, one row per observation.
         """
         return pd.DataFrame(
             {

@@ -24,7 +24,7 @@ def curves_from_frame(
     Parameters
     ----------
     frame
-        One row an observation.
+        One row per observation.
     schedules
         A schedule or its spec for all runs, one for each run by its name, or None for the rates of the table.
 
@@ -65,7 +65,7 @@ def _curve(name: str, rows: pd.DataFrame, schedules: Schedule | str | Mapping[st
         if len(values) > 1:
             raise CurveError(
                 f"frame: run {name!r} has {len(values)} values of {column!r}, for example {values.iloc[0]!r} and "
-                f"{values.iloc[1]!r}; allowed: one value a run"
+                f"{values.iloc[1]!r}; allowed: one value per run"
             )
         value = values.iloc[0]
         constant[str(column)] = None if pd.isna(value) else value.item() if isinstance(value, np.generic) else value

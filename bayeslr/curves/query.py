@@ -140,7 +140,7 @@ def _rewritten(query: str) -> tuple[str, dict[str, str]]:
 
 
 class _Evaluation:
-    """The value of each node of a tree: a list with one value a row, or a constant."""
+    """The value of each node of a tree: a list with one value per row, or a constant."""
 
     def __init__(self, columns: Mapping[str, Sequence[Any]], quoted: Mapping[str, str]) -> None:
         self._columns, self._quoted = columns, quoted

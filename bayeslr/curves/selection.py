@@ -10,7 +10,7 @@ from bayeslr.errors import BayeslrError
 __all__ = ["matching_rows"]
 
 _SHOWN_VALUES = 8
-"""How many values of a column an error lists."""
+"""How many values of one column per error lists."""
 _SHOWN_QUERY = 150
 """How many characters of a query an error shows."""
 
@@ -21,7 +21,7 @@ def matching_rows(table: pd.DataFrame, query: str, *, error: type[BayeslrError],
     Parameters
     ----------
     table
-        The table, one row a run.
+        The table, one row per run.
     query
         A query over its columns, such as ``"split == 'train' and size == '25M'"``, see :mod:`bayeslr.curves.query`.
     error
@@ -32,7 +32,7 @@ def matching_rows(table: pd.DataFrame, query: str, *, error: type[BayeslrError],
     Returns
     -------
     numpy.ndarray
-        Bool, one value a row, True somewhere.
+        Bool, one value per row, True somewhere.
 
     Raises
     ------

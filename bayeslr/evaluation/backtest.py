@@ -58,10 +58,10 @@ class Backtest:
         :class:`~bayeslr.evaluation.RunScore`, ``health`` (``"PASS"``, ``"REVIEW"``, ``"FAIL"`` or empty) and
         ``missing`` (why there is no forecast, then every score is not a number; else empty).
     pit
-        A row an observation, of forecasts that have a band: ``split, forecaster, run, step, pit``.
+        One row per observation, of forecasts that have a band: ``split, forecaster, run, step, pit``.
     pairs
-        A row a pair of test runs of one size, of forecasts that have a band: ``split, forecaster, run, other, size``
-        and the scores of :class:`~bayeslr.evaluation.PairScore`, those of the difference of their final losses.
+        One row per pair of test runs of one size, of forecasts that have a band: ``split, forecaster, run, other,
+        size`` and the scores of :class:`~bayeslr.evaluation.PairScore`, those of the difference of their final losses.
     """
 
     runs: pd.DataFrame
@@ -81,7 +81,7 @@ class Backtest:
         return box(paragraph(told, strong=True), table(("forecaster", *_SHOWN), rows))
 
     def to_dataframe(self) -> pd.DataFrame:
-        """Return the scores: a row a split, forecaster and run."""
+        """Return the scores: one row per split, forecaster and run."""
         return self.runs
 
     @property
@@ -93,7 +93,7 @@ class Backtest:
     def mean(self) -> pd.DataFrame:
         """Averages of the runs' scores, each run counted alike.
 
-        A row a forecaster: the scores, with ``runs``, how many were scored, and ``missing``, how many were not.
+        One row per forecaster: the scores, with ``runs``, how many were scored, and ``missing``, how many were not.
         """
         grouped = self.runs.groupby("forecaster", sort=False)
         table = grouped[list(SCORES)].mean()
@@ -103,7 +103,7 @@ class Backtest:
 
     @property
     def mean_pairs(self) -> pd.DataFrame:
-        """Averages over the pairs: a row a forecaster, with ``pairs``, their number."""
+        """Averages over the pairs: one row per forecaster, with ``pairs``, their number."""
         grouped = self.pairs.groupby("forecaster", sort=False)
         table = grouped[list(PAIR_SCORES)].mean()
         table.insert(0, "pairs", grouped.size())

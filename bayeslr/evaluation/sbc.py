@@ -53,14 +53,14 @@ class Calibration:
     Parameters
     ----------
     ranks
-        How many of the kept draws lie below the true value: a row a simulation, a column a quantity; from 0 to
+        How many of the kept draws lie below the true value: one row per simulation, one column per quantity; from 0 to
         `num_draws`.
     num_draws
         Draws kept of each fit.
     fits
-        A row a simulation: ``failed`` (the fit did not pass its health check), ``divergences``, ``ess`` (the smallest
-        effective sample size of a quantity), ``seconds``. Fits that failed stay in the ranks: to leave them out would
-        hide what is to be found.
+        One row per simulation: ``failed`` (the fit did not pass its health check), ``divergences``, ``ess`` (the
+        smallest effective sample size of a quantity), ``seconds``. Fits that failed stay in the ranks: to leave them
+        out would hide what is to be found.
     redrawn
         Simulations that were drawn again because a loss was not finite or not positive. Ranks stay uniform: what is
         left out depends on the losses alone, which the posterior is conditioned on.
@@ -97,8 +97,8 @@ class Calibration:
         Returns
         -------
         pandas.DataFrame
-            A row a quantity: ``inside`` (of the envelope), ``excess`` (largest distance outside), ``p_value`` (ArviZ's
-            test of uniformity), ``mean`` (of the ranks between 0 and 1: above a half, true values are
+            One row per quantity: ``inside`` (of the envelope), ``excess`` (largest distance outside), ``p_value``
+            (ArviZ's test of uniformity), ``mean`` (of the ranks between 0 and 1: above a half, true values are
             underestimated), ``coverage_90`` (of the central 90% interval).
 
         Raises

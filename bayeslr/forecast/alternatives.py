@@ -100,7 +100,7 @@ class Alternatives:
         return (*lines, *filter(None, [self.basis]), ANSWERS[self.question])
 
     def to_dataframe(self) -> pd.DataFrame:
-        """Return a row an alternative: its kind, final loss, ``p_best``, ``expected_regret`` and ``p_beats``."""
+        """Return one row per alternative: its kind, final loss, ``p_best``, ``expected_regret`` and ``p_beats``."""
         found = self.comparison
         table = found.final_loss.join([found.p_best, found.expected_regret])
         table.insert(0, "kind", [self.kinds[str(name)] for name in table.index])

@@ -33,10 +33,10 @@ class Comparison:
     expected_regret
         Loss that choosing a schedule costs on average, against the one that turns out lowest.
     differences
-        A row a pair, final loss of the first minus that of the second: ``first, second, median, lower, upper``, and the
-        probability that the first ends lower, ``p_first_lower``.
+        One row per pair, final loss of the first minus that of the second: ``first, second, median, lower, upper``, and
+        the probability that the first ends lower, ``p_first_lower``.
     crossings
-        A row a pair: the probability that the two curves cross, and the step at which they do so for the last time:
+        One row per pair: the probability that the two curves cross, and the step at which they do so for the last time:
         ``first, second, probability, median, lower, upper``.
     warnings
         Those of the forecast.
@@ -56,11 +56,11 @@ class Comparison:
         return comparison_html(self)
 
     def to_dataframe(self) -> pd.DataFrame:
-        """Return a row a schedule: its final loss, the probability that it ends lowest, and its expected regret."""
+        """Return one row per schedule: its final loss, the probability that it ends lowest, and its expected regret."""
         return self.final_loss.join([self.p_best, self.expected_regret])
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the comparison as JSON-ready values: one object a schedule, the pairs, and the warnings."""
+        """Return the comparison as JSON-ready values: one object per schedule, the pairs, and the warnings."""
         schedules = {
             str(name): {
                 "final_loss": {key: float(row[key]) for key in ("median", "lower", "upper")},

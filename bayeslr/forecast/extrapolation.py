@@ -36,7 +36,7 @@ def extrapolations(posterior: Posterior, plans: Mapping[str, Schedule], target: 
     Returns
     -------
     list of str
-        One line a finding: a forward area more than 4 times the largest that was fitted, or more than 1.25 times that
+        One line per finding: a forward area more than 4 times the largest that was fitted, or more than 1.25 times that
         of the size's longest run where all fitted rates fall all along; a peak rate more than 1.5 times outside the
         fitted ones; a size more than 4 times outside the fitted ones; a size whose label may stand for numbers that
         differ by more than a tenth; a peak rate that differs by a sixth or more from those of the size's runs.

@@ -186,7 +186,7 @@ class Forecast:
         Returns
         -------
         pandas.DataFrame
-            One row a schedule: ``step, mean, sd, median, lower, upper``.
+            One row per schedule: ``step, mean, sd, median, lower, upper``.
 
         Raises
         ------

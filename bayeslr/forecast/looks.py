@@ -117,7 +117,7 @@ class Watch:
         return (*lines, *filter(None, [self.basis]))
 
     def to_dataframe(self) -> pd.DataFrame:
-        """Return a row a forecast: ``median, lower, upper, width`` of the final loss, and how the run then did."""
+        """Return one row per forecast: ``median, lower, upper, width`` of the final loss, and how the run then did."""
         rows = [
             {
                 "step": look.step,

@@ -194,7 +194,7 @@ class MetricLink:
         return MetricForecast(metric=found, steps=forecast.steps, name=self.name, warnings=tuple(told))
 
     def to_dataframe(self) -> pd.DataFrame:
-        """Return a row a parameter: ``mean, sd, lower, upper`` (90%)."""
+        """Return one row per parameter: ``mean, sd, lower, upper`` (90%)."""
         rows = {
             key: {"mean": value.mean(), "sd": value.std()}
             | dict(zip(("lower", "upper"), np.quantile(value, [0.05, 0.95]), strict=True))

@@ -62,7 +62,7 @@ class NextRun:
     size
         Label of its size.
     candidates
-        A row a candidate, the most useful for its cost first: ``size, steps, cost, width`` (of the interval of the
+        One row per candidate, the most useful for its cost first: ``size, steps, cost, width`` (of the interval of the
         target's final loss, now), ``width_after`` (as expected once the run has been seen), ``narrowing`` (the share
         of the width that goes), ``narrowing_per_cost`` (relative to the best, 1); with `choices` also ``regret``,
         ``regret_after`` and ``regret_per_cost``.
@@ -121,7 +121,7 @@ class NextRun:
         return (*lines, *filter(None, [self.basis]), ANSWERS[self.question])
 
     def to_dataframe(self) -> pd.DataFrame:
-        """Return a row a candidate, as in `candidates`."""
+        """Return one row per candidate, as in `candidates`."""
         return self.candidates.copy()
 
     def to_dict(self) -> dict[str, Any]:

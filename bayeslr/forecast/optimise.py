@@ -47,7 +47,7 @@ class Optimum:
     size
         Label of the model size.
     candidates
-        A row a member, by its name: its free arguments, ``total_steps``, the final loss without measurement noise
+        One row per member, by its name: its free arguments, ``total_steps``, the final loss without measurement noise
         (``mean, median, lower, upper``), ``expected_regret`` against the member that turns out best, the paired
         difference to the best choice (``difference, difference_lower, difference_upper``), ``p_best``, and
         ``p_within``, the probability that it is within the tolerance of the member that turns out best.
@@ -120,7 +120,7 @@ class Optimum:
         return (*lines, *filter(None, [self.basis]), ANSWERS[self.question])
 
     def to_dataframe(self) -> pd.DataFrame:
-        """Return a row a member, as in `candidates`."""
+        """Return one row per member, as in `candidates`."""
         return self.candidates.copy()
 
     def to_dict(self) -> dict[str, Any]:

@@ -65,7 +65,7 @@ def final_draws(forecast: Forecast, question: Question = "schedule") -> Draws:
     Returns
     -------
     numpy.ndarray
-        ``[draws, schedules]``, a row a draw of the posterior.
+        ``[draws, schedules]``, one row per draw of the posterior.
 
     Raises
     ------
@@ -111,7 +111,7 @@ def cautions(posterior: Posterior, found: Sequence[str], plans: Sequence[str]) -
     Returns
     -------
     tuple of str
-        A line a caution.
+        One line per caution.
     """
     known = set(posterior.settings.get("health", ()))
     lines = [message for message in found if message in known and message != LAPLACE_LABEL]

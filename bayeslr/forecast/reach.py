@@ -54,8 +54,9 @@ class Reach:
     baseline
         The schedule to beat, or None.
     lengths
-        A row a length: ``total_steps``, ``tokens`` (where known), the final loss without measurement noise (``median,
-        lower, upper``) and ``p_reached``, the probability that a run of this length ends at or below the target.
+        One row per length: ``total_steps``, ``tokens`` (where known), the final loss without measurement noise
+        (``median, lower, upper``) and ``p_reached``, the probability that a run of this length ends at or below the
+        target.
     tokens_per_step
         Tokens of an update, or None where unknown.
     question
@@ -148,7 +149,7 @@ class Reach:
         return text if self.tokens_per_step is None else f"{text} ({_count(steps * self.tokens_per_step)} tokens)"
 
     def to_dataframe(self) -> pd.DataFrame:
-        """Return a row a length, as in `lengths`."""
+        """Return one row per length, as in `lengths`."""
         return self.lengths.copy()
 
     def to_dict(self) -> dict[str, Any]:

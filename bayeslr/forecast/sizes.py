@@ -42,7 +42,7 @@ class Target:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SizeDraws:
-    """What the schedules of a forecast have in common, a row a posterior draw.
+    """What the schedules of a forecast have in common, one row per posterior draw.
 
     Parameters
     ----------

@@ -61,7 +61,7 @@ class Layout:
     column
         The column that names the run of each row; None where columns of different runs stand side by side.
     prefixes
-        For a log with a column a run: the run of each column, None for those of all runs.
+        For a log with one column per run: the run of each column, None for those of all runs.
     """
 
     runs: tuple[str, ...] = ()
@@ -170,7 +170,7 @@ def _overlap(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
 
 
 def as_wide(raw: RawLog) -> RawLog:
-    """Return a log that has one value a row, under the name in another column, with a column a name.
+    """Return a log that has one value per row, under the name in another column, with one column per name.
 
     Parameters
     ----------

@@ -26,7 +26,7 @@ MAX_COLUMNS: Final = 10_000
 MAX_LINE: Final = 2**24
 """Characters of a line."""
 MAX_DOCUMENT: Final = 2**29
-"""Bytes of a file that has to be in memory as a whole: JSON that is not one object a line, W&B's files, manifests."""
+"""Bytes of a file that has to be in memory as a whole: JSON that is not one object per line, W&B's files, manifests."""
 MAX_DEPTH: Final = 20
 """Levels of JSON objects inside objects."""
 

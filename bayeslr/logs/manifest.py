@@ -1,4 +1,4 @@
-"""Manifests: a CSV with one row a run, saying which log is whose and what the logs do not say.
+"""Manifests: a CSV with one row per run, saying which log is whose and what the logs do not say.
 
 ======================  ===============================================================================================
 column
@@ -61,7 +61,7 @@ class Manifest:
         Returns
         -------
         pandas.DataFrame
-            One row a run: ``run, size, params, parent``, the metadata, and where the manifest has no such columns the
+            One row per run: ``run, size, params, parent``, the metadata, and where the manifest has no such columns the
             ``total_steps`` and ``peak_lr`` of the given schedules.
         """
         return pd.DataFrame([self._row(source) for source in self.sources])
@@ -104,7 +104,7 @@ def parse_manifest(path: Path) -> Manifest:
             )
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
-        raise ManifestError(f"{path}: the column {twice!r} occurs more than once; allowed: one column a name")
+        raise ManifestError(f"{path}: the column {twice!r} occurs more than once; allowed: one column per name")
     if not rows:
         raise ManifestError(f"{path}: the manifest has no runs; allowed: at least one row")
     cells = [dict(zip(names, (value.strip() for value in values), strict=True)) for _, values in rows]
@@ -121,7 +121,7 @@ def parse_manifest(path: Path) -> Manifest:
                 raise ManifestError(f"{where}: {name} is empty; allowed: a text in each row")
         if row["run"] in seen:
             raise ManifestError(
-                f"{where}: the run {shown(row['run'])} is on line {seen[row['run']]} already; allowed: one row a run"
+                f"{where}: the run {shown(row['run'])} is on line {seen[row['run']]} already; allowed: one row per run"
             )
         seen[row["run"]] = line
         sources.append(_source(row, {name: values[i] for name, values in metadata.items()}, path.parent, where))

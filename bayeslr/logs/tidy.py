@@ -89,7 +89,7 @@ class TidyLog:
         Returns
         -------
         pandas.DataFrame
-            Columns ``step, loss, lr``, one row a loss; ``lr`` is NaN where no rate was logged at that step.
+            Columns ``step, loss, lr``, one row per loss; ``lr`` is NaN where no rate was logged at that step.
         """
         rates = pd.Series(self.rates, index=self.rate_steps)
         return pd.DataFrame({"step": self.steps, "loss": self.loss, "lr": rates.reindex(self.steps).to_numpy()})
@@ -143,7 +143,7 @@ def tidy(
     numeric = list(dict.fromkeys([*steps, *losses, *rates, *times, *epochs, *planned, *perplexities]))
     twice = next((name for name in numeric if raw.columns.count(name) > 1), None)
     if twice is not None:
-        raise LogError(f"{raw.path}: the column {twice!r} occurs more than once; allowed: one column a name")
+        raise LogError(f"{raw.path}: the column {twice!r} occurs more than once; allowed: one column per name")
     texts = [*split_columns(raw, columns), *([layout.column] if layout.column else [])]
     cells = raw.read(numeric, texts)
     if layout.column is not None and chosen_run is not None:

@@ -31,7 +31,7 @@ def frame_table(frame: pd.DataFrame, columns: Mapping[str, tuple[str, str]], *, 
     Returns
     -------
     rich.table.Table
-        A row a row.
+        One row per row.
     """
     table = Table(
         title=title, title_justify="left", title_style="", box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0)
@@ -112,7 +112,7 @@ def next_run_table(answer: NextRun) -> Table:
     Returns
     -------
     rich.table.Table
-        A row a candidate, the most useful for its cost first.
+        One row per candidate, the most useful for its cost first.
     """
     columns = {
         "candidate": ("candidate", ""),
@@ -141,7 +141,7 @@ def watch_table(watched: Watch) -> Table:
     Returns
     -------
     rich.table.Table
-        A row a forecast.
+        One row per forecast.
     """
     table = watched.to_dataframe()
     table["then"] = [
@@ -173,7 +173,7 @@ def metric_table(found: MetricForecast, *, ci_prob: float) -> Table:
     Returns
     -------
     rich.table.Table
-        A row a schedule.
+        One row per schedule.
     """
     columns = {
         "schedule": ("schedule", ""),

@@ -78,7 +78,7 @@ def summary_table(summary: pd.DataFrame, *, ci_prob: float) -> Table:
     Returns
     -------
     rich.table.Table
-        One row a number, rounded to two digits of its standard deviation.
+        One row per number, rounded to two digits of its standard deviation.
     """
     interval = _percent(ci_prob)
     laplace = "Laplace approximation: draws of the Gaussian at the mode, not of the posterior"
@@ -102,7 +102,7 @@ def health_table(health: Health) -> Table:
     Returns
     -------
     rich.table.Table
-        One row a check, advice below the evidence.
+        One row per check, advice below the evidence.
     """
     table = _table(None, ["", "check", "evidence and advice"], [])
     for item in health.checks:
@@ -149,7 +149,7 @@ def final_loss_table(final: pd.DataFrame, *, ci_prob: float, latent: bool = Fals
     Returns
     -------
     rich.table.Table
-        One row a schedule.
+        One row per schedule.
     """
     what = "Final loss, without measurement noise" if latent else "Final loss as it would be measured"
     table = _table(what, ["schedule"], ["step", "median", f"{_percent(ci_prob)} lower", "upper", "sd"])
@@ -216,7 +216,7 @@ def demo_table(rows: pd.DataFrame, *, ci_prob: float) -> Table:
     Returns
     -------
     rich.table.Table
-        One row a run, with the error and whether the interval holds the measurement.
+        One row per run, with the error and whether the interval holds the measurement.
     """
     table = _table(
         "Final loss of the runs that were not fitted",

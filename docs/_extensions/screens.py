@@ -16,6 +16,8 @@ from sphinx.util.docutils import SphinxDirective
 class Screen(SphinxDirective):
     """Run each line that begins with ``$``, and show it with what it prints; all screens of a page share a folder.
 
+    Where code cells are not executed (``nb_execution_mode`` is ``"off"``), the commands are shown without running them.
+
     Options: ``code``, the exit code that is expected (default 0), and ``hide``, to run without showing.
     """
 
@@ -33,6 +35,9 @@ class Screen(SphinxDirective):
         environment.pop("UV_RUN_RECURSION_DEPTH", None)
         shown = []
         for command in _commands(list(self.content)):
+            if self.config.nb_execution_mode == "off":
+                shown.append(f"$ {command}")
+                continue
             done = subprocess.run(
                 command,
                 shell=True,

@@ -19,7 +19,7 @@ HORIZON = 40
 
 @pytest.fixture(scope="module")
 def tiny_lm():
-    path = Path(__file__).parents[2] / "examples" / "train_tiny_lm.py"
+    path = Path(__file__).with_name("train_tiny_lm.py")
     spec = importlib.util.spec_from_file_location("train_tiny_lm", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

@@ -72,7 +72,7 @@ def test_the_file_says_how_it_was_made(saved):
 
 
 def test_files_of_the_format_before_are_read(small_posterior, tmp_path, monkeypatch):
-    """There, all draws were in one group, and losses a row a run."""
+    """There, all draws were in one group, and losses one row per run."""
     monkeypatch.setattr("bayeslr.inference.posterior.FORMAT", 3)
     groups = {name: node.to_dataset() for name, node in small_posterior.tree.children.items() if name != "sampled"}
     losses = np.stack([curve.loss for curve in small_posterior.curves])

@@ -1,8 +1,9 @@
 """Checks of the built site: ``python tests/site/check_site.py docs/_build/html [--browser]``.
 
 Nothing that a page loads may come from another host, every picture must be there, and no executed cell may have failed.
-With ``--browser`` each page is also opened in Chromium: no message on the console, and scripts bring no text that a
-reader without JavaScript would miss.
+With ``--browser`` each page is also opened in Chromium, as wide as a phone and as a desk: no message on the console, no
+request to another host, nothing that makes the page move sideways, and scripts bring no text that a reader without
+JavaScript would miss.
 """
 
 import json
@@ -11,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from html import escape, unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -20,7 +22,18 @@ MOST_CELLS = 12
 CHROMIUM = [
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
     *("--disable-background-networking", "--disable-component-update", "--enable-logging=stderr", "--v=0"),
+    # a page of this check looks into the pages of the site
+    "--allow-file-access-from-files",
 ]
+COPY = "Copy to clipboard"
+WIDTHS = {"phone": 390, "desk": 1280}
+SHOWN = """<!doctype html><body>{frames}<script>onload = () => {{
+  for (const frame of document.querySelectorAll("iframe")) {{
+    const page = frame.contentDocument.documentElement;
+    document.body.setAttribute("data-" + frame.id, page.scrollWidth);
+    document.body.setAttribute("data-page", page.outerHTML);
+  }}
+}}</script>"""
 
 
 class Loads(HTMLParser):
@@ -82,18 +95,30 @@ def problems_of_notebook(site, source):
 
 
 def opened(chromium, page):
-    """Open a page in a fresh browser; return its document and what was written to the console."""
-    with tempfile.TemporaryDirectory() as profile:
-        done = subprocess.run(
-            [chromium, *CHROMIUM, f"--user-data-dir={profile}", "--dump-dom", page.as_uri()],
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
+    """Open a page in a fresh browser; return its text, its widths, what it asked for, and what the console says."""
+    with tempfile.TemporaryDirectory() as folder:
+        frames = "".join(
+            f'<iframe id="{name}" src="{escape(page.as_uri())}" style="width: {width}px; height: 800px"></iframe>'
+            for name, width in WIDTHS.items()
         )
+        around, log = Path(folder, "around.html"), Path(folder, "net.json")
+        around.write_text(SHOWN.format(frames=frames), encoding="utf-8")
+        options = [f"--user-data-dir={folder}/profile", f"--log-net-log={log}", "--dump-dom", around.as_uri()]
+        done = subprocess.run([chromium, *CHROMIUM, *options], capture_output=True, text=True, timeout=120, check=True)
+        asked = asked_for(json.loads(log.read_text(encoding="utf-8"))) - {around.as_uri()}
+    values = dict(re.findall(r'data-(\w+)="([^"]*)"', done.stdout.partition("<iframe")[0]))
     text = Loads()
-    text.feed(done.stdout)
-    return " ".join(text.text), [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+    text.feed(unescape(values["page"]))
+    widths = {name: int(values[name]) for name in WIDTHS}
+    return " ".join(text.text), widths, asked, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+
+
+def asked_for(log):
+    """Return the addresses that a browser asked for on behalf of a page."""
+    kind = log["constants"]["logEventTypes"]["URL_REQUEST_START_JOB"]
+    found = {event["params"]["url"] for event in log["events"] if event["type"] == kind and "url" in event["params"]}
+    # the browser itself asks its maker for news, whatever the page
+    return {url for url in found if not re.search(r"google(apis)?\.com|gvt1\.com", url)}
 
 
 def problems_in_browser(site, chromium):
@@ -101,14 +126,17 @@ def problems_in_browser(site, chromium):
     found = []
     for page in sorted(site.rglob("*.html")):
         name = page.relative_to(site)
-        text, console = opened(chromium, page)
+        text, widths, asked, console = opened(chromium, page)
         found += [f"{name}: {line}" for line in console]
+        found += [f"{name}: asks for {url}" for url in asked if not url.startswith((site.as_uri(), "data:"))]
+        found += [f"{name}: {wide} wide on a {kind}" for kind, wide in widths.items() if wide > WIDTHS[kind]]
         if page.name == "search.html":
             continue
         file = Loads()
         file.feed(page.read_text(encoding="utf-8"))
         before, after = (len(words.split()) for words in (" ".join(file.text), text))
         # scripts add labels of buttons, and neither bring nor remove sentences
+        after -= len(COPY.split()) * text.count(COPY)
         if abs(before - after) > 25 + 0.01 * after:
             found.append(f"{name}: {before} words in the file, {after} in the browser")
     return found

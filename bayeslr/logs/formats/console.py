@@ -176,7 +176,7 @@ def open_console(file: LogFile) -> RawLog:
     Returns
     -------
     RawLog
-        One row a line that has one of the patterns.
+        One row per line that has one of the patterns.
 
     Raises
     ------

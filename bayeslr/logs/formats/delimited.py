@@ -297,5 +297,5 @@ def _too_long(path: Path, number: int, values: Sequence[str], columns: Sequence[
         )
     return (
         f"{path}, line {number}: {len(values)} values, but {len(columns)} columns in the header; "
-        f"allowed: one value a column, quoted where it contains a separator (found {shown(values[-1], 30)})"
+        f"allowed: one value per column, quoted where it contains a separator (found {shown(values[-1], 30)})"
     )

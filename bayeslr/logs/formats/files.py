@@ -84,7 +84,7 @@ class LogFile:
             content = _full_read(stream, MAX_DOCUMENT + 1)
         if len(content) > MAX_DOCUMENT:
             raise LogError(
-                f"{self.path}: more than {MAX_DOCUMENT >> 20} MiB; allowed: a smaller file, or one row a line"
+                f"{self.path}: more than {MAX_DOCUMENT >> 20} MiB; allowed: a smaller file, or one row per line"
             )
         return content
 

@@ -1,4 +1,4 @@
-"""JSON logs: one object a line, a list of objects, an object of lists, or Hugging Face's ``trainer_state.json``.
+"""JSON logs: one object per line, a list of objects, an object of lists, or Hugging Face's ``trainer_state.json``.
 
 Objects inside objects become columns with their keys joined by ``/``. A file that is cut off is read up to there; a
 line that is damaged is left out.
@@ -134,7 +134,7 @@ def _is_of_steps(value: object) -> bool:
 
 
 def _lines(file: LogFile) -> Records:
-    """Go through a file of one object a line; text before the object or between the lines is left out."""
+    """Go through a file of one object per line; text before the object or between the lines is left out."""
     bad: list[tuple[int, str]] = []
     good, other, number = 0, 0, 0
     for number, raw, _ in file.lines():
@@ -162,7 +162,7 @@ def _lines(file: LogFile) -> Records:
             good += 1
             yield number, flattened(value)
     if bad and (not good or len(bad) > 1 + 0.05 * good):
-        raise LogError(f"{file.path}, line {bad[0][0]}: not JSON ({bad[0][1]}); allowed: one object a line")
+        raise LogError(f"{file.path}, line {bad[0][0]}: not JSON ({bad[0][1]}); allowed: one object per line")
     for at, reason in bad:
         where = "the last line, is cut off" if at == number else "is damaged"
         file.note(
@@ -280,7 +280,7 @@ class _Document:
                 if number == 0 or reason == "nested too deeply":
                     line = text.count("\n", 0, at) + 1
                     raise LogError(
-                        f"{self.file.path}, line {line}: not JSON ({reason}); allowed: one object a line"
+                        f"{self.file.path}, line {line}: not JSON ({reason}); allowed: one object per line"
                     ) from None
                 where = "cut off" if "\n{" not in text[at + 1 :] else "damaged"
                 self.file.note(f"the file is {where} after record {number} ({reason}): read up to there")

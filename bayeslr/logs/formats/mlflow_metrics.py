@@ -1,4 +1,4 @@
-"""MLflow's local store: a folder ``metrics`` with one file a metric, each line ``timestamp value step``."""
+"""MLflow's local store: a folder ``metrics`` with one file per metric, each line ``timestamp value step``."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -24,7 +24,7 @@ def open_mlflow(folder: Path) -> RawLog:
     Returns
     -------
     RawLog
-        One row a value; columns ``step``, ``timestamp`` and the metrics.
+        One row per value; columns ``step``, ``timestamp`` and the metrics.
 
     Raises
     ------

@@ -38,7 +38,7 @@ def open_tensorboard(path: Path) -> RawLog:
     Returns
     -------
     RawLog
-        One row an event, in the order of the files and of the events in them; columns ``step``, ``wall_time`` and the
+        One row per event, in the order of the files and of the events in them; columns ``step``, ``wall_time`` and the
         tags.
 
     Raises

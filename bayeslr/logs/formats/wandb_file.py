@@ -29,7 +29,7 @@ def open_wandb(file: LogFile) -> RawLog:
     Returns
     -------
     RawLog
-        One row a call of ``wandb.log``; keys of nested values are joined by ``/``.
+        One row per call of ``wandb.log``; keys of nested values are joined by ``/``.
 
     Raises
     ------

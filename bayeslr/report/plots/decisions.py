@@ -163,7 +163,7 @@ def _good(ax: Axes, optimum: Optimum, name: str, *, single: bool) -> None:
 
 
 def _listed(ax: Axes, table: pd.DataFrame, optimum: Optimum) -> None:
-    """Draw one interval a choice, where none of the free arguments is a range."""
+    """Draw one interval per choice, where none of the free arguments is a range."""
     places = range(len(table))
     ax.vlines(places, table["difference_lower"], table["difference_upper"], color=colour(0), linewidth=1.4)
     ax.plot(places, table["difference"], "o", color="white", markeredgecolor=colour(0), markersize=5.0)

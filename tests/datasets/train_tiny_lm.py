@@ -1,13 +1,13 @@
 """Train small language models under many learning-rate schedules: how `bayeslr/datasets/tiny_lm` was made.
 
 A byte-level decoder-only transformer (RMSNorm, rotary positions, AdamW) learns the Python source of the standard
-library of the interpreter that runs this file; whole packages are held out for validation. It is also an example of
-what to log for bayeslr: one row a validation with the step, the learning rate, the training loss and the validation
-loss, and a manifest that names the schedule of every run and the run it was branched from.
+library of the interpreter that runs this file; whole packages are held out for validation. What it logs is what bayeslr
+wants of a training script: at each validation one row with the step, the learning rate, the training loss and the
+validation loss, and a manifest that names the schedule of every run and the run it was branched from.
 
-    python examples/train_tiny_lm.py train --root runs              all runs; resumes, and skips what is finished
-    python examples/train_tiny_lm.py train --root runs --only 25k --tensorboard
-    python examples/train_tiny_lm.py ship --root runs --to bayeslr/datasets/tiny_lm
+    python tests/datasets/train_tiny_lm.py train --root runs     all runs; resumes, and skips what is finished
+    python tests/datasets/train_tiny_lm.py train --root runs --only 25k --tensorboard
+    python tests/datasets/train_tiny_lm.py ship --root runs --to bayeslr/datasets/tiny_lm
 """
 
 import argparse
