@@ -49,8 +49,10 @@ def cases():
     return CASES
 
 
-def test_a_manifest_of_dirty_logs(screen, cases, tmp_path):
-    shown = screen("init", cases, "-o", tmp_path / "runs.csv")
+def test_a_manifest_of_dirty_logs(screen, cases, tmp_path, monkeypatch):
+    # the path of a manifest is shown whole, however long
+    monkeypatch.chdir(tmp_path)
+    shown = screen("init", cases, "-o", "runs.csv")
     assert not too_wide(shown)
     # long messages among them, whose words are all still there
     assert "c05b: the loss jumps from 3.35 at step 1000 to 26.72 at step 1100" in " ".join(shown.split())
