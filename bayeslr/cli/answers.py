@@ -9,7 +9,7 @@ from typing import Any
 import typer
 
 import bayeslr as bl
-from bayeslr.cli.terminal import show_warning
+from bayeslr.cli.terminal import hint, show_warning
 from bayeslr.errors import BayeslrError
 from bayeslr.files import require_place, write_atomically
 
@@ -24,6 +24,7 @@ __all__ = [
     "print_result",
     "rows",
     "tell",
+    "warned",
     "writable",
     "write",
 ]
@@ -106,7 +107,12 @@ def print_result(tables: Sequence[Any], told: Sequence[str], output: Path | None
     """Print tables, with what the reader must know of them right below."""
     spaced = [part for table in tables for part in (table, "")]
     files = [f"bands: {output}"] * (output is not None) + [f"picture: {plot}"] * (plot is not None)
-    print_parts([*spaced[:-1], *([""] * bool(told or files)), *(f"warning: {text}" for text in told), *files])
+    print_parts([*spaced[:-1], *([""] * bool(told or files)), *warned(told), *files])
+
+
+def warned(warnings: Sequence[str]) -> list[str]:
+    """Return what the reader of a result must know as lines below it, in the words of the command line."""
+    return [f"warning: {hint(text)}" for text in warnings]
 
 
 def tell(warnings: Sequence[str]) -> None:

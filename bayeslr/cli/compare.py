@@ -1,13 +1,13 @@
 """The command ``compare``: plans, what a running run may do next, and runs that are over."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 import bayeslr as bl
 from bayeslr.cli.answers import writable
-from bayeslr.cli.decisions import PICTURES, Asked, Destination, answer, load
+from bayeslr.cli.decisions import PICTURES, Destination, answer, load
 from bayeslr.cli.options import (
     BytesPerToken,
     CiProb,
@@ -63,7 +63,13 @@ def compare(
     ] = None,
     baseline: Annotated[str | None, typer.Option("--baseline", metavar="NAME", help="The alternative to beat.")] = None,
     by: Annotated[float, typer.Option("--by", metavar="LOSS", help="By at least so much.")] = 0.0,
-    question: Asked = "run",
+    question: Annotated[
+        Literal["schedule", "run"] | None,
+        typer.Option(
+            help="Compare schedules (without the luck of single runs), or single runs. Default: schedules, or single "
+            "runs where an observed or a finished one is among them."
+        ),
+    ] = None,
     size: Size = None,
     ci_prob: CiProb = 0.9,
     loss: LossColumn = None,

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 import bayeslr as bl
-from bayeslr.cli.answers import draw, print_csv, print_json, print_parts, tell, writable, write
+from bayeslr.cli.answers import draw, print_csv, print_json, print_parts, tell, warned, writable, write
 from bayeslr.cli.options import CiProb, Debug, Draws, Force, Format, Plot, PosteriorFile, Seed, Size
 from bayeslr.cli.questions import probability
 from bayeslr.errors import untold
@@ -183,6 +183,6 @@ def answer(
         print_csv(table)
     else:
         parts = [part for table in shown() for part in (table, "")] + [*found.sentences, ""]
-        parts += [f"warning: {text}" for text in found.warnings]
+        parts += warned(found.warnings)
         parts += [f"{what}: {path}" for what, path in (("table", to.output), ("picture", to.plot)) if path is not None]
         print_parts(parts if parts[-1] else parts[:-1])

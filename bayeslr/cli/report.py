@@ -9,13 +9,12 @@ from typing import Annotated, Any
 import typer
 
 import bayeslr as bl
-from bayeslr.cli.answers import writable
+from bayeslr.cli.answers import print_parts, warned, writable
 from bayeslr.cli.decisions import load
 from bayeslr.cli.options import (
     BytesPerToken,
     CiProb,
     Debug,
-    Draws,
     Force,
     LossColumn,
     LossUnit,
@@ -54,7 +53,12 @@ def report(
     loss_unit: LossUnit = None,
     bytes_per_token: BytesPerToken = None,
     ci_prob: CiProb = 0.9,
-    draws: Draws = 2000,
+    draws: Annotated[
+        int | None,
+        typer.Option(
+            min=50, help="Posterior draws to use. Default: those of each command, 2000 for bands, 4000 for decisions."
+        ),
+    ] = None,
     seed: Seed = 0,
     force: Force = False,
     debug: Debug = False,
@@ -70,7 +74,9 @@ def report(
     runs = [
         read_run("--measured", text, fitted, losses_of(loss, loss_unit, bytes_per_token)) for text in measured or ()
     ]
-    common: dict[str, Any] = {"size": size, "seed": seed, "num_draws": draws, "ci_prob": ci_prob}
+    common: dict[str, Any] = {"size": size, "seed": seed, "ci_prob": ci_prob}
+    # a decision on the page is the answer that its own command gives
+    common |= {} if draws is None else {"num_draws": draws}
     with untold():
         decisions: list[Any] = [bl.optimize(fitted, family, **common) for family in optimize or ()]
         if reach is not None:
@@ -86,9 +92,9 @@ def report(
             **common,
         )
     page.save(output, force=force)
-    for line in page.numbers["answer"]:
-        typer.echo(line)
-    typer.echo(f"report: {output} ({len(page.html.encode()) / 1e6:.2f} MB)")
+    sections = [page.numbers["answer"], *([answer.family.text, *answer.sentences] for answer in decisions)]
+    lines = [line for section in [*sections, warned(page.numbers["warnings"])] if section for line in (*section, "")]
+    print_parts([*lines, f"report: {output} ({len(page.html.encode()) / 1e6:.2f} MB)"])
 
 
 def _read_json(path: Path) -> Any:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 import bayeslr as bl
-from bayeslr.cli.answers import draw, print_csv, print_json, print_parts, tell, writable
+from bayeslr.cli.answers import draw, print_csv, print_json, print_parts, tell, warned, writable
 from bayeslr.cli.decisions import PICTURES, load
 from bayeslr.cli.options import (
     BytesPerToken,
@@ -124,6 +124,5 @@ def _show(found: "bl.Watch", kept: Path, plot: Path | None, form: str, *, brief:
         from bayeslr.report.answers import watch_table
 
         files = [f"forecasts: {kept}"] + ([f"picture: {plot}"] if plot is not None else [])
-        told = [f"warning: {text}" for text in found.warnings]
-        print_parts([watch_table(found), "", *found.sentences, "", *told, *files])
+        print_parts([watch_table(found), "", *found.sentences, "", *warned(found.warnings), *files])
     sys.stdout.flush()

@@ -5,12 +5,13 @@ import bayeslr.laws  # noqa: F401
 
 # isort: split
 from bayeslr.forecast.alternatives import Alternatives, compare
+from bayeslr.forecast.candidates import Plan, usual_candidates
 from bayeslr.forecast.compare import Comparison, compare_schedules
 from bayeslr.forecast.extrapolation import extrapolations
 from bayeslr.forecast.forecast import Forecast
 from bayeslr.forecast.looks import Watch, load_watch
 from bayeslr.forecast.metric import MetricForecast, MetricLink, fit_metric
-from bayeslr.forecast.next_run import NextRun, Plan, next_run, usual_candidates
+from bayeslr.forecast.next_run import NextRun, next_run
 from bayeslr.forecast.optimise import Optimum, optimize
 from bayeslr.forecast.predict import predict
 from bayeslr.forecast.reach import Reach, reach

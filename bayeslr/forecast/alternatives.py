@@ -22,7 +22,8 @@ from bayeslr.forecast.questions import (
     Question,
     cautions,
     checked_probability,
-    expected_curves,
+    checked_question,
+    final_draws,
     rests_on,
     tell,
 )
@@ -31,6 +32,7 @@ from bayeslr.inference import Posterior
 from bayeslr.schedules import Schedule, join
 from bayeslr.schedules.builders import constant
 from bayeslr.schedules.tails import parse_tail
+from bayeslr.written import chance, estimate
 
 __all__ = ["Alternatives", "compare"]
 
@@ -55,9 +57,11 @@ class Alternatives:
     p_beats
         Probability that an alternative ends lower than the baseline by at least that much; empty without a baseline.
     question
-        ``"run"`` or ``"schedule"``.
+        ``"schedule"`` or ``"run"``.
     ci_prob
         Probability of the intervals.
+    seed
+        Seed of the forecast.
     basis
         What the answer rests on, in words.
     warnings
@@ -72,6 +76,7 @@ class Alternatives:
     p_beats: "pd.Series[float]"
     question: Question
     ci_prob: float
+    seed: int | None = None
     basis: str = ""
     warnings: tuple[str, ...] = field(default=())
 
@@ -83,18 +88,16 @@ class Alternatives:
     @property
     def sentences(self) -> tuple[str, ...]:
         """The answer in words."""
-        final = self.comparison.final_loss.loc[[self.best]]
-        chance, share = float(self.comparison.p_best[self.best]), f"{100 * self.ci_prob:g}%"
+        found = self.comparison
         lines = [
-            f"{self.best} is expected to end lowest, at {final['median'].iloc[0]:.4f} ({share} interval "
-            f"{final['lower'].iloc[0]:.4f} to {final['upper'].iloc[0]:.4f}); it is the best with probability "
-            f"{chance:.2f}."
+            f"{self.best} is expected to end lowest, at {estimate(found.final_loss.T[self.best], self.ci_prob)}; it is "
+            f"the best with probability {chance(found.p_best[self.best])}."
         ]
         if self.baseline is not None:
             margin = f" by at least {self.by:g}" if self.by > 0.0 else ""
-            chances = [f"{name} with probability {p:.2f}" for name, p in self.p_beats.items()]
+            chances = [f"{name} with probability {chance(p)}" for name, p in self.p_beats.items()]
             lines.append(f"Ends below {self.baseline}{margin}: {', '.join(chances)}.")
-        lengths = self.comparison.final_loss["step"]
+        lengths = found.final_loss["step"]
         if lengths.min() < lengths.max():
             lines.append("The runs have different lengths: what the longer ones cost more is not in these numbers.")
         return (*lines, *filter(None, [self.basis]), ANSWERS[self.question])
@@ -107,12 +110,12 @@ class Alternatives:
         return table if self.baseline is None else table.join(self.p_beats.rename("p_beats"))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the values of the comparison, with kinds, question, baseline, sentences and all warnings."""
+        """Return the values of the comparison, with kinds, seed, baseline, sentences and all warnings."""
         values = self.comparison.to_dict()
         beats = {str(name): float(p) for name, p in self.p_beats.items()}
         baseline = None if self.baseline is None else {"name": self.baseline, "by": self.by, "p_beats": beats}
         told = {"sentences": list(self.sentences), "warnings": list(self.warnings)}
-        return values | {"kinds": dict(self.kinds), "question": self.question, "baseline": baseline} | told
+        return values | {"kinds": dict(self.kinds), "seed": self.seed, "baseline": baseline} | told
 
     def __repr__(self) -> str:
         return f"Alternatives({', '.join(f'{name}: {kind}' for name, kind in self.kinds.items())}; best={self.best!r})"
@@ -128,8 +131,8 @@ def compare(
     baseline: str | None = None,
     by: float = 0.0,
     size: float | str | None = None,
-    seed: int,
-    question: Question = "run",
+    seed: int = 0,
+    question: Question | None = None,
     num_draws: int | None = 2000,
     ci_prob: float = 0.9,
     progress: bool | None = None,
@@ -154,9 +157,10 @@ def compare(
     size
         Model size, as in :func:`bayeslr.predict`.
     seed
-        Seed of the forecast.
+        Seed of the forecast, default 0.
     question
-        ``"run"`` compares single runs; ``"schedule"`` what runs of a schedule have in common, for plans alone.
+        ``"schedule"`` compares what all runs of a schedule have in common, for plans alone; ``"run"`` single runs.
+        Default: schedules, or single runs where an observed or a finished one is among them.
     num_draws
         At most this many posterior draws.
     ci_prob
@@ -183,7 +187,9 @@ def compare(
     """
     checked_probability("ci_prob", ci_prob)
     over = {curve.name: curve for curve in finished}
-    if question == "schedule" and (over or observed is not None):
+    single = bool(over) or observed is not None
+    asked = ("run" if single else "schedule") if question is None else checked_question(question)
+    if asked == "schedule" and single:
         raise PosteriorError("compare: a run that was observed is a single run; allowed: question='run'")
     if then and observed is None:
         raise PosteriorError("compare: a tail needs the run that it continues; allowed: with observed")
@@ -202,21 +208,18 @@ def compare(
     forecast = _together(posterior, running, ahead, new, over, size=size, seed=seed, num_draws=num_draws)
     forecast = _in_order(forecast, names)
     kinds = dict.fromkeys(ahead, "running") | dict.fromkeys(new, "plan") | dict.fromkeys(over, "finished")
-    asked = forecast
-    if question == "schedule":
-        common = expected_curves(forecast)
-        asked = replace(forecast, latent=common, observed=common)
     told = cautions(posterior, forecast.warnings, tuple(names))
     tell(told)
     return Alternatives(
-        comparison=compare_schedules(replace(asked, warnings=told), ci_prob=ci_prob),
+        comparison=compare_schedules(replace(forecast, warnings=told), question=asked, ci_prob=ci_prob),
         kinds={name: kinds[name] for name in names},
         forecast=replace(forecast, warnings=told),
         baseline=baseline,
         by=float(by),
-        p_beats=_beats(asked, baseline, by),
-        question=question,
+        p_beats=_beats(forecast, asked, baseline, by),
+        question=asked,
         ci_prob=float(ci_prob),
+        seed=seed,
         basis=rests_on(posterior, forecast.schedules.values(), None if len(posterior.sizes) == 1 else size),
         warnings=told,
     )
@@ -305,13 +308,10 @@ def _in_order(forecast: Forecast, names: list[str]) -> Forecast:
     return replace(forecast, **ordered)
 
 
-def _beats(forecast: Forecast, baseline: str | None, by: float) -> "pd.Series[float]":
+def _beats(forecast: Forecast, question: Question, baseline: str | None, by: float) -> "pd.Series[float]":
     if baseline is None:
         return pd.Series(dtype=float)
-    reference = forecast.latent[baseline][:, -1]
-    chances = {
-        name: float((forecast.latent[name][:, -1] < reference - by).mean())
-        for name in forecast.names
-        if name != baseline
-    }
+    final = dict(zip(forecast.names, final_draws(forecast, question).T, strict=True))
+    reference = final.pop(baseline)
+    chances = {name: float((values < reference - by).mean()) for name, values in final.items()}
     return pd.Series(chances, dtype=float)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bayeslr.errors import PosteriorError
 from bayeslr.forecast.forecast import Forecast
-from bayeslr.forecast.questions import checked_probability
+from bayeslr.forecast.questions import ANSWERS, Question, checked_probability, checked_question, final_draws
 from bayeslr.forecast.shown import comparison_html, comparison_text
 
 __all__ = ["ALL_PAIRS", "Comparison", "compare_schedules"]
@@ -26,8 +26,8 @@ class Comparison:
     Parameters
     ----------
     final_loss
-        Final loss of each schedule as it would be measured, that of :meth:`Forecast.final_loss`: ``step, mean, sd,
-        median, lower, upper``. All that follows is of the loss without measurement noise.
+        Final loss of each schedule as a run of it would be measured, that of :meth:`Forecast.final_loss`: ``step, mean,
+        sd, median, lower, upper``. All that follows is of the loss without measurement noise, by the question.
     p_best
         Probability that a schedule ends lowest.
     expected_regret
@@ -38,6 +38,8 @@ class Comparison:
     crossings
         One row per pair: the probability that the two curves cross, and the step at which they do so for the last time:
         ``first, second, probability, median, lower, upper``.
+    question
+        ``"schedule"``: what runs of a schedule have in common is compared, ``"run"``: single runs.
     warnings
         Those of the forecast.
     """
@@ -47,6 +49,7 @@ class Comparison:
     expected_regret: pd.Series
     differences: pd.DataFrame
     crossings: pd.DataFrame
+    question: Question = "schedule"
     warnings: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
@@ -55,12 +58,17 @@ class Comparison:
     def _repr_html_(self) -> str:
         return comparison_html(self)
 
+    @property
+    def answers(self) -> str:
+        """Which question this answers, in words."""
+        return ANSWERS[self.question]
+
     def to_dataframe(self) -> pd.DataFrame:
         """Return one row per schedule: its final loss, the probability that it ends lowest, and its expected regret."""
         return self.final_loss.join([self.p_best, self.expected_regret])
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the comparison as JSON-ready values: one object per schedule, the pairs, and the warnings."""
+        """Return the comparison as JSON-ready values: one object per schedule, the pairs, question and warnings."""
         schedules = {
             str(name): {
                 "final_loss": {key: float(row[key]) for key in ("median", "lower", "upper")},
@@ -78,17 +86,20 @@ class Comparison:
             ]
             for key, table in (("differences", self.differences), ("crossings", self.crossings))
         }
-        return {"schedules": schedules, **pairs, "warnings": list(self.warnings)}
+        return {"schedules": schedules, **pairs, "question": self.question, "warnings": list(self.warnings)}
 
 
-def compare_schedules(forecast: Forecast, *, ci_prob: float = 0.9) -> Comparison:
+def compare_schedules(forecast: Forecast, *, question: Question | None = None, ci_prob: float = 0.9) -> Comparison:
     """Compare the schedules of a forecast by their final loss, draw by draw.
 
     Parameters
     ----------
     forecast
-        A forecast of at least two schedules. Its draws are paired, so that what the schedules have in common cancels;
-        what differs between two runs of one schedule (data order, seed) does not.
+        A forecast of at least two schedules. Its draws are paired, so that what the schedules have in common cancels.
+    question
+        ``"schedule"`` compares what all runs of a schedule have in common; ``"run"`` single runs, where what differs
+        between two runs of one schedule (data order, seed) is in the numbers. Default: schedules, or single runs where
+        the forecast continues a run that was observed.
     ci_prob
         Probability of the intervals.
 
@@ -101,13 +112,15 @@ def compare_schedules(forecast: Forecast, *, ci_prob: float = 0.9) -> Comparison
     Raises
     ------
     PosteriorError
-        If the forecast has one schedule, or `ci_prob` does not lie between 0 and 1.
+        If the forecast has one schedule, schedules are to be compared where a run is continued, or `ci_prob` does not
+        lie between 0 and 1.
     """
     names = forecast.names
     if len(names) < 2:
         raise PosteriorError(f"compare: found one schedule ({names[0]}); allowed: at least two")
     checked_probability("ci_prob", ci_prob)
-    final = np.stack([forecast.latent[name][:, -1] for name in names], axis=1)
+    asked = _asked(forecast, question)
+    final = final_draws(forecast, asked)
     lowest = final.min(axis=1, keepdims=True)
     tail = (1.0 - ci_prob) / 2.0
     regret = (final - lowest).mean(axis=0)
@@ -134,8 +147,20 @@ def compare_schedules(forecast: Forecast, *, ci_prob: float = 0.9) -> Comparison
             columns | {"median": median, "lower": lower, "upper": upper, "p_first_lower": (gaps < 0.0).mean(axis=0)}
         ),
         crossings=pd.DataFrame(columns | {"probability": probability, "median": middle, "lower": start, "upper": end}),
+        question=asked,
         warnings=forecast.warnings,
     )
+
+
+def _asked(forecast: Forecast, question: Question | None) -> Question:
+    """Return the question that is answered: of a run that was observed, only single runs can be compared."""
+    if question is None:
+        return "schedule" if forecast.continues is None else "run"
+    if checked_question(question) == "schedule" and forecast.continues is not None:
+        raise PosteriorError(
+            f"compare: the forecast continues the run {forecast.continues!r}, a single run; allowed: question='run'"
+        )
+    return question
 
 
 def _last_crossing(

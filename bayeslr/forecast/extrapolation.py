@@ -55,7 +55,7 @@ def extrapolations(posterior: Posterior, plans: Mapping[str, Schedule], target: 
         if ratio > AREA_FACTOR:
             found.append(
                 f"{name}: trains {ratio:.1f} times the area (sum of rates) of the longest fitted run; "
-                f"bands are tested up to {AREA_FACTOR:g} times"
+                f"that is far: bands are tested up to {AREA_FACTOR:g} times, and may be too narrow beyond"
             )
         beyond = area(plan) / longest
         if beyond > UNSTEADY_AREA_FACTOR and steady_share(posterior) < STEADY_SHARE:

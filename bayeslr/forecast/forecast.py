@@ -49,6 +49,8 @@ class Forecast:
         The parts of the curves.
     seed
         Seed of what was drawn, none of a mixture of forecasts.
+    continues
+        Name of the observed run that the schedules continue, none where they are new runs.
     warnings
         What the reader of the result must know: extrapolation, a fit that failed its checks.
     """
@@ -60,6 +62,7 @@ class Forecast:
     observed: Mapping[str, NDArray[np.float64]]
     parts: Mapping[str, CurveParts]
     seed: int | None = None
+    continues: str | None = None
     warnings: tuple[str, ...] = ()
 
     def __repr__(self) -> str:

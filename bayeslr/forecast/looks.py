@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from bayeslr.errors import PosteriorError
 from bayeslr.files import write_atomically
 from bayeslr.schedules import Schedule
+from bayeslr.written import chance, decimals, estimate, nominal, share
 
 __all__ = ["Look", "Watch", "load_watch"]
 
@@ -71,6 +72,8 @@ class Watch:
         Probability of the bands.
     alarm_below
         An alarm is given where the run is as far off as it would be with less than this probability.
+    seed
+        Seed of the newest forecast.
     basis
         What the forecasts rest on, in words.
     warnings
@@ -83,6 +86,7 @@ class Watch:
     last_loss: float
     ci_prob: float
     alarm_below: float
+    seed: int | None = None
     basis: str = ""
     warnings: tuple[str, ...] = field(default=())
 
@@ -95,24 +99,21 @@ class Watch:
     @property
     def sentences(self) -> tuple[str, ...]:
         """What a look says, in words."""
-        newest, share = self.looks[-1], f"{100 * self.ci_prob:g}%"
+        newest, band = self.looks[-1], nominal(self.ci_prob)
         where = f"{self.last_step:,} of {self.plan.total_steps:,} steps"
-        lines = [
-            f"{where}: the run is forecast to end at {newest.final['median']:.4f} ({share} interval "
-            f"{newest.final['lower']:.4f} to {newest.final['upper']:.4f})."
-        ]
+        lines = [f"{where}: the run is forecast to end at {estimate(newest.final, self.ci_prob)}."]
         held = [look for look in self.looks if look.seen]
         if self.alarm:
             side = "higher" if held[-1].high else "lower"
             lines.append(
                 f"ALARM: since step {held[-1].step:,} the loss is {side} than forecast; a run that follows its "
-                f"forecast would be so far off with probability {held[-1].p_value:.3f}. Look at the run, its data "
+                f"forecast would be so far off with probability {chance(held[-1].p_value)}. Look at the run, its data "
                 "and its rate; if they are in order, the forecast is wrong."
             )
         elif held:
             lines.append(
                 f"The run follows its forecast: of the {held[-1].seen} observations since step {held[-1].step:,}, "
-                f"{100 * (1 - held[-1].outside):.0f}% lie in the {share} band."
+                f"{share(1.0 - held[-1].outside)} lie in the {band} band."
             )
         return (*lines, *filter(None, [self.basis]))
 
@@ -139,6 +140,7 @@ class Watch:
             "step": self.last_step,
             "total_steps": self.plan.total_steps,
             "alarm": self.alarm,
+            "seed": self.seed,
             "forecasts": self.to_dataframe().to_dict("records"),
             "sentences": list(self.sentences),
             "warnings": list(self.warnings),
@@ -181,6 +183,7 @@ class Watch:
             "last_loss": None if np.isnan(self.last_loss) else self.last_loss,
             "ci_prob": self.ci_prob,
             "alarm_below": self.alarm_below,
+            "seed": self.seed,
             "basis": self.basis,
             "warnings": list(self.warnings),
         }
@@ -197,8 +200,8 @@ class Watch:
         final = self.looks[-1].final
         state = "ALARM" if self.alarm else "as forecast"
         return (
-            f"Watch(step={self.last_step} of {self.plan.total_steps}, final={final['median']:.4f} "
-            f"[{final['lower']:.4f}, {final['upper']:.4f}], {state})"
+            f"Watch(step={self.last_step} of {self.plan.total_steps}, final={decimals(final['median'])} "
+            f"[{decimals(final['lower'])}, {decimals(final['upper'])}], {state}, seed={self.seed})"
         )
 
 
@@ -247,6 +250,7 @@ def load_watch(path: str | Path) -> Watch:
             last_loss=float("nan") if values["last_loss"] is None else float(values["last_loss"]),
             ci_prob=float(values["ci_prob"]),
             alarm_below=float(values["alarm_below"]),
+            seed=None if values.get("seed") is None else int(values["seed"]),
             basis=str(values.get("basis", "")),
             warnings=tuple(map(str, values["warnings"])),
         )

@@ -9,46 +9,39 @@ to, so that a candidate gains nothing by having many points.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from bayeslr.errors import PosteriorError, untold
+from bayeslr.forecast.candidates import (
+    Cost,
+    Plan,
+    candidate_notes,
+    cost_in_words,
+    cost_of,
+    find_place,
+    usual_candidates,
+)
 from bayeslr.forecast.forecast import Forecast
 from bayeslr.forecast.predict import predict
 from bayeslr.forecast.questions import ANSWERS, Question, cautions, checked_probability, final_draws, rests_on, tell
-from bayeslr.forecast.reach import tokens_of_a_step
 from bayeslr.forecast.regression import decided, explained, penalty
-from bayeslr.forecast.sizes import Target, find_target
+from bayeslr.forecast.sizes import find_target
+from bayeslr.forecast.tokens import tokens_of_a_step
 from bayeslr.inference import STEADY_SHARE, Posterior, steady_share
 from bayeslr.schedules import Schedule
-from bayeslr.schedules.builders import constant, cosine, wsd
+from bayeslr.written import decimals, nominal, share
 
-__all__ = ["NextRun", "Plan", "next_run", "usual_candidates"]
+__all__ = ["NextRun", "next_run"]
 
 _TARGET = "target"
 _POINTS = 16
+_NO_REGRET = 5e-6
 
 type Draws = NDArray[np.float64]
-type Cost = Literal["steps", "flops"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """A run that could be made.
-
-    Parameters
-    ----------
-    schedule
-        Its schedule.
-    size
-        Its size, if another than the target's.
-    """
-
-    schedule: Schedule
-    size: float | str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -74,8 +67,12 @@ class NextRun:
         ``"schedule"`` or ``"run"``.
     ci_prob
         Probability of the interval.
+    seed
+        Seed of the forecasts.
     advice
         What the fitted runs lack, if anything.
+    notes
+        What a run costs here, and what there is to know about the candidates.
     basis
         What the answer rests on, in words.
     warnings
@@ -89,7 +86,9 @@ class NextRun:
     cost: Cost
     question: Question
     ci_prob: float
+    seed: int | None = None
     advice: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = field(default=())
     basis: str = ""
     warnings: tuple[str, ...] = field(default=())
 
@@ -101,24 +100,28 @@ class NextRun:
     @property
     def sentences(self) -> tuple[str, ...]:
         """The answer in words."""
-        table, share = self.candidates, f"{100 * self.ci_prob:g}%"
+        table = self.candidates
         most = str(table["narrowing"].idxmax())
         lines = [*self.advice]
         if self.choices:
             regret, after = (table[key].to_numpy() for key in ("regret", "regret_after"))
+            decided_already = regret[0] < _NO_REGRET
             lines.append(
-                f"The decision costs {regret[0]:.4f} in expected regret now; after {self.best}, which helps most for "
-                f"its {self.cost}, {after[0]:.4f}."
+                "The decision is made: its expected regret is below 0.00001 now, which no run can lower further."
+                if decided_already
+                else f"The decision costs {regret[0]:.5f} in expected regret now; after {self.best}, which helps most "
+                f"for its cost, {after[0]:.5f}."
             )
         width, after = (table[key].to_numpy() for key in ("width", "width_after"))
+        why = "" if self.choices else "the best for its cost, "
         lines.append(
-            f"The {share} interval of the target's final loss is {width[0]:.4f} wide; after {self.best}, the best for "
-            f"its {self.cost}, it is expected to be {after[0]:.4f} ({100 * table['narrowing'].iloc[0]:.0f}% narrower)."
+            f"The {nominal(self.ci_prob)} interval of the target's final loss is {decimals(width[0])} wide; after "
+            f"{self.best}, {why}it is expected to be {decimals(after[0])} ("
+            f"{share(table['narrowing'].iloc[0])} narrower)."
         )
         if most != self.best:
-            gain = float(table["narrowing"].max())
-            lines.append(f"Whatever it costs, {most} narrows it most: by {100 * gain:.0f}%.")
-        return (*lines, *filter(None, [self.basis]), ANSWERS[self.question])
+            lines.append(f"Whatever it costs, {most} narrows it most: by {share(table['narrowing'].max())}.")
+        return (*lines, *self.notes, *filter(None, [self.basis]), ANSWERS[self.question])
 
     def to_dataframe(self) -> pd.DataFrame:
         """Return one row per candidate, as in `candidates`."""
@@ -132,6 +135,7 @@ class NextRun:
             "size": self.size,
             "question": self.question,
             "cost": self.cost,
+            "seed": self.seed,
             "choices": list(self.choices),
             "best": self.best,
             "candidates": [
@@ -142,8 +146,9 @@ class NextRun:
         }
 
     def __repr__(self) -> str:
-        gain = float(self.candidates["narrowing"].iloc[0])
-        return f"NextRun({self.best!r} of {len(self.candidates)}, narrows by {gain:.0%}, size={self.size!r})"
+        gain = share(self.candidates["narrowing"].iloc[0])
+        found = f"{self.best!r} of {len(self.candidates)}, narrows by {gain}"
+        return f"NextRun({found}, size={self.size!r}, seed={self.seed})"
 
 
 def next_run(
@@ -157,7 +162,7 @@ def next_run(
     reuse: bool = False,
     tokens_per_step: float | None = None,
     question: Question = "schedule",
-    seed: int,
+    seed: int = 0,
     num_draws: int | None = 4000,
     ci_prob: float = 0.9,
 ) -> NextRun:
@@ -185,7 +190,7 @@ def next_run(
     question
         ``"schedule"``: the target's loss without the luck of a single run; ``"run"``: with it.
     seed
-        Seed of the forecasts.
+        Seed of the forecasts, default 0.
     num_draws
         At most this many posterior draws.
     ci_prob
@@ -215,18 +220,19 @@ def next_run(
     deciding = dict(choices or {})
     if len(deciding) == 1:
         raise PosteriorError("next_run: there is one choice; allowed: at least two, or none")
+    places = {name: find_place(posterior, name, plan, aim) for name, plan in plans.items()}
     final, seen, told = _predicted(posterior, target, plans, deciding, size, seed, num_draws, question)
     per = tokens_of_a_step(posterior.curves) if tokens_per_step is None else tokens_per_step
     tail = (1.0 - ci_prob) / 2.0
     width = float(np.diff(np.quantile(final[:, 0], [tail, 1.0 - tail]))[0])
     rows = {}
     for name, plan in plans.items():
-        where = aim if plan.size is None else find_target(posterior, plan.size)
+        where = places[name]
         known = explained(seen[name], final)
         missed = float(((final[:, 0] - known[:, 0]) ** 2).mean()) / penalty(*seen[name].shape)
         left = min(float(np.sqrt(missed / final[:, 0].var())), 1.0)
         row: dict[str, Any] = {"size": where.label, "steps": plan.schedule.total_steps}
-        row["cost"] = _cost(posterior, plan.schedule, where, cost, per, reuse)
+        row["cost"] = cost_of(posterior, plan.schedule, where, cost, per, reuse)
         row |= {"width": width, "width_after": width * left, "narrowing": 1.0 - left}
         if deciding:
             row |= decided(final[:, 1:], known[:, 1:])
@@ -242,38 +248,12 @@ def next_run(
         cost=cost,
         question=question,
         ci_prob=float(ci_prob),
+        seed=seed,
         advice=_advice(posterior),
+        notes=(cost_in_words(cost, per, reuse), *candidate_notes(posterior, plans, places, usual=candidates is None)),
         basis=rests_on(posterior, [target, *deciding.values()], size),
         warnings=lines,
     )
-
-
-def usual_candidates(posterior: Posterior) -> dict[str, Plan]:
-    """Return runs that one could make next: the usual schedules, as long as the longest fitted run and half as long.
-
-    Parameters
-    ----------
-    posterior
-        The posterior; peak rate and warm-up are those of its longest run.
-
-    Returns
-    -------
-    dict
-        Candidates by name.
-    """
-    longest = max(posterior.curves, key=lambda curve: curve.schedule.total_steps).schedule
-    found = {}
-    for label, steps in (("", longest.total_steps), ("half ", longest.total_steps // 2)):
-        common: dict[str, Any] = {
-            "peak_lr": longest.peak_lr,
-            "warmup_steps": min(longest.warmup_steps, steps // 10),
-            "total_steps": steps,
-        }
-        found[f"{label}constant"] = constant(**common)
-        found[f"{label}cosine"] = cosine(**common)
-        for share in (10, 20, 40):
-            found[f"{label}wsd {share}%"] = wsd(decay_steps=steps * share // 100, **common)
-    return {name: Plan(schedule=schedule) for name, schedule in found.items()}
 
 
 def _predicted(
@@ -336,36 +316,17 @@ def _logged(posterior: Posterior, forecast: Forecast, name: str) -> Draws:
     return latent + float(np.sqrt(min(latent.shape[1] / kept, 1.0))) * (measured - latent)
 
 
-def _cost(posterior: Posterior, plan: Schedule, where: Target, cost: Cost, tokens: float | None, reuse: bool) -> float:
-    steps = plan.total_steps - (_shared(posterior, plan, where) if reuse else 0)
-    if cost == "steps":
-        return float(steps)
-    if where.params is None:
-        raise PosteriorError(f"next_run: size {where.label} has no number of parameters; allowed: cost='steps'")
-    return 6.0 * where.params * steps * (1.0 if tokens is None else tokens)
-
-
-def _shared(posterior: Posterior, plan: Schedule, where: Target) -> int:
-    """Return how many of a plan's first updates a fitted run of its size has made already."""
-    most = 0
-    for curve in posterior.curves:
-        if where.params is not None and curve.params is not None and curve.params != where.params:
-            continue
-        n = min(int(curve.steps[-1]), plan.total_steps)
-        apart = np.flatnonzero(np.abs(plan.lr[:n] - curve.schedule.lr[:n]) > 1e-3 * plan.peak_lr)
-        most = max(most, int(apart[0]) if apart.size else n)
-    # a run that was made as a whole can only be made again
-    return most if most < plan.total_steps else 0
-
-
 def _ranked(table: pd.DataFrame, *, decides: bool) -> pd.DataFrame:
     """Add gains for the cost, relative to the best, and put the best first."""
     table["narrowing_per_cost"] = _relative(table["narrowing"] / table["cost"])
     key = "narrowing_per_cost"
     if decides:
-        table["regret_per_cost"] = _relative((table["regret"] - table["regret_after"]) / table["cost"])
+        # of a decision that is made nothing is left to save but errors of rounding
+        saved = (table["regret"] - table["regret_after"]).where(table["regret"] >= _NO_REGRET, 0.0)
+        table["regret_per_cost"] = _relative(saved / table["cost"])
         key = "regret_per_cost"
-    return table.sort_values(key, ascending=False, kind="stable")
+    # where nothing is left to decide, by what else a candidate tells
+    return table.sort_values([key, "narrowing_per_cost"], ascending=False, kind="stable")
 
 
 def _relative(gain: "pd.Series[float]") -> "pd.Series[float]":

@@ -28,6 +28,7 @@ from bayeslr.forecast.questions import (
 from bayeslr.inference import Posterior
 from bayeslr.schedules import Schedule
 from bayeslr.schedules.family import Member, ScheduleFamily, parse_family
+from bayeslr.written import chance, decimals, estimate, nominal
 
 __all__ = ["Optimum", "optimize"]
 
@@ -63,6 +64,8 @@ class Optimum:
         ``"schedule"`` or ``"run"``.
     ci_prob
         Probability of the intervals.
+    seed
+        Seed of the forecast.
     basis
         What the answer rests on, in words.
     warnings
@@ -79,6 +82,7 @@ class Optimum:
     risk: float | None
     question: Question
     ci_prob: float
+    seed: int | None = None
     basis: str = ""
     warnings: tuple[str, ...] = field(default=())
 
@@ -100,13 +104,12 @@ class Optimum:
     @property
     def sentences(self) -> tuple[str, ...]:
         """The answer in words."""
-        row, share = self.candidates.loc[self.best], f"{100 * self.ci_prob:g}%"
-        by = "expected final loss" if self.risk is None else f"{100 * self.risk:g}% quantile of the final loss"
+        row = self.candidates.T[self.best]
+        by = "expected final loss" if self.risk is None else f"{nominal(self.risk)} quantile of the final loss"
         lines = [
-            f"Best choice by {by}: {self.best}, final loss {row['median']:.4f} "
-            f"({share} interval {row['lower']:.4f} to {row['upper']:.4f}).",
-            f"Choosing it costs {row['expected_regret']:.4f} on average against the choice that turns out best; it is "
-            f"within {self.within:g} of that with probability {row['p_within']:.2f}.",
+            f"Best choice by {by}: {self.best}, final loss {estimate(row, self.ci_prob)}.",
+            f"Choosing it costs {decimals(row['expected_regret'])} on average against the choice that turns out best; "
+            f"it is within {self.within:g} of that with probability {chance(row['p_within'])}.",
         ]
         good = self.good
         if len(good):
@@ -131,6 +134,7 @@ class Optimum:
             "family": self.family.text,
             "size": self.size,
             "question": self.question,
+            "seed": self.seed,
             "best": {
                 "choice": self.best,
                 "arguments": {name: _plain(self.candidates.loc[self.best, name]) for name in names},
@@ -148,7 +152,8 @@ class Optimum:
         }
 
     def __repr__(self) -> str:
-        return f"Optimum({self.best!r} of {len(self.candidates)} choices, size={self.size!r}, good={len(self.good)})"
+        found = f"{self.best!r} of {len(self.candidates)} choices, good={len(self.good)}"
+        return f"Optimum({found}, size={self.size!r}, seed={self.seed})"
 
 
 def optimize(
@@ -156,7 +161,7 @@ def optimize(
     family: str | ScheduleFamily,
     *,
     size: float | str | None = None,
-    seed: int,
+    seed: int = 0,
     within: float = 0.002,
     probability: float = 0.8,
     risk: float | None = None,
@@ -176,7 +181,7 @@ def optimize(
     size
         Model size, as in :func:`bayeslr.predict`.
     seed
-        Seed of the forecast.
+        Seed of the forecast, default 0.
     within
         Tolerance in loss: which choices cost no more than that?
     probability
@@ -238,6 +243,7 @@ def optimize(
         risk=risk,
         question=question,
         ci_prob=float(ci_prob),
+        seed=seed,
         basis=rests_on(posterior, plans.values(), size),
         warnings=tuple(told),
     )

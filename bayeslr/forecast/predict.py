@@ -151,6 +151,7 @@ def predict(
         observed=measured,
         parts=parts,
         seed=seed,
+        continues=None if started is None else started.name,
         warnings=(*of_fit, *beyond),
     )
 

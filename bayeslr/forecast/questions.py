@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayeslr.errors import ExtrapolationWarning, FitWarning, PosteriorError, untold
+from bayeslr.forecast.extrapolation import AREA_FACTOR
 from bayeslr.forecast.forecast import Forecast
 from bayeslr.forecast.predict import predict
 from bayeslr.forecast.sizes import find_target
@@ -45,10 +46,12 @@ ANSWERS: Final[Mapping[str, str]] = {
 """What a reader is told about the question that was answered."""
 
 
+_FURTHER: Final = 1.05
 _LOOK: Final = "the fit needs a look"
-_QUICK: Final = (
-    "the fit is a quick approximation (Laplace), whose intervals may be wrong: sample it before you rely on them "
-    "(method='nuts', --method nuts)"
+_DOUBTS: Final = {"REVIEW": _LOOK, "FAIL": DISTRUSTED}
+_QUICK: Final = "the fit is a quick approximation (Laplace), whose intervals may be wrong"
+_SAMPLE: Final = (
+    "before you rely on them, sample it: bayeslr fit ... --method nuts (Python: bl.fit(..., method='nuts'))"
 )
 
 
@@ -114,12 +117,15 @@ def cautions(posterior: Posterior, found: Sequence[str], plans: Sequence[str]) -
         One line per caution.
     """
     known = set(posterior.settings.get("health", ()))
-    lines = [message for message in found if message in known and message != LAPLACE_LABEL]
-    if posterior.method == "laplace" or LAPLACE_LABEL in found:
-        lines.insert(0, _QUICK)
     health = posterior.health
+    # that the fit failed is said with the checks that it failed
+    said = (LAPLACE_LABEL, DISTRUSTED) if health.status == "FAIL" else (LAPLACE_LABEL,)
+    lines = [message for message in found if message in known and not message.startswith(said)]
+    if posterior.method == "laplace" or LAPLACE_LABEL in found:
+        # with the check of the approximation comes the same advice
+        lines.insert(0, f"{_QUICK}; {_SAMPLE}" if health.checks[0].status == "PASS" else _QUICK)
     lines += [
-        f"{_LOOK} ({item.status}): {item.name}: {item.evidence}. {item.advice}"
+        f"{_DOUBTS[item.status]} ({item.status}): {item.name}: {item.evidence} -> {item.advice}"
         for item in health.checks
         if item.status != "PASS"
     ]
@@ -167,7 +173,13 @@ def rests_on(posterior: Posterior, plans: Iterable[Schedule], size: float | str 
     runs = "one run" if len(of_size) == 1 else f"{len(of_size)} runs"
     where = "" if target.index is not None else " of other sizes"
     ratio = furthest / seen
-    beyond = f"up to {ratio:.1f} times their sum of rates" if ratio > 1.05 else "no further than they go"
+    beyond = "no further than they go"
+    if ratio > _FURTHER:
+        beyond = f"up to {ratio:.1f} times their sum of rates, " + (
+            f"within the {AREA_FACTOR:g} times up to which intervals are tested: they widen with it"
+            if ratio <= AREA_FACTOR
+            else f"beyond the {AREA_FACTOR:g} times up to which intervals are tested: they may be too narrow"
+        )
     return (
         f"It rests on {runs}{where} of up to {steps:,} steps, {rates}, and was asked {beyond}. Health of the fit: "
         f"{posterior.health.status}."

@@ -6,14 +6,13 @@ the longest run asked about is the probability that the target is reached at all
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bayeslr.curves import CurveSet
 from bayeslr.errors import PosteriorError
 from bayeslr.forecast.questions import (
     ANSWERS,
@@ -25,16 +24,22 @@ from bayeslr.forecast.questions import (
     rests_on,
     tell,
 )
+from bayeslr.forecast.tokens import tokens_of_a_step
 from bayeslr.inference import Posterior
 from bayeslr.schedules import Schedule
 from bayeslr.schedules.family import ScheduleFamily, parse_family
+from bayeslr.written import chance, count, estimate, nominal
 
-__all__ = ["Reach", "reach", "tokens_of_a_step"]
+__all__ = ["Reach", "reach"]
 
 _BASELINE = "baseline"
-_TOKENS = ("batch_tokens", "tokens_per_step", "tokens_per_batch")
-_SEQUENCES = ("batch_size", "batch_sequences", "global_batch_size")
-_LENGTHS = ("sequence_length", "seq_len", "seq_length", "context_length", "block_size")
+_EVEN: Final = 0.5
+_FAR: Final = 30
+"""How many times as long as the longest run asked about one is at whose end the rate has done what it can."""
+_FAR_STEPS: Final = 3_000_000
+_ALLOWED: Final = (
+    "allowed: a schedule with total_steps=lo..hi, such as wsd(peak_lr=3e-4, total_steps=20000..200000, decay_steps=20%)"
+)
 
 type Draws = NDArray[np.float64]
 
@@ -63,6 +68,12 @@ class Reach:
         ``"schedule"`` or ``"run"``.
     ci_prob
         Probability of the intervals.
+    floor
+        Where the longest run is more likely not to reach the target than to: what the fitted law says of runs of any
+        length. The loss that more steps bring a run towards (``median, lower, upper``), and ``p_reached``, the
+        probability that this is at or below the target.
+    seed
+        Seed of the forecast.
     basis
         What the answer rests on, in words.
     warnings
@@ -77,6 +88,8 @@ class Reach:
     tokens_per_step: float | None
     question: Question
     ci_prob: float
+    floor: Mapping[str, float] | None = None
+    seed: int | None = None
     basis: str = ""
     warnings: tuple[str, ...] = field(default=())
 
@@ -121,11 +134,13 @@ class Reach:
         shortest, longest = (int(self.lengths["total_steps"].iloc[k]) for k in (0, -1))
         what = "beats the baseline" if self.target is None else f"ends at {self.target:g} or below"
         lower, median, upper = self.interval
-        lines = [f"A run of {longest:,} steps, the longest asked about, {what} with probability {self.p_reached:.2f}."]
+        lines = [
+            f"A run of {longest:,} steps, the longest asked about, {what} with probability {chance(self.p_reached)}."
+        ]
         if np.isfinite(median):
             at_least = "at most " if median <= shortest else ""
             lines.append(
-                f"Steps needed: {at_least}{self._amount(median)}; {100 * self.ci_prob:g}% interval "
+                f"Steps needed: {at_least}{self._amount(median)}; {nominal(self.ci_prob)} interval "
                 f"{self._amount(lower)} to {self._amount(upper, longest)}."
             )
             if self.baseline is not None:
@@ -133,20 +148,36 @@ class Reach:
                 end = f"{upper / own:.2f}" if np.isfinite(upper) else f"more than {longest / own:.2f}"
                 lines.append(
                     f"That is {median / own:.2f} times what the baseline costs in steps ({own:,}); "
-                    f"{100 * self.ci_prob:g}% interval {lower / own:.2f} to {end}."
+                    f"{nominal(self.ci_prob)} interval {lower / own:.2f} to {end}."
                 )
         else:
-            lines.append(f"It needs more than {longest:,} steps rather than fewer; ask about longer runs.")
+            lines.append(self._out_of_reach(longest))
         sure = self.steps(0.9)
         if np.isfinite(sure):
-            lines.append(f"To be 90% sure, train for {self._amount(sure)} steps.")
+            lines.append(f"To be 90% sure, train for {self._amount(sure, unit=' steps')}.")
         return (*lines, *filter(None, [self.basis]), ANSWERS[self.question])
 
-    def _amount(self, steps: float, longest: int = 0) -> str:
+    def _out_of_reach(self, longest: int) -> str:
+        """Say whether a longer run would do."""
+        more = f"It needs more than {longest:,} steps rather than fewer"
+        if self.floor is None:
+            return f"{more}; ask about longer runs."
+        law = (
+            f"by the fitted law the loss of such runs cannot fall below {estimate(self.floor, self.ci_prob)}, the "
+            "floor that steps do not lower (L0, and what the last rate adds)"
+        )
+        ever = self.floor["p_reached"]
+        if ever < (1.0 - self.ci_prob) / 2.0:
+            return f"No run of this family does, however long: {law}."
+        if ever < _EVEN:
+            return f"More likely than not, no length is enough (probability that some is: {chance(ever)}): {law}."
+        return f"{more}; ask about longer runs: some length does with probability {chance(ever)}, since {law}."
+
+    def _amount(self, steps: float, longest: int = 0, unit: str = "") -> str:
         if not np.isfinite(steps):
             return f"more than {longest:,}"
-        text = f"{float(f'{steps:.3g}'):,.0f}"
-        return text if self.tokens_per_step is None else f"{text} ({_count(steps * self.tokens_per_step)} tokens)"
+        text = f"{float(f'{steps:.3g}'):,.0f}{unit}"
+        return text if self.tokens_per_step is None else f"{text} ({count(steps * self.tokens_per_step)} tokens)"
 
     def to_dataframe(self) -> pd.DataFrame:
         """Return one row per length, as in `lengths`."""
@@ -163,11 +194,13 @@ class Reach:
             "family": self.family.text,
             "size": self.size,
             "question": self.question,
+            "seed": self.seed,
             "target": self.target,
             "baseline": None if self.baseline is None else self.baseline.spec,
             "p_reached": self.p_reached,
             "steps": steps,
             "tokens": tokens,
+            "floor": None if self.floor is None else dict(self.floor),
             "lengths": [{str(key): _finite(value) for key, value in row.items()} for row in rows],
             "sentences": list(self.sentences),
             "warnings": list(self.warnings),
@@ -176,7 +209,8 @@ class Reach:
     def __repr__(self) -> str:
         lower, median, upper = self.interval
         return (
-            f"Reach(steps={median:.0f} [{lower:.0f}, {upper:.0f}], p_reached={self.p_reached:.2f}, size={self.size!r})"
+            f"Reach(steps={median:.0f} [{lower:.0f}, {upper:.0f}], p_reached={chance(self.p_reached)}, "
+            f"size={self.size!r}, seed={self.seed})"
         )
 
 
@@ -187,7 +221,7 @@ def reach(
     loss: float | None = None,
     baseline: Schedule | None = None,
     size: float | str | None = None,
-    seed: int,
+    seed: int = 0,
     tokens_per_step: float | None = None,
     question: Question = "schedule",
     points: int | None = None,
@@ -209,7 +243,7 @@ def reach(
     size
         Model size, as in :func:`bayeslr.predict`.
     seed
-        Seed of the forecast.
+        Seed of the forecast, default 0.
     tokens_per_step
         Tokens of an update. Default: from the curves' columns, where they agree on one.
     question
@@ -244,12 +278,10 @@ def reach(
     if loss is not None and not (np.isfinite(loss) and loss > 0.0):
         raise PosteriorError(f"reach: the loss is {loss!r}; allowed: a positive number")
     tail = (1.0 - checked_probability("ci_prob", ci_prob)) / 2.0
-    chosen = parse_family(family) if isinstance(family, str) else family
+    chosen = parse_family(family, allowed=_ALLOWED) if isinstance(family, str) else family
     free = [argument.name for argument in chosen.free]
     if free != ["total_steps"]:
-        raise PosteriorError(
-            f"reach: free is {', '.join(free)}; allowed: total_steps alone, as total_steps=20000..200000"
-        )
+        raise PosteriorError(f"reach: free is {', '.join(free)}; allowed: total_steps alone, as total_steps=lo..hi")
     per = tokens_of_a_step(posterior.curves) if tokens_per_step is None else _positive(tokens_per_step)
     members = sorted(chosen.members(points=points), key=lambda member: member.schedule.total_steps)
     plans: dict[str, Schedule] = {member.name: member.schedule for member in members}
@@ -263,6 +295,13 @@ def reach(
     tokens = {} if per is None else {"tokens": steps * per}
     told = cautions(posterior, forecast.warnings, tuple(asked))
     tell(told)
+    floor = None
+    if chances[-1] < _EVEN:
+        ends = _floor(posterior, chosen, int(steps[-1]), size=size, seed=seed, num_draws=num_draws)
+        floor = dict(
+            zip(("lower", "median", "upper"), np.quantile(ends, [tail, 0.5, 1.0 - tail]).tolist(), strict=True)
+        )
+        floor["p_reached"] = float((ends <= np.ravel(target)).mean())
     return Reach(
         family=chosen,
         size=forecast.size,
@@ -274,58 +313,36 @@ def reach(
         tokens_per_step=per,
         question=question,
         ci_prob=float(ci_prob),
+        floor=floor,
+        seed=seed,
         basis=rests_on(posterior, asked.values(), size),
         warnings=told,
     )
 
 
-def tokens_of_a_step(curves: CurveSet) -> float | None:
-    """Return the tokens of an update where the curves' columns say it, and agree.
-
-    Parameters
-    ----------
-    curves
-        Curves whose metadata may have ``batch_tokens`` (or ``tokens_per_step``), or ``batch_size`` in sequences
-        together with ``sequence_length``.
-
-    Returns
-    -------
-    float or None
-        Tokens; None where they are unknown or differ.
-    """
-    found = {_tokens(curve.metadata) for curve in curves}
-    return found.pop() if len(found) == 1 else None
-
-
-def _tokens(metadata: Mapping[str, object]) -> float | None:
-    if (tokens := _first(metadata, _TOKENS)) is not None:
-        return tokens
-    sequences, length = _first(metadata, _SEQUENCES), _first(metadata, _LENGTHS)
-    return None if sequences is None or length is None else sequences * length
-
-
-def _first(metadata: Mapping[str, object], names: tuple[str, ...]) -> float | None:
-    for name in names:
-        try:
-            value = float(str(metadata[name]))
-        except (KeyError, ValueError):
-            continue
-        if np.isfinite(value) and value > 0.0:
-            return value
-    return None
+def _floor(
+    posterior: Posterior,
+    family: ScheduleFamily,
+    longest: int,
+    *,
+    size: float | str | None,
+    seed: int,
+    num_draws: int | None,
+) -> Draws:
+    """Draw the loss that the law brings runs of a family towards: that of a far longer run, progress excepted."""
+    far = float(min(_FAR * longest, max(_FAR_STEPS, longest + 1)))
+    lengths = replace(family.free[0], low=float(longest), high=far, choices=())
+    member = replace(family, free=(lengths,)).members(points=2)[-1]
+    forecast = ask_finals(posterior, {member.name: member.schedule}, size=size, seed=seed, num_draws=num_draws)
+    parts = forecast.parts[member.name]
+    ends: Draws = np.asarray(parts.base - parts.annealing)[:, -1]
+    return ends
 
 
 def _positive(value: float) -> float:
     if np.isfinite(value) and value > 0.0:
         return float(value)
     raise PosteriorError(f"tokens_per_step: found {value!r}; allowed: a positive number")
-
-
-def _count(value: float) -> str:
-    for factor, suffix in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
-        if value >= factor:
-            return f"{value / factor:.3g}{suffix}"
-    return f"{value:.3g}"
 
 
 def _finite(value: Any) -> Any:

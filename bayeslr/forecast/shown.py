@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from bayeslr.markup import COLOURS, bands, box, paragraph, table
+from bayeslr.written import chance, decimals
 
 if TYPE_CHECKING:
     from bayeslr.forecast.compare import Comparison
@@ -30,8 +31,8 @@ def forecast_text(forecast: "Forecast") -> str:
     head = f"Forecast of {_count(len(final), 'schedule')} for the size {forecast.size}{_seed(forecast)}"
     head += ": final loss as measured, 90%"
     lines = [
-        f"  {name}: {row['median']:.4f} ({row['lower']:.4f} to {row['upper']:.4f}) at step {row['step']:,.0f}"
-        for name, row in final.iterrows()
+        f"  {name}: {median} ({lower} to {upper}) at step {step:,.0f}"
+        for name, step, median, lower, upper in _final_rows(final)
     ]
     return limited([head, *lines, *(f"  warning: {text}" for text in forecast.warnings)])
 
@@ -47,8 +48,8 @@ def forecast_html(forecast: "Forecast") -> str:
         step, lower, median, upper = (part[key].tolist() for key in ("step", "lower", "median", "upper"))
         series.append((step, lower, median, upper))
     rows = [
-        (str(name), f"{row['step']:,.0f}", *(f"{row[key]:.4f}" for key in ("median", "lower", "upper")))
-        for name, row in final.loc[names].iterrows()
+        (name, f"{step:,.0f}", median, lower, upper)
+        for name, step, median, lower, upper in _final_rows(final.loc[names])
     ]
     marks = COLOURS if len(names) <= len(COLOURS) else ()
     return box(
@@ -62,13 +63,14 @@ def forecast_html(forecast: "Forecast") -> str:
 def comparison_text(comparison: "Comparison") -> str:
     """Say which schedule ends lowest, and the differences."""
     ends, pairs = _ends(comparison), _pairs(comparison)
-    lines = ["Comparison: final loss, probability of ending lowest, expected regret"]
+    what = "schedules" if comparison.question == "schedule" else "single runs"
+    lines = [f"Comparison of {what}: final loss, probability of ending lowest, expected regret"]
     lines += [f"  {name}: {median}, P(best) {best}, regret {regret}" for name, median, _, _, best, regret in ends]
     lines += [
         f"  {first} - {second}: {median} ({lower} to {upper}), P(first lower) {lowest}"
         for first, second, median, lower, upper, lowest in pairs
     ]
-    return limited([*lines, *(f"  warning: {text}" for text in comparison.warnings)])
+    return limited([*lines, f"  {comparison.answers}", *(f"  warning: {text}" for text in comparison.warnings)])
 
 
 def comparison_html(comparison: "Comparison") -> str:
@@ -79,8 +81,14 @@ def comparison_html(comparison: "Comparison") -> str:
         table(("schedule", "median", "lower", "upper", "P(best)", "expected regret"), ends),
         paragraph("First minus second", strong=True),
         table(("first", "second", "median", "lower", "upper", "P(first lower)"), pairs, texts=2),
+        paragraph(comparison.answers),
         *_notes(comparison.final_loss, comparison.warnings),
     )
+
+
+def _final_rows(final: pd.DataFrame) -> list[tuple[str, float, str, str, str]]:
+    texts = [final[key].map(decimals) for key in ("median", "lower", "upper")]
+    return list(zip(map(str, final.index), final["step"], *texts, strict=True))
 
 
 def _seed(forecast: "Forecast") -> str:
@@ -91,7 +99,7 @@ def _ends(comparison: "Comparison") -> list[tuple[str, ...]]:
     final = comparison.final_loss[["median", "lower", "upper"]].to_numpy()
     columns = zip(comparison.final_loss.index, final, comparison.p_best, comparison.expected_regret, strict=True)
     return [
-        (str(name), *(f"{value:.4f}" for value in row), f"{best:.3f}", f"{regret:.4f}")
+        (str(name), *(decimals(value) for value in row), chance(best), decimals(regret))
         for name, row, best, regret in columns
     ]
 
@@ -100,8 +108,12 @@ def _pairs(comparison: "Comparison") -> list[tuple[str, ...]]:
     rows = comparison.differences.to_dict("records")
     return [
         (
-            *(str(row["first"]), str(row["second"]), *(f"{row[key]:+.4f}" for key in ("median", "lower", "upper"))),
-            f"{row['p_first_lower']:.3f}",
+            *(
+                str(row["first"]),
+                str(row["second"]),
+                *(decimals(row[key], signed=True) for key in ("median", "lower", "upper")),
+            ),
+            chance(row["p_first_lower"]),
         )
         for row in rows
     ]

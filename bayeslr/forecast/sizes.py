@@ -78,7 +78,7 @@ def find_target(posterior: Posterior, size: float | str | None) -> Target:
         If the size is not one that this posterior can predict.
     """
     labels, params = posterior.sizes, posterior.params
-    known = ", ".join(label if p is None else f"{label} ({p:.4g})" for label, p in zip(labels, params, strict=True))
+    known = ", ".join(label if p is None else f"{label} ({p:,.0f})" for label, p in zip(labels, params, strict=True))
     if size is None:
         if len(labels) > 1:
             raise PosteriorError(f"size: none was given, but the posterior has several; allowed: {known}, or a number")
@@ -93,8 +93,9 @@ def find_target(posterior: Posterior, size: float | str | None) -> Target:
         if p is not None and abs(number / p - 1.0) < _SAME_SIZE:
             return Target(index=k, label=labels[k], params=p)
     if posterior.model.pooling == "none":
+        found = size if isinstance(size, str) else f"{number:.4g}"
         raise PosteriorError(
-            f"size: found {number:.4g}, but this posterior knows {known} alone; "
+            f"size: found {found}, but this posterior knows {known} alone; "
             "allowed: a fitted size, or fit two or more sizes together to predict others"
         )
     rounded = rounded_range(size) if isinstance(size, str) else None

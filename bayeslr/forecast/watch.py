@@ -37,7 +37,7 @@ def watch(
     every: int | None = None,
     size: float | str | None = None,
     method: Literal["nuts", "laplace"] | None = None,
-    seed: int,
+    seed: int = 0,
     alarm_below: float = 0.01,
     ci_prob: float = 0.9,
     num_draws: int | None = 2000,
@@ -62,7 +62,7 @@ def watch(
     method
         How the model is fitted again. Default: as the posterior was. ``"laplace"`` takes seconds.
     seed
-        Seed of fits and forecasts.
+        Seed of the forecasts, default 0; fits are made again with the seed of the posterior.
     alarm_below
         An alarm is given where the run is as far off as it would be with less than this probability.
     ci_prob
@@ -100,6 +100,7 @@ def watch(
             last_loss=np.nan,
             ci_prob=ci_prob,
             alarm_below=alarm_below,
+            seed=seed,
             basis=rests_on(posterior, [plan], size),
             warnings=told,
         )
@@ -113,7 +114,7 @@ def watch(
         grown = int(run.steps[-1]) - found.looks[-1].step
         if grown >= (every or max(plan.total_steps // 20, 1)) and run.steps[-1] < plan.total_steps:
             newest, told = _look(posterior, quick, run, plan, found.ci_prob, settings)
-            found = replace(found, looks=(*found.looks, newest), warnings=told)
+            found = replace(found, looks=(*found.looks, newest), seed=seed, warnings=told)
     tell(found.warnings)
     return found
 
@@ -125,7 +126,7 @@ def replay(
     shares: Iterable[float] = (0.2, 0.4, 0.6, 0.8, 1.0),
     size: float | str | None = None,
     method: Literal["nuts", "laplace"] | None = None,
-    seed: int,
+    seed: int = 0,
     alarm_below: float = 0.01,
     ci_prob: float = 0.9,
     progress: bool | None = None,

@@ -1,6 +1,6 @@
 """Tables of decisions for the terminal; the sentences that go with them are the answers' own."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -9,6 +9,7 @@ from rich import box
 from rich.table import Table
 
 from bayeslr.forecast import MetricForecast, NextRun, Optimum, Reach, Watch
+from bayeslr.written import chance, count, decimals, nominal, share
 
 __all__ = ["frame_table", "metric_table", "next_run_table", "optimum_table", "reach_table", "watch_table"]
 
@@ -16,7 +17,10 @@ _ROWS: Final = 12
 """Rows of a terminal's table at most; files and JSON have all."""
 
 
-def frame_table(frame: pd.DataFrame, columns: Mapping[str, tuple[str, str]], *, title: str | None = None) -> Table:
+type Form = Callable[[Any], str]
+
+
+def frame_table(frame: pd.DataFrame, columns: Mapping[str, tuple[str, Form]], *, title: str | None = None) -> Table:
     """Show columns of a frame.
 
     Parameters
@@ -24,7 +28,8 @@ def frame_table(frame: pd.DataFrame, columns: Mapping[str, tuple[str, str]], *, 
     frame
         The frame.
     columns
-        By column the heading, whose words stand below each other, and the format of its numbers, empty for text.
+        By column the heading, whose words stand below each other unless the column is text (``str``), and how a cell is
+        written.
     title
         Title of the table.
 
@@ -36,13 +41,13 @@ def frame_table(frame: pd.DataFrame, columns: Mapping[str, tuple[str, str]], *, 
     table = Table(
         title=title, title_justify="left", title_style="", box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0)
     )
-    for heading, spec in columns.values():
-        if spec:
-            table.add_column(heading.replace(" ", "\n"), justify="right", vertical="bottom", no_wrap=True)
-        else:
+    for heading, form in columns.values():
+        if form is str:
             table.add_column(heading, overflow="fold", vertical="bottom")
+        else:
+            table.add_column(heading.replace(" ", "\n"), justify="right", vertical="bottom", no_wrap=True)
     for row in frame.to_dict("records"):
-        table.add_row(*(_cell(row[name], spec) for name, (_, spec) in columns.items()))
+        table.add_row(*(form(row[name]) for name, (_, form) in columns.items()))
     return table
 
 
@@ -62,16 +67,13 @@ def optimum_table(optimum: Optimum) -> Table:
     table = optimum.candidates
     several = len(optimum.family.free) > 1
     shown = table.sort_values("mean").head(_ROWS) if several else table.iloc[_spread(table, optimum.best)]
-    columns = {a.name: (a.name, _spec(table[a.name])) for a in optimum.family.free}
+    columns = {a.name: (a.name, _form(table[a.name])) for a in optimum.family.free} | _losses(optimum.ci_prob)
     columns |= {
-        "median": ("final loss", ".4f"),
-        "lower": (f"{100 * optimum.ci_prob:g}% lower", ".4f"),
-        "upper": ("upper", ".4f"),
-        "expected_regret": ("expected regret", ".4f"),
-        "p_within": (f"P(within {optimum.within:g})", ".2f"),
+        "expected_regret": ("expected regret", decimals),
+        "p_within": (f"P(within {optimum.within:g})", chance),
     }
-    what = f"The best {len(shown)} of {len(table)} choices" if several else "Choices"
-    return frame_table(shown, columns, title=f"{what}, final loss without measurement noise")
+    shown_as = _shown(len(shown), len(table), "choices", order="The best " if several else "")
+    return frame_table(shown, columns, title=f"{shown_as}: final loss without measurement noise")
 
 
 def reach_table(reach: Reach) -> Table:
@@ -88,17 +90,13 @@ def reach_table(reach: Reach) -> Table:
         At most twelve rows.
     """
     table = reach.lengths
-    columns = {"total_steps": ("steps", ",.0f")}
+    columns: dict[str, tuple[str, Form]] = {"total_steps": ("steps", _whole)}
     if "tokens" in table:
-        columns["tokens"] = ("tokens", ".3g")
-    columns |= {
-        "median": ("final loss", ".4f"),
-        "lower": (f"{100 * reach.ci_prob:g}% lower", ".4f"),
-        "upper": ("upper", ".4f"),
-        "p_reached": ("P(reached)", ".3f"),
-    }
+        columns["tokens"] = ("tokens", count)
+    columns |= _losses(reach.ci_prob) | {"p_reached": ("P(reached)", chance)}
     rows = np.unique(np.linspace(0, len(table) - 1, min(_ROWS, len(table))).round().astype(int))
-    return frame_table(table.iloc[rows], columns, title="Final loss without measurement noise, by length")
+    shown_as = _shown(len(rows), len(table), "lengths")
+    return frame_table(table.iloc[rows], columns, title=f"{shown_as}: final loss without measurement noise")
 
 
 def next_run_table(answer: NextRun) -> Table:
@@ -114,19 +112,22 @@ def next_run_table(answer: NextRun) -> Table:
     rich.table.Table
         One row per candidate, the most useful for its cost first.
     """
-    columns = {
-        "candidate": ("candidate", ""),
-        "size": ("size", ""),
-        "cost": (answer.cost, ",.0f" if answer.cost == "steps" else ".3g"),
-        "width_after": ("width after", ".4f"),
-        "narrowing": ("narrower by", ".1%"),
-        "narrowing_per_cost": ("for its cost", ".2f"),
+    columns: dict[str, tuple[str, Form]] = {
+        "candidate": ("candidate", str),
+        "size": ("size", str),
+        "cost": ("steps", _whole) if answer.cost == "steps" else ("FLOPs", "{:.3g}".format),
+        "width_after": ("width after", decimals),
+        "narrowing": ("narrower by", share),
+        "narrowing_per_cost": ("for its cost", "{:.2f}".format),
     }
     if answer.choices:
-        columns |= {"regret_after": ("regret after", ".5f"), "regret_per_cost": ("for its cost", ".2f")}
-    if len(set(answer.candidates["size"])) == 1:
+        columns |= {
+            "regret_after": ("regret after", "{:.5f}".format),
+            "regret_per_cost": ("for its cost", "{:.2f}".format),
+        }
+    if set(answer.candidates["size"]) == {answer.size}:
         del columns["size"]
-    now = f"Interval of the target's final loss, {answer.candidates['width'].iloc[0]:.4f} wide now"
+    now = f"Interval of the target's final loss, {decimals(answer.candidates['width'].iloc[0])} wide now"
     return frame_table(answer.candidates.reset_index(), columns, title=now)
 
 
@@ -147,15 +148,12 @@ def watch_table(watched: Watch) -> Table:
     table["then"] = [
         "" if not row["seen"] else ("ALARM" if row["alarm"] else "as forecast") for row in table.to_dict("records")
     ]
-    columns = {
-        "step": ("at step", ",.0f"),
-        "median": ("final loss", ".4f"),
-        "lower": (f"{100 * watched.ci_prob:g}% lower", ".4f"),
-        "upper": ("upper", ".4f"),
-        "seen": ("then seen", ",.0f"),
-        "outside": ("outside", ".0%"),
-        "p_value": ("P(as far)", ".3f"),
-        "then": ("", ""),
+    columns: dict[str, tuple[str, Form]] = {"step": ("at step", _whole)} | _losses(watched.ci_prob)
+    columns |= {
+        "seen": ("then seen", _whole),
+        "outside": ("outside", share),
+        "p_value": ("P(as far)", chance),
+        "then": ("", str),
     }
     return frame_table(table, columns, title="Forecasts of the final loss, and the run since")
 
@@ -175,12 +173,12 @@ def metric_table(found: MetricForecast, *, ci_prob: float) -> Table:
     rich.table.Table
         One row per schedule.
     """
-    columns = {
-        "schedule": ("schedule", ""),
-        "step": ("step", ",.0f"),
-        "median": ("median", ".4g"),
-        "lower": (f"{100 * ci_prob:g}% lower", ".4g"),
-        "upper": ("upper", ".4g"),
+    columns: dict[str, tuple[str, Form]] = {
+        "schedule": ("schedule", str),
+        "step": ("step", _whole),
+        "median": ("median", _short),
+        "lower": (f"{nominal(ci_prob)} lower", _short),
+        "upper": ("upper", _short),
     }
     return frame_table(found.final(ci_prob=ci_prob).reset_index(), columns, title=f"{found.name} at the end")
 
@@ -192,13 +190,31 @@ def _spread(table: pd.DataFrame, best: str) -> list[int]:
     return sorted({int(k) for k in even} | {place})
 
 
-def _spec(values: "pd.Series[Any]") -> str:
+def _shown(shown: int, found: int, what: str, order: str = "") -> str:
+    """Say how many rows a table has of those that there are; files have all of them."""
+    if shown == found:
+        return f"All {found} {what}"
+    return f"{order}{shown} of {found} {what} (all with -o FILE)"
+
+
+def _losses(ci_prob: float) -> dict[str, tuple[str, Form]]:
+    """Return the columns of a final loss and its interval."""
+    return {
+        "median": ("final loss", decimals),
+        "lower": (f"{nominal(ci_prob)} lower", decimals),
+        "upper": ("upper", decimals),
+    }
+
+
+def _form(values: "pd.Series[Any]") -> Form:
     if not pd.api.types.is_numeric_dtype(values):
-        return ""
-    return ",.0f" if pd.api.types.is_integer_dtype(values) else ".4g"
+        return str
+    return _whole if pd.api.types.is_integer_dtype(values) else _short
 
 
-def _cell(value: Any, spec: str) -> str:
-    if not spec:
-        return str(value)
-    return format(value, spec) if np.isfinite(value) else "-"
+def _whole(value: float) -> str:
+    return f"{value:,.0f}" if np.isfinite(value) else "-"
+
+
+def _short(value: float) -> str:
+    return f"{value:.4g}" if np.isfinite(value) else "-"

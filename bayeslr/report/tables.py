@@ -4,6 +4,7 @@ Each function turns numbers into a :class:`rich.table.Table`; :func:`as_text` la
 """
 
 from collections.abc import Iterable, Sequence
+from copy import copy
 from io import StringIO
 from textwrap import fill
 
@@ -15,6 +16,7 @@ from rich.table import Table
 
 from bayeslr.forecast import Comparison
 from bayeslr.inference import Health
+from bayeslr.written import chance, decimals, nominal
 
 __all__ = [
     "WIDTH",
@@ -29,6 +31,8 @@ __all__ = [
 
 WIDTH = 80
 """Columns of a terminal that every table fits."""
+
+_COMPARED = {"schedule": "schedules", "run": "single runs"}
 
 
 def as_text(parts: Iterable[Table | str]) -> str:
@@ -61,7 +65,12 @@ def as_text(parts: Iterable[Table | str]) -> str:
             folded = fill(part, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
             console.print(part if part.startswith("  ") else folded, soft_wrap=True)
         else:
-            console.print(part)
+            # a title of the table's own would be wrapped at the table's width
+            bare = copy(part)
+            if part.title:
+                console.print(fill(str(part.title), WIDTH), soft_wrap=True)
+                bare.title = None
+            console.print(bare)
     return "\n".join(line.rstrip() for line in target.getvalue().splitlines()) + "\n"
 
 
@@ -80,7 +89,7 @@ def summary_table(summary: pd.DataFrame, *, ci_prob: float) -> Table:
     rich.table.Table
         One row per number, rounded to two digits of its standard deviation.
     """
-    interval = _percent(ci_prob)
+    interval = nominal(ci_prob)
     laplace = "Laplace approximation: draws of the Gaussian at the mode, not of the posterior"
     title = laplace if summary.attrs.get("method") == "laplace" else None
     table = _table(title, ["parameter"], ["mean", "sd", f"{interval} lower", "upper", "ESS bulk", "ESS tail", "R-hat"])
@@ -152,9 +161,9 @@ def final_loss_table(final: pd.DataFrame, *, ci_prob: float, latent: bool = Fals
         One row per schedule.
     """
     what = "Final loss, without measurement noise" if latent else "Final loss as it would be measured"
-    table = _table(what, ["schedule"], ["step", "median", f"{_percent(ci_prob)} lower", "upper", "sd"])
+    table = _table(what, ["schedule"], ["step", "median", f"{nominal(ci_prob)} lower", "upper", "sd"])
     for name, row in final.iterrows():
-        losses = [f"{row[key]:.4f}" for key in ("median", "lower", "upper", "sd")]
+        losses = [decimals(row[key]) for key in ("median", "lower", "upper", "sd")]
         table.add_row(str(name), f"{int(row['step']):,}", *losses)
     return table
 
@@ -174,7 +183,7 @@ def comparison_tables(comparison: Comparison, *, ci_prob: float) -> list[Table]:
     list of rich.table.Table
         Two tables, and a third one if any two curves are likely to cross.
     """
-    lower = f"{_percent(ci_prob)} lower"
+    lower = f"{nominal(ci_prob)} lower"
     ends = _table(
         "Final loss as it would be measured",
         ["schedule"],
@@ -182,23 +191,23 @@ def comparison_tables(comparison: Comparison, *, ci_prob: float) -> list[Table]:
     )
     finals = comparison.final_loss.iterrows()
     for (name, row), best, regret in zip(finals, comparison.p_best, comparison.expected_regret, strict=True):
-        losses = [f"{row[key]:.4f}" for key in ("median", "lower", "upper")]
-        ends.add_row(str(name), *losses, f"{best:.3f}", f"{regret:.4f}")
+        losses = [decimals(row[key]) for key in ("median", "lower", "upper")]
+        ends.add_row(str(name), *losses, chance(best), decimals(regret))
     pairs = _table(
-        "First minus second, without measurement noise",
+        f"First minus second, {_COMPARED[comparison.question]}, without measurement noise",
         ["first", "second"],
         ["median", lower, "upper", "P(first lower)"],
     )
     for pair in comparison.differences.to_dict("records"):
-        losses = [f"{pair[key]:+.4f}" for key in ("median", "lower", "upper")]
-        pairs.add_row(str(pair["first"]), str(pair["second"]), *losses, f"{pair['p_first_lower']:.3f}")
+        losses = [decimals(pair[key], signed=True) for key in ("median", "lower", "upper")]
+        pairs.add_row(str(pair["first"]), str(pair["second"]), *losses, chance(pair["p_first_lower"]))
     tables = [ends, pairs]
     crossed = comparison.crossings[comparison.crossings["probability"] >= 0.01]
     if len(crossed):
         places = _table("Last crossing of the two curves", ["first", "second"], ["P(cross)", "step", lower, "upper"])
         for pair in crossed.to_dict("records"):
             steps = [f"{pair[key]:,.0f}" for key in ("median", "lower", "upper")]
-            places.add_row(str(pair["first"]), str(pair["second"]), f"{pair['probability']:.3f}", *steps)
+            places.add_row(str(pair["first"]), str(pair["second"]), chance(pair["probability"]), *steps)
         tables.append(places)
     return tables
 
@@ -221,7 +230,7 @@ def demo_table(rows: pd.DataFrame, *, ci_prob: float) -> Table:
     table = _table(
         "Final loss of the runs that were not fitted",
         ["run"],
-        ["step", "measured", "predicted", f"{_percent(ci_prob)} lower", "upper", "error", "inside"],
+        ["step", "measured", "predicted", f"{nominal(ci_prob)} lower", "upper", "error", "inside"],
     )
     for row in rows.to_dict("records"):
         losses = [f"{row[key]:.3f}" for key in ("measured", "median", "lower", "upper")]
@@ -241,10 +250,6 @@ def _table(title: str | None, texts: Sequence[str], numbers: Sequence[str]) -> T
         # a header may take two lines, a number never does
         table.add_column(number.replace(" ", "\n"), justify="right", vertical="bottom", no_wrap=True)
     return table
-
-
-def _percent(probability: float) -> str:
-    return f"{100 * probability:g}%"
 
 
 def _or_dash(value: float, spec: str) -> str:

@@ -226,13 +226,15 @@ class _Share:
         return round(self.percent / 100.0 * total_steps)
 
 
-def parse_family(text: str) -> ScheduleFamily:
+def parse_family(text: str, *, allowed: str = _ALLOWED) -> ScheduleFamily:
     """Read a spec with free arguments.
 
     Parameters
     ----------
     text
         The spec.
+    allowed
+        What a refusal says is allowed, where less is than here.
 
     Returns
     -------
@@ -247,7 +249,7 @@ def parse_family(text: str) -> ScheduleFamily:
     if not isinstance(text, str):
         raise ScheduleError(f"schedule family: found a {type(text).__name__}, {show(text)}; allowed: a text")
     where = f"schedule family {show(text)}"
-    builder, keywords = _call(where, text)
+    builder, keywords = _call(where, text, allowed)
     parameters = inspect.signature(_builder(where, builder)).parameters
     fixed: dict[str, Any] = {}
     free: list[FreeArgument] = []
@@ -264,7 +266,7 @@ def parse_family(text: str) -> ScheduleFamily:
             fixed[name] = value
     if not 1 <= len(free) <= MAX_FREE:
         found = "nothing is left free" if not free else f"{len(free)} arguments are free"
-        raise ScheduleError(f"{where}: {found}; {_ALLOWED}")
+        raise ScheduleError(f"{where}: {found}; {allowed}")
     return ScheduleFamily(text=text.strip(), builder=builder, fixed=fixed, free=tuple(free))
 
 
@@ -275,14 +277,14 @@ def _builder(where: str, name: str) -> Callable[..., Schedule]:
     return builder
 
 
-def _call(where: str, text: str) -> tuple[str, list[ast.keyword]]:
+def _call(where: str, text: str, allowed: str) -> tuple[str, list[ast.keyword]]:
     """Return the builder's name and the arguments, ranges as ``(lo @ hi)`` and shares as ``(p % 100)``."""
     try:
         node = ast.parse(_FREE.sub(_marked, text.strip()), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        raise ScheduleError(f"{where}: cannot be read; {_ALLOWED}") from None
+        raise ScheduleError(f"{where}: cannot be read; {allowed}") from None
     if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name) or node.args:
-        raise ScheduleError(f"{where}: not a call with named arguments; {_ALLOWED}")
+        raise ScheduleError(f"{where}: not a call with named arguments; {allowed}")
     return node.func.id, node.keywords
 
 

@@ -1,5 +1,6 @@
 """The commands that answer what to do say what the library says."""
 
+import html
 import json
 
 import pytest
@@ -22,6 +23,8 @@ def test_optimize_prints_what_the_library_says(run, posterior_file, tmp_path):
     code, out, err = run(*arguments)
     assert (code, err) == (0, "")
     assert found.best in out
+    assert "All 9 choices: final loss without measurement noise" in out
+    assert "12 of 41 choices (all with -o FILE): final loss" in run(*arguments[:4])[1]
     assert all(len(line) <= 80 for line in out.splitlines())
     assert run(*arguments, "--plot", picture)[0] == 2
 
@@ -127,6 +130,50 @@ def test_watch_keeps_its_forecasts_and_ends_with_1_after_an_alarm(run, posterior
     code, out, err = run(*arguments)
     assert code == 1
     assert "ALARM" in out
+
+
+def test_plans_alone_are_compared_as_schedules(run, posterior_file):
+    plans = (
+        "--schedule",
+        f"a={FAMILY.replace('100..1900', '400')}",
+        "--schedule",
+        f"b={FAMILY.replace('100..1900', '900')}",
+    )
+    out = run("compare", posterior_file, *plans)[1]
+    assert "This compares schedules" in out
+    assert "First minus second, schedules, without measurement noise" in out
+    single = json.loads(run("compare", posterior_file, *plans, "--question", "run", "--format", "json")[1])
+    assert single["question"] == "run"
+
+
+def test_a_candidate_of_a_size_that_is_none_is_named(run, posterior_file):
+    target = FAMILY.replace("100..1900", "400")
+    code, out, err = run("next-run", posterior_file, "--target", target, "--candidate", f"tiny={target} on 25k")
+    assert (code, out) == (2, "")
+    assert err.startswith("error: candidate tiny: size: found 25k, but this posterior knows small (10,000,000) alone")
+
+
+def test_a_decision_on_the_page_is_that_of_its_own_command(run, posterior_file, tmp_path):
+    """The same draws, so the same digits; and what the page warns of, the terminal warns of."""
+    path, plan = tmp_path / "page.html", FAMILY.replace("100..1900", "400")
+    wide = "wsd(peak_lr=1e-3, warmup_steps=100, total_steps=5000..20000, decay_steps=20%)"
+    asked = ("--optimize", wide, "--reach", LENGTHS, "--target", 2.9)
+    code, out, err = run("report", posterior_file, "--schedule", plan, *asked, "-o", path)
+    assert (code, err) == (0, "")
+    page = " ".join(html.unescape(path.read_text()).split())
+    said = " ".join(out.split())
+    posterior = bl.load_posterior(posterior_file)
+    with pytest.warns(bl.errors.ExtrapolationWarning):
+        found = [bl.optimize(posterior, wide), bl.reach(posterior, LENGTHS, loss=2.9)]
+    for answer in found:
+        for line in answer.sentences:
+            assert line in page
+            assert line in said
+        for line in answer.warnings:
+            assert line in page
+            assert f"warning: {line}" in said
+    assert found[0].warnings
+    assert max(map(len, out.splitlines())) <= 80
 
 
 def test_report_is_the_page_of_the_library(run, posterior_file, tmp_path):

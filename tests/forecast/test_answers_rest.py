@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from bayeslr.errors import ExtrapolationWarning
-from bayeslr.forecast import compare, next_run, optimize, reach
-from bayeslr.forecast.questions import rests_on
-from bayeslr.inference import check
+from bayeslr.forecast import compare, next_run, optimize, reach, watch
+from bayeslr.forecast.questions import cautions, rests_on
+from bayeslr.inference import Check, Health, check
 from bayeslr.schedules import constant, cosine, wsd
 
 COMMON = {"peak_lr": 1e-3, "warmup_steps": 100, "total_steps": 2000}
@@ -42,7 +42,10 @@ def test_how_far_beyond_the_runs_was_asked(small_posterior):
     # a warm-up from zero counts half; the runs were seen up to step 1,980
     further, ratio = constant(**COMMON | {"total_steps": 9800}), (9800 - 50) / (1980 - 50)
     told = rests_on(small_posterior, [TARGET, further], None)
-    assert f"was asked up to {ratio:.1f} times their sum of rates" in told
+    assert f"was asked up to {ratio:.1f} times their sum of rates, beyond the 4 times" in told
+    assert "they may be too narrow" in told
+    near = rests_on(small_posterior, [constant(**COMMON | {"total_steps": 4000})], None)
+    assert "times their sum of rates, within the 4 times up to which intervals are tested: they widen with it" in near
     assert "was asked no further than they go" in rests_on(small_posterior, [TARGET], None)
 
 
@@ -61,6 +64,32 @@ def test_other_sizes_and_other_peaks_are_told(small_posterior):
         settings={**small_posterior.settings, "health": ["the fit failed: told in an earlier warning"]},
     )
     assert "told in an earlier warning" in " ".join(asked_with_warnings(several).warnings)
+
+
+def test_a_failed_check_is_said_once_with_what_to_do(small_posterior):
+    told = "do not trust this fit yet: largest R-hat 2"
+    health = Health(checks=(Check(name="agreement of chains", status="FAIL", evidence="R-hat 2", advice="run longer"),))
+    failed = replace(small_posterior, settings={**small_posterior.settings, "health": [told]})
+    failed.__dict__["health"] = health
+    lines = cautions(failed, [told], ())
+    assert lines == ("do not trust this fit yet (FAIL): agreement of chains: R-hat 2 -> run longer",)
+
+
+@pytest.mark.parametrize("kind", ["optimize", "reach", "next_run", "compare", "watch"])
+def test_the_seed_has_a_default_and_is_kept(small_posterior, kind):
+    calls = {
+        "optimize": lambda **k: optimize(small_posterior, FAMILY, points=3, num_draws=200, **k),
+        "reach": lambda **k: reach(small_posterior, LENGTHS, loss=2.9, points=3, num_draws=200, **k),
+        "next_run": lambda **k: next_run(small_posterior, TARGET, {"a": cosine(**COMMON)}, num_draws=200, **k),
+        "compare": lambda **k: compare(small_posterior, {"a": TARGET, "b": cosine(**COMMON)}, num_draws=200, **k),
+        "watch": lambda **k: watch(small_posterior, None, TARGET, num_draws=200, **k),
+    }
+    default, given, other = calls[kind](), calls[kind](seed=0), calls[kind](seed=7)
+    assert default.to_dict() == given.to_dict()
+    assert (default.seed, other.seed) == (0, 7)
+    assert other.to_dict()["seed"] == 7
+    if kind != "compare":
+        assert "seed=0" in repr(default)
 
 
 def asked_with_warnings(posterior):

@@ -1,6 +1,7 @@
 """Comparisons against counts and closed forms on draws made by hand."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -119,3 +120,26 @@ def test_what_is_no_probability_is_one_line(ci_prob):
     forecast = forecast_of(a=np.ones((5, 4)), b=np.zeros((5, 4)))
     with pytest.raises(PosteriorError, match=r"^ci_prob: found [^\n]*; allowed: between 0 and 1, such as 0.9$"):
         compare_schedules(forecast, ci_prob=ci_prob)
+
+
+def test_schedules_are_compared_unless_a_run_is_continued():
+    """The run's own part is left out of the question about schedules, and of a continued run it cannot be."""
+    rng = np.random.default_rng(3)
+    common, luck = rng.normal(3.0, 0.1, size=(2, 500, 4))
+    forecast = forecast_of(a=common, b=common + 0.01)
+    lucky = replace(forecast, latent={"a": common + luck, "b": common + 0.01 - luck})
+    default, single = compare_schedules(lucky), compare_schedules(lucky, question="run")
+    assert (default.question, single.question) == ("schedule", "run")
+    assert default.p_best["a"] == 1.0
+    assert single.p_best["a"] < 0.9
+    pd.testing.assert_frame_equal(default.final_loss, single.final_loss)
+    assert "compares schedules" in default.answers
+    assert default.answers in repr(default)
+    assert default.answers in default._repr_html_()
+    assert single.to_dict()["question"] == "run"
+    going_on = replace(lucky, continues="run 1")
+    assert compare_schedules(going_on).to_dict() == single.to_dict()
+    with pytest.raises(PosteriorError, match="continues the run 'run 1'"):
+        compare_schedules(going_on, question="schedule")
+    with pytest.raises(PosteriorError, match="question: found 'both'"):
+        compare_schedules(lucky, question="both")

@@ -77,6 +77,39 @@ def test_the_target_itself_tells_most(small_posterior):
     assert found.advice == ()
 
 
+def test_what_the_reader_of_the_ranking_must_know_is_said(small_posterior):
+    """The unit of the cost; which candidates were made already; that the usual ones are no longer than the runs."""
+    usual = next_run(small_posterior, TARGET, num_draws=200)
+    said = " ".join(usual.sentences)
+    assert "What a run costs here: its steps." in said
+    assert "1.00 for the best candidate" in said
+    assert "as long as the longest fitted run (2,000 steps) and half as long" in said
+    # the constant run was fitted; the fitted cosine ends at a tenth of the peak, the usual one at zero
+    assert "another seed of the run would be seen: constant (constant)." in said
+    assert usual.seed == 0
+    own = {"again": cosine(final_lr=1e-4, **COMMON), "short": constant(**COMMON | {"total_steps": 500})}
+    named = next_run(small_posterior, TARGET, own, num_draws=200, cost="flops", tokens_per_step=4096)
+    said = " ".join(named.sentences)
+    assert "No candidate was named" not in said
+    assert "another seed of the run would be seen: again (cosine)." in said
+    assert "6 FLOPs a parameter and token of its steps (4.1k an update)" in said
+
+
+def test_a_decision_that_is_made_ranks_by_what_else_a_candidate_tells(small_posterior):
+    good, bad = TARGET, constant(**COMMON | {"total_steps": 200})
+    found = next_run(
+        small_posterior,
+        TARGET,
+        {"short": constant(**COMMON | {"total_steps": 300}), "itself": TARGET},
+        choices={"good": good, "bad": bad},
+        num_draws=400,
+    )
+    assert found.candidates["regret"].max() < 1e-9
+    assert (found.candidates["regret_per_cost"] == 0.0).all()
+    assert found.candidates["narrowing_per_cost"].is_monotonic_decreasing
+    assert "The decision is made" in " ".join(found.sentences)
+
+
 def test_checkpoints_and_flops_are_counted(small_posterior):
     candidates = {"branch": wsd(decay_steps=200, **COMMON), "cosine": cosine(**COMMON | {"peak_lr": 9e-4})}
     steps = next_run(small_posterior, TARGET, candidates, seed=3, reuse=True, num_draws=300).candidates["cost"]
@@ -99,7 +132,11 @@ def test_usual_candidates_have_the_scale_of_the_data(small_posterior):
     [
         ({"candidates": {}}, "no candidate"),
         ({"choices": {"one": TARGET}}, "one choice"),
-        ({"candidates": {"a": Plan(schedule=TARGET, size="7B")}}, "size"),
+        (
+            {"candidates": {"a": Plan(schedule=TARGET, size="7B")}},
+            "candidate a: size: found 7B.* small .10,000,000. alone",
+        ),
+        ({"candidates": {"b": Plan(schedule=TARGET, size="7X")}}, "candidate b: size: found '7X'; allowed: small"),
         ({"ci_prob": 1.0}, "ci_prob"),
     ],
 )

@@ -1,6 +1,7 @@
 """Lengths that a target needs, against counts and against the schedule to beat itself."""
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -9,9 +10,9 @@ import pytest
 from scipy.stats import norm
 
 from bayeslr.curves import CurveSet
-from bayeslr.errors import PosteriorError
+from bayeslr.errors import PosteriorError, ScheduleError
 from bayeslr.forecast import Reach, reach
-from bayeslr.forecast.reach import tokens_of_a_step
+from bayeslr.forecast.tokens import tokens_of_a_step
 from bayeslr.schedules import wsd
 from bayeslr.schedules.family import parse_family
 
@@ -49,11 +50,44 @@ def test_what_is_not_reached_is_infinite_and_said():
     assert 100 < lower < 200
     assert median == upper == np.inf
     assert found.p_reached == 0.3
-    assert any("more than 400 steps" in line for line in found.sentences)
+    assert any("more than 400 steps rather than fewer; ask about longer runs." in line for line in found.sentences)
     assert found.to_dict()["steps"]["upper"] is None
     early = made([0.97, 1.0], [100, 200])
     assert early.steps(0.5) == 100
     assert any("at most 100" in line for line in early.sentences)
+
+
+def test_a_loss_below_the_floor_is_reached_by_no_length(small_posterior):
+    """The law that made the curves has L0 = 2.6: no length reaches 0.5, many reach 2.9, and 2.75 takes a long run."""
+    below = reach(small_posterior, FAMILY, loss=0.5, points=5)
+    assert below.floor["p_reached"] == 0.0
+    assert below.floor["lower"] < 2.6 + 0.05
+    assert below.floor["median"] == pytest.approx(2.6, abs=0.15)
+    (line,) = [line for line in below.sentences if "floor" in line]
+    assert line.startswith("No run of this family does, however long")
+    assert f"{below.floor['median']:.4f}" in line
+    assert not any("longer runs" in text for text in below.sentences)
+    assert json.loads(json.dumps(below.to_dict()))["floor"]["p_reached"] == 0.0
+    assert reach(small_posterior, FAMILY, loss=2.9, points=5).floor is None
+    longest = below.lengths["median"].iloc[-1]
+    further = reach(small_posterior, FAMILY, loss=float(longest) - 0.02, points=5)
+    assert further.floor["p_reached"] > 0.5
+    assert any("ask about longer runs" in text for text in further.sentences)
+
+
+def test_between_floor_and_certainty_the_law_says_how_likely_a_length_is():
+    floor = {"lower": 2.8, "median": 2.9, "upper": 3.1, "p_reached": 0.3}
+    found = replace(made([0.0, 0.1, 0.2], [100, 200, 400]), floor=floor)
+    assert any("no length is enough (probability that some is: 0.300)" in line for line in found.sentences)
+
+
+def test_what_reach_takes_is_said_where_nothing_is_left_open(small_posterior):
+    with pytest.raises(ScheduleError, match=r"nothing is left free; allowed: .* total_steps=lo\.\.hi") as raised:
+        reach(small_posterior, FAMILY.replace("800..4000", "4000"), loss=2.9)
+    assert "decay_steps=1000" not in str(raised.value)
+    # what it names can be asked
+    named = re.search(r"such as (wsd\(.*\))$", str(raised.value))[1]
+    assert [argument.name for argument in parse_family(named).free] == ["total_steps"]
 
 
 def test_a_schedule_beats_itself_at_its_own_length(small_posterior):

@@ -74,5 +74,5 @@ def test_a_fitted_size_is_found_by_label_and_by_number(posterior):
 
 @pytest.mark.parametrize("size", ["large", "", -1.0, float("nan"), "-1B"])
 def test_what_is_no_size_gets_one_line(posterior, size):
-    with pytest.raises(PosteriorError, match=r"^size: found [^\n]*allowed: 100M \(1e\+08\), 400M[^\n]*$"):
+    with pytest.raises(PosteriorError, match=r"^size: found [^\n]*allowed: 100M \(100,000,000\), 400M[^\n]*$"):
         find_target(posterior, size)

@@ -40,6 +40,7 @@ from bayeslr.report.plots import (
     plot_final_loss,
 )
 from bayeslr.schedules import Schedule
+from bayeslr.written import decimals, nominal
 
 __all__ = ["Report", "build_report"]
 
@@ -106,7 +107,7 @@ def build_report(
     plans: Mapping[str, Schedule] | Schedule | Alternatives,
     *,
     size: float | str | None = None,
-    seed: int,
+    seed: int = 0,
     title: str | None = None,
     measured: Iterable[LossCurve] = (),
     decisions: Sequence[Answer] = (),
@@ -126,7 +127,7 @@ def build_report(
     size
         Model size, as in :func:`bayeslr.predict`.
     seed
-        Seed of the forecast.
+        Seed of the forecast, default 0.
     title
         Title of the page. Default: the question.
     measured
@@ -140,7 +141,7 @@ def build_report(
     ci_prob
         Probability of intervals and bands.
     num_draws
-        At most this many posterior draws.
+        At most this many posterior draws for bands and comparison; decisions were made with draws of their own.
 
     Returns
     -------
@@ -163,8 +164,9 @@ def build_report(
     runs = list(measured)
     compared, forecast, told = _forecast(posterior, plans, size=size, seed=seed, num_draws=num_draws, ci_prob=ci_prob)
     final = forecast.final_loss(ci_prob=ci_prob)
+    notes = list(dict.fromkeys([*told, *(line for item in decisions for line in item.warnings)]))
     health = posterior.health
-    shares = f"{100 * ci_prob:g}%"
+    shares = nominal(ci_prob)
     pictures = {
         "bands": inline_svg(
             lambda: plot_bands(forecast, curves=runs, ci_prob=ci_prob), "bands", "Predicted loss with its band, by step"
@@ -186,7 +188,7 @@ def build_report(
         "decisions": [{"kind": type(answer).__name__, **answer.to_dict()} for answer in decisions],
         "health": {"status": health.status, "checks": [dict(vars(item)) for item in health.checks]},
         "backtest": scores,
-        "warnings": list(told),
+        "warnings": notes,
         "answer": answer,
     }
     page = render(
@@ -194,7 +196,7 @@ def build_report(
         question=_question(forecast),
         answer=answer,
         meaning=_MEANING[health.status],
-        told=list(dict.fromkeys([*told, *(line for item in decisions for line in item.warnings)])),
+        told=notes,
         share=shares,
         status=health.status,
         checks=health.checks,
@@ -260,8 +262,8 @@ def _answer(final: pd.DataFrame, compared: Alternatives | None, share: str, basi
         return list(compared.sentences)
     name, row = str(final.index[0]), final.iloc[0]
     return [
-        f"The loss of {name} is expected to end at {row['median']:.4f} after {int(row['step']):,} steps; with a "
-        f"probability of {share} it will be measured between {row['lower']:.4f} and {row['upper']:.4f}.",
+        f"The loss of {name} is expected to end at {decimals(row['median'])} after {int(row['step']):,} steps; with a "
+        f"probability of {share} it will be measured between {decimals(row['lower'])} and {decimals(row['upper'])}.",
         basis,
     ]
 

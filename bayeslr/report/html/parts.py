@@ -18,6 +18,7 @@ from bayeslr.inference import Posterior
 from bayeslr.report.html.figures import inline_svg
 from bayeslr.report.plots import plot_metric, plot_next_run, plot_reach, plot_regret, plot_watch
 from bayeslr.schedules import Schedule
+from bayeslr.written import chance, decimals
 
 __all__ = [
     "Answer",
@@ -70,8 +71,8 @@ def compared_rows(found: Alternatives) -> dict[str, Any]:
             {
                 "name": str(name),
                 "kind": {"plan": "new run", "running": "continues", "finished": "measured"}[str(row["kind"])],
-                **{key: f"{row[key]:.4f}" for key in ("median", "lower", "upper", "expected_regret")},
-                "p_best": f"{row['p_best']:.2f}",
+                **{key: decimals(row[key]) for key in ("median", "lower", "upper", "expected_regret")},
+                "p_best": chance(row["p_best"]),
             }
             for name, row in table.iterrows()
         ],
@@ -79,8 +80,8 @@ def compared_rows(found: Alternatives) -> dict[str, Any]:
             {
                 "first": str(pair["first"]),
                 "second": str(pair["second"]),
-                **{key: f"{pair[key]:+.4f}" for key in ("median", "lower", "upper")},
-                "p": f"{pair['p_first_lower']:.2f}",
+                **{key: decimals(pair[key], signed=True) for key in ("median", "lower", "upper")},
+                "p": chance(pair["p_first_lower"]),
             }
             for pair in found.comparison.differences.to_dict("records")
         ],
@@ -156,7 +157,7 @@ def run_rows(curves: CurveSet) -> list[dict[str, str]]:
             "points": f"{len(curve):,}",
             "steps": f"{int(curve.steps[-1]):,}",
             "peak": f"{curve.schedule.peak_lr:.3g}",
-            "final": f"{curve.loss[-1]:.4f}",
+            "final": decimals(curve.loss[-1]),
             "spec": curve.schedule.spec or described(curve.schedule),
         }
         for curve in curves
@@ -179,7 +180,8 @@ def setting_rows(posterior: Posterior, *, seed: int, draws: int | None) -> list[
         ("how the fit was made", method.get(posterior.method, posterior.method)),
         (
             "draws",
-            f"{settings['num_chains']} × {settings['num_samples']:,}, of which at most {draws or 'all'} were used",
+            f"{settings['num_chains']} × {settings['num_samples']:,}, of which "
+            f"{'all' if draws is None else f'at most {draws:,}'} were used for bands and comparison",
         ),
         ("seed of the fit", str(settings["seed"])),
         ("seed of the forecast", str(seed)),
@@ -198,7 +200,7 @@ def measured_ends(forecast: Forecast, runs: Sequence[LossCurve]) -> dict[str, fl
 
 def cells(row: "pd.Series[Any]") -> dict[str, str]:
     """Return the numbers of a final loss as text."""
-    return {"step": f"{int(row['step']):,}"} | {key: f"{row[key]:.4f}" for key in ("median", "lower", "upper", "sd")}
+    return {"step": f"{int(row['step']):,}"} | {key: decimals(row[key]) for key in ("median", "lower", "upper", "sd")}
 
 
 def final_losses(table: pd.DataFrame) -> dict[str, dict[str, float]]:

@@ -1,0 +1,50 @@
+"""Tokens of an update, as the columns of a manifest say it."""
+
+from collections.abc import Mapping
+from typing import Final
+
+import numpy as np
+
+from bayeslr.curves import CurveSet
+
+__all__ = ["tokens_of_a_step"]
+
+_TOKENS: Final = ("batch_tokens", "tokens_per_step", "tokens_per_batch")
+_SEQUENCES: Final = ("batch_size", "batch_sequences", "global_batch_size")
+_LENGTHS: Final = ("sequence_length", "seq_len", "seq_length", "context_length", "block_size")
+
+
+def tokens_of_a_step(curves: CurveSet) -> float | None:
+    """Return the tokens of an update where the curves' columns say it, and agree.
+
+    Parameters
+    ----------
+    curves
+        Curves whose metadata may have ``batch_tokens`` (or ``tokens_per_step``), or ``batch_size`` in sequences
+        together with ``sequence_length``.
+
+    Returns
+    -------
+    float or None
+        Tokens; None where they are unknown or differ.
+    """
+    found = {_tokens(curve.metadata) for curve in curves}
+    return found.pop() if len(found) == 1 else None
+
+
+def _tokens(metadata: Mapping[str, object]) -> float | None:
+    if (tokens := _first(metadata, _TOKENS)) is not None:
+        return tokens
+    sequences, length = _first(metadata, _SEQUENCES), _first(metadata, _LENGTHS)
+    return None if sequences is None or length is None else sequences * length
+
+
+def _first(metadata: Mapping[str, object], names: tuple[str, ...]) -> float | None:
+    for name in names:
+        try:
+            value = float(str(metadata[name]))
+        except (KeyError, ValueError):
+            continue
+        if np.isfinite(value) and value > 0.0:
+            return value
+    return None
