@@ -93,7 +93,7 @@ def find_target(posterior: Posterior, size: float | str | None) -> Target:
         if p is not None and abs(number / p - 1.0) < _SAME_SIZE:
             return Target(index=k, label=labels[k], params=p)
     if posterior.model.pooling == "none":
-        found = size if isinstance(size, str) else f"{number:.4g}"
+        found = repr(size) if isinstance(size, str) else f"{number:.4g}"
         raise PosteriorError(
             f"size: found {found}, but this posterior knows {known} alone; "
             "allowed: a fitted size, or fit two or more sizes together to predict others"

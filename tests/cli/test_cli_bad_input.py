@@ -36,7 +36,7 @@ BAD = {
     "only one to compare": (["compare", "{p}", *ONE], ["--schedule", "at least two"]),
     "unknown size": (["predict", "{p}", *ONE, "--size", "huge"], ["size", "huge", "small"]),
     "negative size": (["predict", "{p}", *ONE, "--size=-4e8"], ["size", "positive"]),
-    "size that was not fitted": (["predict", "{p}", *ONE, "--size", "4e8"], ["4e+08", "small"]),
+    "size that was not fitted": (["predict", "{p}", *ONE, "--size", "4e8"], ["'4e8'", "small"]),
     "steps negative": (["predict", "{p}", *ONE, "--steps=-5"], ["--steps", "-5"]),
     "steps file missing": (["predict", "{p}", *ONE, "--steps", "@{folder}/none.csv"], ["--steps", "none.csv"]),
     "steps file without step": (["predict", "{p}", *ONE, "--steps", "@{folder}/log.csv"], ["--steps", "loss"]),

@@ -150,7 +150,7 @@ def test_a_candidate_of_a_size_that_is_none_is_named(run, posterior_file):
     target = FAMILY.replace("100..1900", "400")
     code, out, err = run("next-run", posterior_file, "--target", target, "--candidate", f"tiny={target} on 25k")
     assert (code, out) == (2, "")
-    assert err.startswith("error: candidate tiny: size: found 25k, but this posterior knows small (10,000,000) alone")
+    assert err.startswith("error: candidate tiny: size: found '25k', but this posterior knows small (10,000,000) alone")
 
 
 def test_a_decision_on_the_page_is_that_of_its_own_command(run, posterior_file, tmp_path):

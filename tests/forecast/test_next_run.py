@@ -134,7 +134,7 @@ def test_usual_candidates_have_the_scale_of_the_data(small_posterior):
         ({"choices": {"one": TARGET}}, "one choice"),
         (
             {"candidates": {"a": Plan(schedule=TARGET, size="7B")}},
-            "candidate a: size: found 7B.* small .10,000,000. alone",
+            "candidate a: size: found .7B.* small .10,000,000. alone",
         ),
         ({"candidates": {"b": Plan(schedule=TARGET, size="7X")}}, "candidate b: size: found '7X'; allowed: small"),
         ({"ci_prob": 1.0}, "ci_prob"),
