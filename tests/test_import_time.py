@@ -7,7 +7,17 @@ import pytest
 
 HEAVY = ("jax", "numpyro", "numpy", "pandas", "xarray", "scipy", "arviz_base", "arviz_stats", "matplotlib", "typer")
 # nothing on the way from a posterior file to a band needs these; together they take as long to load as JAX
-ABSENT = ("scipy.stats", "scipy.signal", "matplotlib", "arviz_plots", "numba", "jinja2", "tensorboard", "wandb")
+ABSENT = (
+    "bayeslr.logs",
+    "scipy.stats",
+    "scipy.signal",
+    "matplotlib",
+    "arviz_plots",
+    "numba",
+    "jinja2",
+    "tensorboard",
+    "wandb",
+)
 
 
 def loaded(code):

@@ -4,7 +4,7 @@ import math
 import re
 from decimal import Decimal, InvalidOperation
 
-__all__ = ["count_label", "params_in_label", "parse_count", "rounded_range"]
+__all__ = ["count_label", "params_in_label", "parse_count", "rounded_range", "size_label"]
 
 _COUNT = re.compile(r"\s*([0-9.]+(?:[eE][+-]?[0-9]+)?)\s*([kKmMbBgGtT]?)\s*")
 _SUFFIXES = (("T", 1e12), ("B", 1e9), ("M", 1e6), ("k", 1e3))
@@ -47,6 +47,11 @@ def count_label(count: float) -> str:
     rounded = float(f"{count:.4g}")
     suffix, factor = next(((s, f) for s, f in _SUFFIXES if abs(rounded) >= f), ("", 1.0))
     return f"{rounded / factor:.4g}{suffix}"
+
+
+def size_label(size: str | None, params: float | None) -> str:
+    """Return what a size is called: its label, else its number of parameters, else nothing."""
+    return size or ("" if params is None else count_label(params))
 
 
 def _written(text: str) -> tuple[Decimal, float] | None:

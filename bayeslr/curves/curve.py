@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from bayeslr.curves.counts import size_label
 from bayeslr.errors import CurveError
 from bayeslr.markup import box, line, paragraph
 from bayeslr.schedules import MAX_STEPS, Schedule
@@ -123,7 +124,8 @@ class LossCurve:
         late = self.steps > min(self.schedule.warmup_steps, int(self.steps[-1]) - 1)
         low = float(self.loss[late].min())
         drawn = line(self.steps[late].tolist(), (self.loss[late] - 0.98 * low).tolist(), label=f"Loss: {told}")
-        size = "" if self.size is None else f", size {self.size}"
+        called = size_label(self.size, self.params)
+        size = f", size {called}" if called else ""
         return box(paragraph(f"{self.name}{size}", strong=True), drawn, paragraph(told), self.schedule._repr_html_())
 
     @property

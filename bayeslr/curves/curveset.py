@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bayeslr.curves.counts import size_label
 from bayeslr.curves.curve import LossCurve
 from bayeslr.curves.frames import curves_from_frame
 from bayeslr.curves.selection import matching_rows
@@ -99,14 +100,15 @@ class CurveSet:
         raise CurveError(f"curve set: there is no curve {name!r}; curves: {_listed(self.names)}")
 
     def __repr__(self) -> str:
-        sizes = list(dict.fromkeys(str(curve.size) for curve in self.curves))
+        sizes = list(dict.fromkeys(size_label(curve.size, curve.params) or "unknown" for curve in self.curves))
         points = sum(map(len, self.curves))
-        return f"CurveSet({len(self)} curves, {points} observations, sizes {_listed(sizes)})"
+        called = "" if sizes == ["unknown"] else f", size{'s' if len(sizes) > 1 else ''} {_listed(sizes)}"
+        return f"CurveSet({len(self)} curve{'s' if len(self) != 1 else ''}, {points} observations{called})"
 
     def _repr_html_(self) -> str:
         rows = [
             (
-                *(curve.name, "" if curve.size is None else str(curve.size), f"{len(curve):,}"),
+                *(curve.name, size_label(curve.size, curve.params), f"{len(curve):,}"),
                 *(f"{curve.steps[-1]:,}", f"{curve.loss[-1]:.4f}", f"{curve.schedule.peak_lr:.3g}"),
                 f"{curve.schedule.final_lr:.3g}",
             )

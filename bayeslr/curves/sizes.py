@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from bayeslr.curves.counts import count_label
+from bayeslr.curves.counts import count_label, size_label
 from bayeslr.curves.curve import LossCurve
 
 __all__ = ["Sizes"]
@@ -29,7 +29,7 @@ class Sizes:
         """Find the sizes of curves."""
         distinct = dict.fromkeys((curve.size, curve.params) for curve in curves)
         keys = sorted(distinct, key=lambda key: (key[1] is None, key[1] or 0.0, key[0] or ""))
-        labels = [label if label else ("all" if params is None else count_label(params)) for label, params in keys]
+        labels = [size_label(label, params) or "all" for label, params in keys]
         told_apart = [
             label if labels.count(label) == 1 else f"{label} ({'?' if params is None else count_label(params)})"
             for label, (_, params) in zip(labels, keys, strict=True)

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from bayeslr.errors import PosteriorError
 from bayeslr.forecast.shown import forecast_html, forecast_text
-from bayeslr.logs.limits import listed
 from bayeslr.model import CurveParts
 from bayeslr.schedules import Schedule
 
@@ -25,7 +24,7 @@ def chosen(names: Iterable[str] | None, known: Sequence[str], what: str) -> list
     unknown = [name for name in wanted if name not in known]
     if unknown or not wanted:
         found = repr(unknown[0]) if unknown else "no name"
-        raise PosteriorError(f"{what}: found {found}; allowed: {listed(map(repr, known), 12)}")
+        raise PosteriorError(f"{what}: found {found}; allowed: {', '.join(map(repr, known))}")
     return wanted
 
 

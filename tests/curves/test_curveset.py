@@ -1,5 +1,7 @@
 """Sets of curves: names, queries, cutting, tables."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -160,3 +162,11 @@ def test_a_table_of_absurd_steps_costs_no_memory():
         CurveSet.from_frame(table)
     with pytest.raises(CurveError, match="1 rows have no step"):
         CurveSet.from_frame(table.assign(step=[1, np.nan]))
+
+
+def test_a_size_without_a_label_is_called_by_its_parameters():
+    named = CurveSet(curves=(replace(curve("a"), size=None, params=80e3), replace(curve("b"), size="25M", params=25e6)))
+    assert repr(named).endswith("sizes 80k, 25M)")
+    assert "80k" in named._repr_html_()
+    unknown = CurveSet(curves=(replace(curve("a"), size=None, params=None),))
+    assert repr(unknown).endswith("observations)")
