@@ -26,6 +26,7 @@ from bayeslr.cli.decisions import optimize, reach
 from bayeslr.cli.init import init
 from bayeslr.cli.options import (
     Adaptation,
+    BatchSize,
     BytesPerToken,
     ChainDraws,
     Chains,
@@ -45,6 +46,7 @@ from bayeslr.cli.options import (
     Seed,
     Size,
     Steps,
+    WeightDecay,
 )
 from bayeslr.cli.planning import metric, next_run
 from bayeslr.cli.program import app
@@ -210,6 +212,8 @@ def predict(
     loss: LossColumn = None,
     loss_unit: LossUnit = None,
     bytes_per_token: BytesPerToken = None,
+    batch_size: BatchSize = None,
+    weight_decay: WeightDecay = None,
     latent: Annotated[bool, typer.Option("--latent", help="Bands of the curve without measurement noise.")] = False,
     draws: Draws = 2000,
     seed: Seed = 0,
@@ -227,7 +231,18 @@ def predict(
     writable(output, "--output", force)
     writable(plot, "--plot", force, PICTURES)
     losses = losses_of(loss, loss_unit, bytes_per_token)
-    forecast, started = ask(posterior, schedule, size, steps, observed, losses, draws, seed)
+    forecast, started = ask(
+        posterior,
+        schedule,
+        size,
+        steps,
+        observed,
+        losses,
+        draws,
+        seed,
+        batch_size=batch_size,
+        weight_decay=weight_decay,
+    )
     bands = forecast.band(ci_prob=ci_prob, latent=latent)
     final = forecast.final_loss(ci_prob=ci_prob, latent=latent)
     if output is not None:

@@ -8,6 +8,7 @@ import typer
 
 __all__ = [
     "Adaptation",
+    "BatchSize",
     "BytesPerToken",
     "ChainDraws",
     "Chains",
@@ -27,6 +28,7 @@ __all__ = [
     "Seed",
     "Size",
     "Steps",
+    "WeightDecay",
 ]
 
 PosteriorFile = Annotated[Path, typer.Argument(metavar="POSTERIOR.nc", help="A posterior written by `bayeslr fit`.")]
@@ -47,6 +49,13 @@ Plans = Annotated[
 Size = Annotated[
     str | None,
     typer.Option("--size", help="Model size: a fitted label, or parameters: 1.2e9 as it is, 1B as a rounded number."),
+]
+BatchSize = Annotated[
+    float | None,
+    typer.Option("--batch-size", min=0.0, help="Batch size of the plans, in the unit of the fitted runs' batch_size."),
+]
+WeightDecay = Annotated[
+    float | None, typer.Option("--weight-decay", min=0.0, help="Decoupled weight decay of the plans.")
 ]
 Steps = Annotated[
     str | None, typer.Option("--steps", metavar="N|@FILE", help="Every N-th step, or the column step of a CSV.")

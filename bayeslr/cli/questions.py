@@ -89,6 +89,9 @@ def ask(
     losses: Losses,
     draws: int,
     seed: int,
+    *,
+    batch_size: float | None,
+    weight_decay: float | None,
 ) -> "tuple[bl.Forecast, bl.LossCurve | None]":
     """Ask a posterior about the schedules of a command; return the run that has started as well."""
     plans: dict[str, bl.Schedule] = {}
@@ -119,6 +122,8 @@ def ask(
             num_draws=draws,
             observed=run,
             progress=watched(),
+            batch_size=batch_size,
+            weight_decay=weight_decay,
         )
     return forecast, run
 

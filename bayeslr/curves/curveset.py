@@ -13,6 +13,7 @@ from bayeslr.curves.curve import LossCurve
 from bayeslr.curves.frames import curves_from_frame
 from bayeslr.curves.selection import matching_rows
 from bayeslr.curves.sharing import owned, trunks
+from bayeslr.curves.sizes import Sizes
 from bayeslr.curves.thinning import thin_masks
 from bayeslr.errors import CurveError
 from bayeslr.markup import box, paragraph, table
@@ -122,6 +123,11 @@ class CurveSet:
     def names(self) -> tuple[str, ...]:
         """Names of the curves, in order."""
         return tuple(curve.name for curve in self.curves)
+
+    @property
+    def batches_differ(self) -> bool:
+        """Whether runs of one size have different batch sizes."""
+        return any(len(batches) > 1 for batches in Sizes.of(self).batches(self))
 
     def runs(self) -> pd.DataFrame:
         """Return the table that :meth:`select` asks.

@@ -44,6 +44,14 @@ class Sizes:
         """Number of parameters of each, none where unknown."""
         return tuple(params for _, params in self.keys)
 
+    def batches(self, curves: Iterable[LossCurve]) -> tuple[tuple[float, ...], ...]:
+        """Return the batch sizes that runs of each size have, in order; runs that do not say theirs are left out."""
+        found: list[set[float]] = [set() for _ in self.keys]
+        for curve in curves:
+            if curve.batch_size is not None:
+                found[self.keys.index((curve.size, curve.params))].add(curve.batch_size)
+        return tuple(tuple(sorted(batches)) for batches in found)
+
     def find(self, curve: LossCurve) -> int | None:
         """Return the index of a curve's size, none where it is another."""
         key = (curve.size, curve.params)

@@ -10,7 +10,7 @@ from bayeslr.inference import STEADY_SHARE, Posterior, steady_share
 from bayeslr.laws import Law
 from bayeslr.schedules import Schedule
 
-__all__ = ["extrapolations"]
+__all__ = ["extrapolations", "unfitted_batch"]
 
 AREA_FACTOR = 4.0
 UNSTEADY_AREA_FACTOR = 1.25
@@ -86,6 +86,41 @@ def extrapolations(posterior: Posterior, plans: Mapping[str, Schedule], target: 
             f"by more than a factor of {SIZE_FACTOR:g}"
         )
     return found
+
+
+def unfitted_batch(posterior: Posterior, target: Target, batch_size: float | None) -> list[str]:
+    """Say where a question's batch size is not one that was fitted, or has to be guessed.
+
+    Parameters
+    ----------
+    posterior
+        The posterior.
+    target
+        The size asked for.
+    batch_size
+        The batch size asked for; none: not given.
+
+    Returns
+    -------
+    list of str
+        One line, or none.
+    """
+    of_size = [curve for curve in posterior.fitted if target.index in (None, posterior.size_of(curve))]
+    fitted = sorted({curve.batch_size for curve in of_size if curve.batch_size is not None})
+    listed = ", ".join(f"{batch:.6g}" for batch in fitted)
+    if batch_size is None:
+        assumed = posterior.scale_of(target.index, target.params).batch
+        if len(fitted) < 2 or not assumed:
+            return []
+        return [f"batch size: none was given, and fitted runs have {listed}; taken to be {assumed:.6g}"]
+    if not fitted:
+        return [f"batch size {batch_size:.6g} has no influence: no fitted run says its own"]
+    if target.index is None or any(abs(np.log(batch_size / batch)) < _SAME_RATE for batch in fitted):
+        return []
+    learnt = "" if len(fitted) > 1 else ", and what another one does is known from theory alone"
+    return [
+        f"no run of this size has the batch size {batch_size:.6g} (fitted: {listed}){learnt}; its band is wider for it"
+    ]
 
 
 def _whole_area(law: Law, plan: Schedule) -> float:

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from bayeslr.curves import LossCurve, Setup
 from bayeslr.errors import ExtrapolationWarning, FitWarning, PosteriorError, ScheduleError
 from bayeslr.forecast.continuation import check_continues, fit_with, fitted_run, own_effects
-from bayeslr.forecast.extrapolation import extrapolations
+from bayeslr.forecast.extrapolation import extrapolations, unfitted_batch
 from bayeslr.forecast.forecast import Forecast
 from bayeslr.forecast.guard import require_numbers, require_room
 from bayeslr.forecast.residual import residual_process
@@ -67,7 +67,7 @@ def predict(
         its residual are used, without a new fit.
     weight_decay, batch_size
         Of the runs that the plans describe, in the units of the fitted ones. Default: those of the fitted runs, where
-        all of them (of the size, where it was fitted) have the same.
+        all of them (of the size, where it was fitted) have the same; else those of the reference.
     progress
         Whether the fit with `observed` shows a progress bar. Default: where a person watches.
 
@@ -108,23 +108,25 @@ def predict(
         check_continues(beginning, named)
         posterior, started = fit_with(posterior, beginning, target, progress=progress)
         target = find_target(posterior, target.params if target.params is not None else target.label)
-    of_fit, beyond = list(posterior.settings.get("health", ())), list(extrapolations(posterior, named, target))
+    setup = _setup(posterior, target, weight_decay, batch_size)
+    of_fit = list(posterior.settings.get("health", ()))
+    beyond = [*extrapolations(posterior, named, target), *unfitted_batch(posterior, target, setup.batch_size)]
     for category, messages in ((FitWarning, of_fit), (ExtrapolationWarning, beyond)):
         for message in messages:
             warnings.warn(message, category, stacklevel=2)
-    model = posterior.model
     scale = posterior.scale_of(target.index, target.params)
+    log_batch = scale.log_batch(setup.batch_size)
+    model = posterior.model.resolved(posterior.params, batches_differ=log_batch != 0.0)
     draws, effects = posterior.sample(num_draws=num_draws), posterior.sample_effects(num_draws=num_draws)
     require_room(named, wanted, len(next(iter(draws.values()))))
     ends = {name: np.array([plan.total_steps]) for name, plan in named.items()}
     furthest = float(np.log(max(model.law.area(plan, ends[name])[0] for name, plan in named.items()) / scale.area))
     log_peaks = np.log([plan.peak_lr / scale.rate for plan in named.values()])
-    places = model.discrepancy.places_ahead(posterior.places, furthest, log_peaks)
-    setup = _setup(posterior, target, weight_decay, batch_size)
+    places = model.discrepancy.places_ahead(posterior.places, furthest, log_peaks, np.array([log_batch]))
     any_plan = next(iter(named))
     inputs = prepare(model.law, named[any_plan], ends[any_plan], scale, setup)
     blocks = find_blocks(model.composition, model.sites, inputs, places)
-    common = draw_size(posterior, draws, effects, blocks, target, np.random.default_rng([seed, 0]))
+    common = draw_size(posterior, model, draws, effects, blocks, target, np.random.default_rng([seed, 0]))
     rngs = [np.random.default_rng([seed, 1, k]) for k in range(len(named))]
     of_run = [block for block in blocks if block.level == "run"]
     drawn = {block.name: effects[f"effect_{block.name}"] for block in of_run}
@@ -167,6 +169,10 @@ def _named(plans: Plans) -> dict[str, Schedule]:
 
 def _setup(posterior: Posterior, target: Target, weight_decay: float | None, batch_size: float | None) -> Setup:
     """Return weight decay and batch size of the question, by default what the fitted runs have in common."""
+    for name, given, least in (("weight_decay", weight_decay, 0.0), ("batch_size", batch_size, np.nextafter(0.0, 1.0))):
+        if given is not None and not least <= given < np.inf:
+            allowed = "a number above 0" if least else "a number from 0 on"
+            raise PosteriorError(f"predict: {name}={given!r}; allowed: {allowed}, or none")
     alike = [curve for curve in posterior.fitted if target.index in (None, posterior.size_of(curve))]
 
     def common(name: str, given: float | None) -> float | None:

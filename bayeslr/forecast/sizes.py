@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from bayeslr.curves.counts import count_label, parse_count, rounded_range
 from bayeslr.errors import PosteriorError
 from bayeslr.inference import Posterior
-from bayeslr.model import Block, Pooling
+from bayeslr.model import Block, Pooling, ScalingModel
 
 __all__ = ["SizeDraws", "Target", "draw_size", "find_target"]
 
@@ -105,6 +105,7 @@ def find_target(posterior: Posterior, size: float | str | None) -> Target:
 
 def draw_size(
     posterior: Posterior,
+    model: ScalingModel,
     draws: Mapping[str, Draws],
     effects: Mapping[str, Draws],
     blocks: Sequence[Block],
@@ -117,6 +118,9 @@ def draw_size(
     ----------
     posterior
         The posterior.
+    model
+        The model for the question at hand: the posterior's, or with parameters more that no fitted run tells of, which
+        are drawn from their priors.
     draws
         Its draws by name, each ``[draws, ...]``.
     effects
@@ -134,7 +138,7 @@ def draw_size(
     SizeDraws
         The draws.
     """
-    model, count = posterior.model, len(draws["noise"])
+    count = len(draws["noise"])
     values = {name: draws[name] for name in model.sites if name in draws and name not in model.per_size}
     own = [parameter for parameter in model.law.parameters if not parameter.shared]
     if target.index is not None:
@@ -164,4 +168,8 @@ def draw_size(
                 known_effects = share**0.5 * effects[f"{name}_common"] + (1.0 - share) ** 0.5 * known_effects
         further = source.standard_normal((count, wanted - fitted))
         shared[block.name] = np.concatenate([known_effects, further], axis=1)
+    untold = [parameter for parameter in model.law.parameters if parameter.shared and parameter.name not in draws]
+    for parameter, source in zip(untold, rng.spawn(len(untold)), strict=True):
+        center, spread = parameter.unconstrained_prior(posterior.scale)
+        values[parameter.name] = np.asarray(parameter.constrain(center + spread * source.standard_normal(count)))
     return SizeDraws(values=values, effects=shared)

@@ -23,8 +23,11 @@ from bayeslr.model import ScalingModel, model_from_settings
 
 __all__ = ["load_posterior"]
 
-READABLE = (2, 3, 4)
-"""Format 2 has the rates of every update as they are, format 3 all draws in one group and losses a row a run."""
+READABLE = (2, 3, 4, 5)
+"""Format 2 has the rates of every update as they are, format 3 all draws in one group and losses a row a run, format 4
+no batch sizes."""
+
+_WITH_SAMPLED, _WITH_BATCHES = 4, 5
 
 
 def load_posterior(path: str | Path) -> Posterior:
@@ -70,6 +73,8 @@ def load_posterior(path: str | Path) -> Posterior:
     if missing:
         raise PosteriorError(f"{path}: the file is damaged, it has no group {', '.join(sorted(missing))}")
     settings = read_json(tree.attrs.get("settings"), f"{path}: settings")
+    if found < _WITH_BATCHES and isinstance(settings, dict) and isinstance(settings.get("scale"), dict):
+        settings["scale"] |= {"batch": 0.0, "batches": []}
     require_settings(settings, str(path), scale=[field.name for field in fields(Scale)])
     described = read_json(tree.attrs.get("model"), f"{path}: model")
     try:
@@ -88,10 +93,13 @@ def load_posterior(path: str | Path) -> Posterior:
         curves=curves.names,
         needed=list(dict.fromkeys([*(name for name in model.sites if name != "noise_precision"), *law.reported_names])),
     )
-    if found < FORMAT:
+    if found < _WITH_SAMPLED:
         groups = _rearranged(groups, model, curves.after_warmup().thin(settings["max_points_per_run"]))
+    if found < _WITH_BATCHES and "constant_data" in groups:
+        none = xr.DataArray(np.zeros((0, 3)), dims=["place_batch", "part_batch"])
+        groups["constant_data"] = groups["constant_data"].assign(places_batch=none)
     posterior = Posterior(tree=xr.DataTree.from_dict(groups), curves=curves, model=model, settings=settings)
-    lost = [name for name in model.discrepancy.places(-1.0, np.zeros(1)) if name not in posterior.places]
+    lost = [name for name in model.discrepancy.places(-1.0, np.zeros(1), np.zeros(1)) if name not in posterior.places]
     if lost:
         raise PosteriorError(f"{path}: the places of {', '.join(lost)} are missing; the file is damaged")
     return posterior

@@ -8,6 +8,13 @@ common, and it takes the rate for what moves the network. Here both parts are re
 - ``T``, the *floor*, is the effective rate as seen through a mixture of memories, part of which run in area: what the
   noise of the current rate keeps the loss up by, ``D`` where the effective rate is that of the reference.
 
+Where batch sizes differ, the progress of an update grows with a power of the batch size and the floor falls with one.
+At a fixed rate the update of a plain gradient has an expected progress that does not depend on the batch and a floor
+that falls like ``1 / batch``; that of an optimiser that normalises its updates gains in progress, at most like
+``sqrt(batch)``, as long as its direction is mostly noise, and the floor falls less (the scale of the gradient's noise:
+McCandlish et al. 2018, arXiv 1812.06162; the square root: Malladi et al. 2022, arXiv 2205.10287). Both exponents are
+inferred.
+
 For runs of one peak and the identity as the map this is the annealing law with a mixture of memories, a constant having
 moved into ``L0``. As there, what is sampled is the level and the slope at the reference: a run at the reference rate
 throughout, as long as the reference area says.
@@ -16,7 +23,7 @@ throughout, as long as the reference area says.
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import product
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -26,6 +33,7 @@ from jax.typing import ArrayLike
 from numpy.typing import NDArray
 
 from bayeslr.curves import Setup
+from bayeslr.errors import ModelError
 from bayeslr.laws.annealing import ALPHA, DROP, LEVEL, SLOPE, TAU, AnnealingLaw, ForwardPowerLaw
 from bayeslr.laws.basis import COARSE_INVERSE, COARSE_NODES, COARSE_TAU, mixture
 from bayeslr.laws.cells import Cells, through_memories
@@ -34,7 +42,32 @@ from bayeslr.laws.parameters import Parameter, PriorSpec, Scale
 from bayeslr.laws.rates import RateMap, WeightNormRate
 from bayeslr.schedules import Schedule
 
-__all__ = ["EffectiveFeatures", "EffectiveRateLaw"]
+__all__ = ["BatchMode", "EffectiveFeatures", "EffectiveRateLaw"]
+
+type BatchMode = Literal["auto", "fixed", "power"]
+
+_BATCH_MODES = ("auto", "fixed", "power")
+
+_BATCH = (
+    Parameter(
+        name="batch_progress",
+        support="real",
+        unit="1",
+        meaning="Exponent of the batch size in the progress of an update.",
+        # none of a plain gradient, a half of a normalised one whose direction is noise
+        prior=PriorSpec(family="Normal", center=0.3, spread=0.2),
+        shared=True,
+    ),
+    Parameter(
+        name="batch_noise",
+        support="positive",
+        unit="1",
+        meaning="Exponent of the batch size by which the floor falls.",
+        # one of a plain gradient, a half of a normalised one
+        prior=PriorSpec(family="LogNormal", center=0.7, spread=0.35),
+        shared=True,
+    ),
+)
 
 _REFERENCE_CELLS = 256
 """Stretches of the reference run."""
@@ -55,12 +88,15 @@ class EffectiveFeatures:
         Effective rate through memories in steps, on 24 polynomials, over that of the reference, ``[n, 24, M]``.
     floor_by_area
         The same through memories in area.
+    log_batch
+        Logarithm of the batch size over that of the reference, a scalar.
     """
 
     log_progress: Array | NDArray[np.float64]
     log_peak: Array | NDArray[np.float64]
     floor: Array | NDArray[np.float64]
     floor_by_area: Array | NDArray[np.float64]
+    log_batch: Array | NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,9 +109,23 @@ class EffectiveRateLaw(ForwardPowerLaw):
         See :class:`Law`; it concerns the area, on which the error model stands.
     rate
         The map from rate to effective rate. Default: the rate over the norm of the weights.
+    batch
+        ``"power"``: progress and floor follow powers of the batch size. ``"fixed"``: they do not depend on it.
+        ``"auto"`` (default): ``"power"`` where runs of one size have different batch sizes, or a forecast is asked for
+        another one than was fitted (the powers are then as wide as their priors); else ``"fixed"``.
+
+    Raises
+    ------
+    ModelError
+        If `batch` is none of these.
     """
 
     rate: RateMap = field(default_factory=WeightNormRate)
+    batch: BatchMode = "auto"
+
+    def __post_init__(self) -> None:
+        if self.batch not in _BATCH_MODES:
+            raise ModelError(f"law: batch={self.batch!r}; allowed: {', '.join(map(repr, _BATCH_MODES))}")
 
     @property
     def name(self) -> str:
@@ -84,7 +134,7 @@ class EffectiveRateLaw(ForwardPowerLaw):
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
-        """``level, slope, alpha, drop, tau``, and shared by all sizes the mixture and the map."""
+        """``level, slope, alpha, drop, tau``, and shared by all sizes the mixture, the map and the batch's powers."""
         return (
             LEVEL,
             SLOPE,
@@ -108,17 +158,25 @@ class EffectiveRateLaw(ForwardPowerLaw):
                 prior=PriorSpec(family="Beta", center=0.4, spread=4.0),
                 shared=True,
             ),
-            *self.rate.parameters,
+            *self._of_setup,
         )
 
     @property
     def reported_names(self) -> tuple[str, ...]:
-        """``L0, A, alpha, C, decay`` with ``L0`` at a rate of zero, the mixture of memories and the map."""
+        """``L0, A, alpha, C, decay`` with ``L0`` at a rate of zero, the mixture, the map and the batch's powers."""
         return (*AnnealingLaw().reported_names, *self._shared_names)
 
     @property
     def _shared_names(self) -> tuple[str, ...]:
-        return ("memory_spread", "area_memory", *(parameter.name for parameter in self.rate.parameters))
+        return ("memory_spread", "area_memory", *(parameter.name for parameter in self._of_setup))
+
+    @property
+    def _of_setup(self) -> tuple[Parameter, ...]:
+        return (*self.rate.parameters, *(_BATCH if self.batch == "power" else ()))
+
+    def resolved(self, *, batches_differ: bool) -> "EffectiveRateLaw":
+        """Choose what to do with batch sizes; see :meth:`Law.resolved`."""
+        return replace(self, batch="power") if self.batch == "auto" and batches_differ else self
 
     def features(self, schedule: Schedule, steps: NDArray[np.int64], scale: Scale, setup: Setup) -> Any:
         """Compute an :class:`EffectiveFeatures`; see :meth:`Law.features`."""
@@ -144,6 +202,7 @@ class EffectiveRateLaw(ForwardPowerLaw):
             log_peak=self._coefficients(peak),
             floor=self._coefficients(np.moveaxis(floor @ COARSE_INVERSE.T, 1, 0)),
             floor_by_area=self._coefficients(np.moveaxis(by_area @ COARSE_INVERSE.T, 1, 0)),
+            log_batch=np.asarray(scale.log_batch(setup.batch_size)),
         )
 
     def terms(self, values: Mapping[str, Array], features: Any) -> Terms:
@@ -155,9 +214,13 @@ class EffectiveRateLaw(ForwardPowerLaw):
         share = values["area_memory"]
         mixed = (1.0 - share) * jnp.asarray(features.floor) + share * jnp.asarray(features.floor_by_area)
         floor = weights @ (mixed @ place).T
+        noise = jnp.ones(())
+        if self.batch == "power":
+            log_progress = log_progress + values["batch_progress"] * features.log_batch
+            noise = jnp.exp(-values["batch_noise"] * features.log_batch)
         scale = values["slope"] / values["alpha"]
         forward = scale * jnp.exp(-values["alpha"] * log_progress)
-        drop = values["drop"] * peak
+        drop = values["drop"] * peak * noise
         return Terms(
             base=values["level"] - values["drop"] - scale + drop,
             forward=forward,

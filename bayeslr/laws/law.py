@@ -182,6 +182,21 @@ class Law(ABC):
             found[parameter.name] = np.asarray(parameter.constrain(center))
         return (found,)
 
+    def resolved(self, *, batches_differ: bool) -> "Law":
+        """Return this law as it is to be for some runs.
+
+        Parameters
+        ----------
+        batches_differ
+            Whether runs of one size have different batch sizes.
+
+        Returns
+        -------
+        Law
+            Default: this law.
+        """
+        return self
+
     def area(self, schedule: Schedule, steps: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the forward area at some steps, ``[n]``, by the law's convention of the warm-up."""
         return forward_area(schedule, steps, warmup=self.warmup)

@@ -45,6 +45,11 @@ class Scale:
     areas, rates
         Reference area and peak rate of each size, those of its longest run: a size's parameters stand on its own scale,
         where sizes differ least. Empty: `area` and `rate` are those of all sizes.
+    batch
+        Reference batch size; 0: not known.
+    batches
+        Reference batch size of each size, that of its longest run, 0 where it is not known. Empty: `batch` is that of
+        all sizes.
     """
 
     area: float
@@ -55,13 +60,21 @@ class Scale:
     growth_rate: float = 0.0
     areas: tuple[float, ...] = ()
     rates: tuple[float, ...] = ()
+    batch: float = 0.0
+    batches: tuple[float, ...] = ()
 
     def of_size(self, index: int) -> "Scale":
         """Return the scale on which the parameters of one size stand."""
-        return self._at(self.areas[index], self.rates[index]) if self.areas else self
+        if not self.areas:
+            return self
+        return self._at(self.areas[index], self.rates[index], self.batches[index] if self.batches else self.batch)
+
+    def log_batch(self, batch_size: float | None) -> float:
+        """Return the logarithm of a batch size over the reference; 0 where one of them is not known."""
+        return float(np.log(batch_size / self.batch)) if batch_size is not None and self.batch > 0.0 else 0.0
 
     def of_params(self, params: tuple[float | None, ...], wanted: float | None) -> "Scale":
-        """Return the scale of a size that was not fitted: area and rate follow a power of the number of parameters.
+        """Return the scale of a size that was not fitted: area, rate and batch follow a power of the parameters.
 
         Parameters
         ----------
@@ -72,7 +85,9 @@ class Scale:
         """
         if not self.areas:
             return self
-        found = np.log([self.areas, self.rates])
+        # where one size's batch is not known, none is told from another
+        batches = self.batches if self.batches and min(self.batches) > 0.0 else (1.0,) * len(self.areas)
+        found = np.log([self.areas, self.rates, batches])
         known = np.array([k for k, p in enumerate(params) if p is not None], dtype=int)
         center = found.mean(axis=1)
         if wanted is not None and known.size:
@@ -80,13 +95,14 @@ class Scale:
             center = found[:, known].mean(axis=1)
             away = log_params - log_params.mean()
             spread = float((away**2).sum())
-            slope = found[:, known] @ away / spread if spread > 0.0 else np.zeros(2)
+            slope = found[:, known] @ away / spread if spread > 0.0 else np.zeros(3)
             center = center + slope * (np.log(wanted) - log_params.mean())
-        area, rate = np.exp(center)
-        return self._at(float(area), float(rate))
+        area, rate, batch = np.exp(center)
+        return self._at(float(area), float(rate), float(batch) if batches == self.batches else 0.0)
 
-    def _at(self, area: float, rate: float) -> "Scale":
-        return replace(self, area=area, rate=rate, growth_rate=self.growth_rate or self.rate, areas=(), rates=())
+    def _at(self, area: float, rate: float, batch: float) -> "Scale":
+        growth_rate = self.growth_rate or self.rate
+        return replace(self, area=area, rate=rate, growth_rate=growth_rate, areas=(), rates=(), batch=batch, batches=())
 
     @property
     def growth(self) -> float:

@@ -156,6 +156,7 @@ def structure(
         valid=observations.valid,
         size_of_run=observations.size_of_run,
         sizes=observations.log_params,
+        runs_of_size=observations.runs_of_size,
         common=model.discrepancy.common_share if observations.log_params.shape[0] > 1 else 0.0,
     )
 

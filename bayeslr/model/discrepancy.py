@@ -13,7 +13,8 @@ shared by all runs of a size, so that two schedules that hardly differ hardly di
 - **ahead**: the slope of the forward curve beyond the data, as a whole.
 - **early**: what is left of the warm-up, a share of the area that dies away as more is covered.
 - **peak**: what a peak rate has of its own, in level, in slope and in drop: random walks in the logarithm of the peak
-  from that of the size's longest run, so that bands open with the distance to the peaks that were fitted.
+  from that of the size's longest run, so that bands open with the distance to the peaks that were fitted. **batch**:
+  the same of a batch size.
 
 What differs between two runs of one schedule (seed, data order) is a run's own: small memories and an **offset**. How
 far seeds differ is about what the loss jitters by along a run at the peak rate, in models of 25 thousand and of 200
@@ -57,8 +58,8 @@ _EARLIEST = -4.0
 _LARGEST_OFFSET = 0.1
 """Share of the slope that offsets stay below: that of the smallest models, whose seeds differ most."""
 _OFFSET_SPREAD = 0.5
-_SAME_PEAK = 0.02
-"""Peaks closer than this in their logarithm are one."""
+_SAME = 0.02
+"""Peaks, and batches, closer than this in their logarithm are one."""
 _FAR = 1e3
 
 _MEANINGS = {
@@ -66,7 +67,7 @@ _MEANINGS = {
     "run_memory": "Errors in the response of single runs, as a share of the drop.",
     "bend": "Errors in the slope of the forward curve per unit of log area, as a share of that slope.",
     "early": "Errors that the warm-up leaves behind, as a share of the slope.",
-    "peak": "Errors that a peak rate has of its own, as a share of slope and drop.",
+    "peak": "Errors that a peak rate, or a batch size, has of its own, as a share of slope and drop.",
     "offset": "Errors that last for a whole run, in standard deviations of the white noise at the reference rate.",
     "residual": "Errors that wander along a run, as a share of the local slope.",
 }
@@ -95,7 +96,7 @@ class Discrepancy(ErrorModel):
         Loss that the warm-up leaves behind at its end, as a share of the local slope.
     peak
         Change of level and slope, each as a share of the slope, and of the drop, as a share of it, where the peak rate
-        is higher or lower by a factor of e.
+        or the batch size is higher or lower by a factor of e.
     offset
         Persistent difference between runs of one schedule, in standard deviations of the white noise at the reference
         rate. Where the noise is that of batches instead of the weights' (training losses), it is held below a share of
@@ -178,24 +179,32 @@ class Discrepancy(ErrorModel):
         """Share of the variance that sizes have in common."""
         return self.common
 
-    def places(self, lowest: float, log_peaks: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
-        """Return the knots of the bends, from the reference area back, and the peaks that differ from it."""
+    def places(
+        self, lowest: float, log_peaks: NDArray[np.float64], log_batches: NDArray[np.float64]
+    ) -> dict[str, NDArray[np.float64]]:
+        """Return the knots of the bends, from the reference area back, and peaks and batches that differ from it."""
         count = _KNOTS * max(1, -(-round(-lowest / BEND_SPACING) // _KNOTS))
         return {
             "bend": -BEND_SPACING * np.arange(count, dtype=np.float64),
             "ahead": np.zeros(0),
-            "peak": _with_peaks(np.zeros((0, 3)), log_peaks),
+            "peak": _refined(np.zeros((0, 3)), log_peaks),
+            "batch": _refined(np.zeros((0, 3)), log_batches),
         }
 
     def places_ahead(
-        self, places: Mapping[str, NDArray[np.float64]], furthest: float, log_peaks: NDArray[np.float64]
+        self,
+        places: Mapping[str, NDArray[np.float64]],
+        furthest: float,
+        log_peaks: NDArray[np.float64],
+        log_batches: NDArray[np.float64],
     ) -> dict[str, NDArray[np.float64]]:
-        """Return knots up to the furthest question as well, and its peaks."""
+        """Return knots up to the furthest question as well, and its peaks and batches."""
         count = int(np.floor(max(furthest, 0.0) / BEND_SPACING))
         return {
             "bend": np.append(places["bend"], BEND_SPACING * np.arange(1, count + 1)),
             "ahead": np.ones(1 if furthest > 0.0 else 0),
-            "peak": _with_peaks(np.asarray(places.get("peak", np.zeros((0, 3)))), log_peaks),
+            "peak": _refined(np.asarray(places.get("peak", np.zeros((0, 3)))), log_peaks),
+            "batch": _refined(np.asarray(places.get("batch", np.zeros((0, 3)))), log_batches),
         }
 
     def blocks(
@@ -214,11 +223,23 @@ class Discrepancy(ErrorModel):
         lasting = scales["memory"] * terms.drop
         log_warmup = jnp.asarray(exposure.log_warmup)
         left = _share_of_warmup(log_area, log_warmup)
-        peaks, reached = places["peak"], _at_peak(jnp.asarray(exposure.log_peak), places["peak"])
 
-        def of_peak(name: str, shape: Array, unit: Array) -> Block:
-            sd = jnp.broadcast_to(scales["peak"] * unit, peaks.shape[:1])
-            return Block(name=name, level="size", basis=reached[:, None] * shape[None], sd=sd)
+        def of_its_own(what: str, at: Array | NDArray[np.float64]) -> tuple[Block, ...]:
+            reached = _reached(jnp.asarray(at), places[what])
+            parts = (
+                ("_level", jnp.ones_like(log_area), reference),
+                ("_slope", jnp.exp(-0.5 * log_area) - 1.0, reference),
+                ("_drop", 1.0 - memory[_CURVED[0]], terms.drop),
+            )
+            return tuple(
+                Block(
+                    name=what + name,
+                    level="size",
+                    basis=reached[:, None] * shape[None],
+                    sd=jnp.broadcast_to(scales["peak"] * unit, reached.shape),
+                )
+                for name, shape, unit in parts
+            )
 
         return (
             Block(name="memory", level="size", basis=memory, sd=jnp.full(len(labels), 1.0) * lasting, labels=labels),
@@ -246,15 +267,14 @@ class Discrepancy(ErrorModel):
                 basis=jnp.stack([left, left**2]),
                 sd=jnp.full(2, 1.0) * scales["early"] * slope(log_warmup),
             ),
-            of_peak("peak_level", jnp.ones_like(log_area), reference),
-            of_peak("peak_slope", jnp.exp(-0.5 * log_area) - 1.0, reference),
-            of_peak("peak_drop", 1.0 - memory[_CURVED[0]], terms.drop),
+            *of_its_own("peak", exposure.log_peak),
             Block(
                 name="ahead",
                 level="size",
                 basis=places["ahead"][:, None] * (-2.0 * jnp.expm1(-0.5 * jnp.maximum(log_area, 0.0)))[None],
                 sd=jnp.full(places["ahead"].shape[0], self.ahead) * reference,
             ),
+            *of_its_own("batch", exposure.log_batch),
             Block(
                 name="run_memory",
                 level="run",
@@ -307,27 +327,27 @@ def _held_below(limit: float | Array, value: Array) -> Array:
     return held
 
 
-def _with_peaks(known: NDArray[np.float64], log_peaks: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Refine a random walk in the log peak by further places.
+def _refined(known: NDArray[np.float64], wanted: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Refine a random walk, in the logarithm of the peak or of the batch, by further places.
 
     A row is a piece of the walk: zero up to its first number, one at its second, and zero again from its third on, or
     one for ever where that is far away. Walks start at 0 and are independent on both sides.
     """
     rows = [tuple(row) for row in known]
-    for peak in sorted(set(np.round(log_peaks, 6)), key=abs):
-        side = [0.0, *sorted((row[1] for row in rows if row[1] * peak > 0.0), key=abs)]
-        if min(abs(peak - place) for place in side) <= _SAME_PEAK:
+    for here in sorted(set(np.round(wanted, 6)), key=abs):
+        side = [0.0, *sorted((row[1] for row in rows if row[1] * here > 0.0), key=abs)]
+        if min(abs(here - place) for place in side) <= _SAME:
             continue
-        inner = max((place for place in side if abs(place) < abs(peak)), key=abs)
-        outer = min((place for place in side if abs(place) > abs(peak)), key=abs, default=float(np.sign(peak)) * _FAR)
-        rows.append((inner, float(peak), outer))
+        inner = max((place for place in side if abs(place) < abs(here)), key=abs)
+        outer = min((place for place in side if abs(place) > abs(here)), key=abs, default=float(np.sign(here)) * _FAR)
+        rows.append((inner, float(here), outer))
     return np.array(rows, dtype=np.float64).reshape(-1, 3)
 
 
-def _at_peak(log_peak: Array, pieces: Array) -> Array:
-    """Return the pieces of the walk at a peak, ``[J]``, each times its standard deviation."""
+def _reached(at: Array, pieces: Array) -> Array:
+    """Return the pieces of a walk at a place, ``[J]``, each times its standard deviation."""
     inner, center, outer = jnp.abs(pieces).T
-    here = jnp.where(jnp.sign(pieces[:, 1]) * log_peak > 0.0, jnp.abs(log_peak), 0.0)
+    here = jnp.where(jnp.sign(pieces[:, 1]) * at > 0.0, jnp.abs(at), 0.0)
     up = jnp.clip((here - inner) / (center - inner), 0.0, 1.0)
     down = jnp.clip((outer - here) / (outer - center), 0.0, 1.0)
     sd = jnp.sqrt((center - inner) * (outer - center) / (outer - inner))

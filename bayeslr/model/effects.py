@@ -46,6 +46,8 @@ class Exposure:
         Logarithm of the area of the warm-up over the reference area, a scalar.
     log_peak
         Logarithm of the run's peak rate over the reference peak, a scalar.
+    log_batch
+        Logarithm of the run's batch size over the reference batch size, a scalar; 0 where it is not known.
     removed
         Share of the peak rate removed so far, ``[n]``.
     rate
@@ -55,6 +57,7 @@ class Exposure:
     log_area: Array | NDArray[np.float64]
     log_warmup: Array | NDArray[np.float64]
     log_peak: Array | NDArray[np.float64]
+    log_batch: Array | NDArray[np.float64]
     memory: Array | NDArray[np.float64]
     removed: Array | NDArray[np.float64]
     rate: Array | NDArray[np.float64]
@@ -158,15 +161,17 @@ class ErrorModel(ABC):
         """Share of the variance of the sizes' effects that all sizes have in common, from 0 up to, not including, 1."""
         return 0.0
 
-    def places(self, lowest: float, log_peaks: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+    def places(
+        self, lowest: float, log_peaks: NDArray[np.float64], log_batches: NDArray[np.float64]
+    ) -> dict[str, NDArray[np.float64]]:
         """Return what :meth:`blocks` needs to know of all runs of a fit, such as the places of knots.
 
         Parameters
         ----------
         lowest
             Log area of the first observation; that of the last is 0.
-        log_peaks
-            Log peak rates of the runs, relative to those of their sizes.
+        log_peaks, log_batches
+            Log peak rates and batch sizes of the runs, relative to those of their sizes.
 
         Returns
         -------
@@ -176,7 +181,11 @@ class ErrorModel(ABC):
         return {}
 
     def places_ahead(
-        self, places: Mapping[str, NDArray[np.float64]], furthest: float, log_peaks: NDArray[np.float64]
+        self,
+        places: Mapping[str, NDArray[np.float64]],
+        furthest: float,
+        log_peaks: NDArray[np.float64],
+        log_batches: NDArray[np.float64],
     ) -> dict[str, NDArray[np.float64]]:
         """Return the places of a forecast.
 
@@ -186,8 +195,8 @@ class ErrorModel(ABC):
             Those of the fit, which come first in what is returned.
         furthest
             Log area of the furthest question.
-        log_peaks
-            Log peak rates of the questions.
+        log_peaks, log_batches
+            Log peak rates and batch sizes of the questions.
 
         Returns
         -------

@@ -9,7 +9,7 @@ losses are small, and what they leave has a precision of three diagonals.
 import jax.numpy as jnp
 from jax import Array
 
-from bayeslr.model.likelihood import Structure, _after, _before, _gram, _Levels, _precision
+from bayeslr.model.likelihood import Structure, _after, _before, _gram, _levels, _precision
 
 __all__ = ["predict_left_out"]
 
@@ -31,7 +31,7 @@ def predict_left_out(structure: Structure, loss: Array) -> tuple[Array, Array]:
     sd : jax.Array
         ``[R, n]``; where there is no observation, one.
     """
-    levels = _Levels.of(structure)
+    levels = _levels(structure)
     moments = levels.moments(levels.factorise(_gram(structure, loss), structure.size_of_run), structure.size_of_run)
     effects = -moments[:, :-1, -1]
     covariance = moments[:, :-1, :-1] - effects[:, :, None] * effects[:, None, :]

@@ -10,6 +10,9 @@ The residual is an Ornstein-Uhlenbeck process plus white noise, taken as Markov:
 that its precision matrix has three diagonals. Effects are integrated out exactly: of their shapes only the inner
 products under that precision matter, and only Cholesky factors of the size of the effects are left (Woodbury), whatever
 the number of observations.
+
+Of runs with a single observation, as in a grid of final losses, there may be thousands. There a run's own effects are
+part of the variance of its observation, and inner products are taken once a size instead of once a run.
 """
 
 from dataclasses import dataclass, field
@@ -19,7 +22,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jax.scipy.linalg import solve_triangular
+
+from bayeslr.model.nesting import Factors, Levels, from_left, transpose
 
 __all__ = ["Structure", "condition", "count_effects", "log_density", "residuals", "simulate"]
 
@@ -57,6 +61,9 @@ class Structure:
         Array of length ``S``, whose values are not used.
     common
         Share of the variance of the sizes' effects that all sizes have in common, from 0 up to, not including, 1.
+    runs_of_size
+        Where no run has more than one observation, which comes first: the runs of each size, ``[S, M]``, -1 where there
+        are fewer; else none.
     """
 
     mean: Array
@@ -72,24 +79,10 @@ class Structure:
     size_of_run: Array
     sizes: Array
     common: float = field(default=0.0, metadata={"static": True})
+    runs_of_size: Array | None = None
 
 
-def _transpose(matrix: Array) -> Array:
-    return jnp.swapaxes(matrix, -1, -2)
-
-
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True, kw_only=True)
-class _Factors:
-    """Inverse Cholesky factors of the posterior precision of the effects, and their products with what is left."""
-
-    run: Array
-    run_rest: Array
-    own: Array
-    own_rest: Array
-    common: Array
-    common_rest: Array
-    value: Array
+_TINY = 1e-300
 
 
 def _before(rows: Array) -> Array:
@@ -145,18 +138,18 @@ def _products_forward(
     shapes = jnp.concatenate([run_shapes, shared, rows.rest[:, None]], axis=1)
     # one half of a symmetric precision, whose other half is its transpose
     half = 0.5 * rows.diagonal[:, None] * shapes + rows.beside[:, None] * _before(shapes)
-    products = half @ _transpose(shapes)
-    products = products + _transpose(products)
+    products = half @ transpose(shapes)
+    products = products + transpose(products)
     scaled = rows.scale[:, :, None] * products * rows.scale[:, None, :]
     return scaled, (rows, shapes, products, exchange)
 
 
 def _products_backward(known: tuple[_Rows, Array, Array, Array], change: Array) -> tuple[_Rows, None, None, None]:
     rows, shapes, products, exchange = known
-    change = change + _transpose(change)
+    change = change + transpose(change)
     moved = (change * rows.scale[:, None, :]) @ shapes
     # only what the mean leaves and the response depend on parameters: of all rows these two go through the precision
-    given_up = -_from_left(rows.scale[:, -1 - exchange.size : -1] * exchange[None], moved[:, -1 - exchange.size : -1])
+    given_up = -from_left(rows.scale[:, -1 - exchange.size : -1] * exchange[None], moved[:, -1 - exchange.size : -1])
     two = jnp.stack([given_up, rows.scale[:, -1:] * moved[:, -1]])
     diagonal, beside = rows.diagonal[None], rows.beside[None]
     two = diagonal * two + beside * _before(two) + _after(beside * two)
@@ -165,9 +158,9 @@ def _products_backward(known: tuple[_Rows, Array, Array, Array], change: Array) 
         _Rows(
             response=two[0],
             rest=two[1],
-            diagonal=0.5 * _from_left(rows.scale, shapes * moved),
-            beside=_from_left(rows.scale, _before(shapes) * moved),
-            scale=_from_left(rows.scale, change * products),
+            diagonal=0.5 * from_left(rows.scale, shapes * moved),
+            beside=from_left(rows.scale, _before(shapes) * moved),
+            scale=from_left(rows.scale, change * products),
         ),
         None,
         None,
@@ -192,123 +185,58 @@ def _gram(structure: Structure, loss: Array) -> Array:
     return _products(rows, structure.run_shapes, structure.shared_shapes, structure.exchange)
 
 
-def _whiten(matrix: Array, right: Array) -> tuple[Array, Array, Array]:
-    """Return the inverse Cholesky factor of ``1 + matrix``, it times `right`, and the factors' log determinant."""
-    eye = jnp.broadcast_to(jnp.eye(matrix.shape[-1]), matrix.shape)
-    factor = jnp.linalg.cholesky(matrix + eye)
-    both = solve_triangular(factor, jnp.concatenate([eye, right], axis=-1), lower=True)
-    volume = jnp.log(jnp.diagonal(factor, axis1=-2, axis2=-1)).sum()
-    return both[..., : matrix.shape[-1]], both[..., matrix.shape[-1] :], volume
-
-
-def _membership(size_of_run: Array, sizes: int) -> Array:
-    """Return which run is of which size as ones and zeros, ``[S, R]``: products with it add up runs."""
-    return (size_of_run[None] == jnp.arange(sizes)[:, None]).astype(float)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Levels:
-    """How effects nest: ``q`` of each run, ``p`` of each of ``sizes`` sizes, of whose variance a share is common."""
-
-    q: int
-    p: int
-    sizes: int
-    common: float
-
-    @classmethod
-    def of(cls, structure: Structure) -> "_Levels":
-        return cls(
-            q=structure.run_shapes.shape[-2],
-            p=structure.shared_shapes.shape[-2],
-            sizes=structure.sizes.shape[0],
-            common=structure.common,
-        )
-
-    def factorise(self, gram: Array, size_of_run: Array) -> _Factors:
-        q, p = self.q, self.p
-        run, run_rest, run_volume = _whiten(gram[:, :q, :q], gram[:, :q, q:])
-        left = gram[:, q:, q:] - _transpose(run_rest) @ run_rest
-        by_size = jnp.tensordot(_membership(size_of_run, self.sizes), left, axes=1)
-        # effects of a size: sqrt(common) * c + sqrt(1 - common) * d, the size's own d integrated out first
-        share, rest = self.common**0.5, (1.0 - self.common) ** 0.5
-        columns = jnp.concatenate([share * by_size[:, :p, :p], by_size[:, :p, p:]], axis=-1)
-        own, own_rest, own_volume = _whiten(rest**2 * by_size[:, :p, :p], rest * columns)
-        value = -0.5 * (by_size[:, p, p].sum() - (own_rest[..., p] ** 2).sum()) - run_volume - own_volume
-        common, common_rest = jnp.zeros((0, 0)), jnp.zeros(0)
-        if self.common:
-            both = (share * columns - _transpose(own_rest[..., :p]) @ own_rest).sum(axis=0)
-            common, common_rest, common_volume = _whiten(both[:, :p], both[:, p:])
-            common_rest = common_rest[:, 0]
-            value = value + 0.5 * (common_rest**2).sum() - common_volume
-        return _Factors(
-            run=run,
-            run_rest=run_rest,
-            own=own,
-            own_rest=own_rest,
-            common=common,
-            common_rest=common_rest,
-            value=value,
-        )
-
-    def effects(
-        self, factors: _Factors, size_of_run: Array, common: Array, own: Array, run: Array
-    ) -> tuple[Array, Array, Array]:
-        """Turn standard normals into effects given the losses; zeros give their means."""
-        p = self.p
-        if self.common:
-            common = (factors.common_rest + common) @ factors.common
-        rest = factors.own_rest[..., p] - factors.own_rest[..., :p] @ common
-        own = _from_left(rest + own, factors.own)
-        shared = self.common**0.5 * common[None] + (1.0 - self.common) ** 0.5 * own
-        rest = factors.run_rest[..., -1] - (factors.run_rest[..., :-1] @ shared[size_of_run][..., None])[..., 0]
-        return common, shared, _from_left(rest + run, factors.run)
-
-    def moments(self, factors: _Factors, size_of_run: Array) -> Array:
-        """Return ``E[e e']`` given the losses, ``[R, k, k]``, where ``e`` is (minus the effects of a run, one)."""
-        p, runs = self.p, factors.run.shape[0]
-        _, shared, run = self.effects(
-            factors, size_of_run, jnp.zeros(p), jnp.zeros((self.sizes, p)), jnp.zeros((runs, self.q))
-        )
-        spread = (1.0 - self.common) * _transpose(factors.own) @ factors.own
-        if self.common:
-            # a size's effects given the common ones c move by this matrix times c
-            follow = (1.0 - self.common) ** 0.5 * _transpose(factors.own) @ factors.own_rest[..., :p]
-            follow = (self.common**0.5 * jnp.eye(p)[None] - follow) @ _transpose(factors.common)
-            spread = spread + follow @ _transpose(follow)
-        spread = spread[size_of_run]
-        follow = -_transpose(factors.run) @ factors.run_rest[..., :-1]
-        cross = follow @ spread
-        within = _transpose(factors.run) @ factors.run + cross @ _transpose(follow)
-        covariance = jnp.concatenate(
-            [jnp.concatenate([within, cross], axis=-1), jnp.concatenate([_transpose(cross), spread], axis=-1)], axis=-2
-        )
-        mean = jnp.concatenate([-run, -shared[size_of_run], jnp.ones((runs, 1))], axis=-1)
-        return mean[..., :, None] * mean[..., None, :] + jnp.pad(covariance, ((0, 0), (0, 1), (0, 1)))
-
-
-def _from_left(vectors: Array, matrices: Array) -> Array:
-    """Multiply each of some vectors from the left to its matrix."""
-    return (vectors[..., None, :] @ matrices)[..., 0, :]
+def _levels(structure: Structure) -> Levels:
+    return Levels(
+        q=structure.run_shapes.shape[-2],
+        p=structure.shared_shapes.shape[-2],
+        sizes=structure.sizes.shape[0],
+        common=structure.common,
+    )
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
-def _integrated(gram: Array, size_of_run: Array, levels: _Levels) -> Array:
+def _integrated(gram: Array, size_of_run: Array, levels: Levels) -> Array:
     """Return the log density of losses, effects integrated out, given their inner products."""
     return levels.factorise(gram, size_of_run).value
 
 
-def _integrated_forward(gram: Array, size_of_run: Array, levels: _Levels) -> tuple[Array, Array]:
+def _integrated_forward(gram: Array, size_of_run: Array, levels: Levels) -> tuple[Array, Array]:
     factors = levels.factorise(gram, size_of_run)
     return factors.value, -0.5 * levels.moments(factors, size_of_run)
 
 
-def _integrated_backward(levels: _Levels, slope: Array, change: Array) -> tuple[Array, None]:
+def _integrated_backward(levels: Levels, slope: Array, change: Array) -> tuple[Array, None]:
     return change * slope, None
 
 
 # Fisher's identity: the gradient of the integrated density is the mean, over the effects given the losses, of the
 # gradient of the joint one, which is quadratic in them. So no derivative passes through a Cholesky factor.
 _integrated.defvjp(_integrated_forward, _integrated_backward)
+
+
+def _factors_of_single(structure: Structure, loss: Array, runs: Array) -> Factors:
+    """Factorise where no run has more than one observation: nothing has the size of runs times effects squared."""
+    valid = structure.valid[:, :1]
+    own = jnp.where(valid, structure.run_scale * structure.run_shapes[..., 0] / structure.sd[:, :1], 0.0)
+    shared = structure.shared_scale * (
+        structure.shared_shapes[..., 0] - structure.exchange[None] * structure.response[:, :1]
+    )
+    columns = jnp.concatenate([shared, (loss - structure.mean)[:, :1]], axis=-1) / structure.sd[:, :1]
+    columns = jnp.where(valid, columns, 0.0)
+    variance = 1.0 + (own**2).sum(axis=-1, keepdims=True)
+    # the inverse Cholesky factor of one plus an outer product, in closed form of its symmetric root
+    long = jnp.sqrt(variance)
+    direction = own / jnp.sqrt(jnp.maximum(variance - 1.0, _TINY))
+    run = jnp.eye(own.shape[1])[None] - (1.0 - 1.0 / long)[..., None] * direction[:, :, None] * direction[:, None]
+    run_rest = (own / long)[:, :, None] * columns[:, None]
+    of_size = jnp.where((runs >= 0)[..., None], (columns / long)[runs], 0.0)
+    return _levels(structure).complete(transpose(of_size) @ of_size, run, run_rest, -jnp.log(long).sum())
+
+
+def _factors(structure: Structure, loss: Array) -> Factors:
+    if structure.runs_of_size is not None:
+        return _factors_of_single(structure, loss, structure.runs_of_size)
+    return _levels(structure).factorise(_gram(structure, loss), structure.size_of_run)
 
 
 def log_density(structure: Structure, loss: Array) -> Array:
@@ -327,13 +255,16 @@ def log_density(structure: Structure, loss: Array) -> Array:
         Scalar. Its first derivatives are exact; second ones must be taken as differences of these.
     """
     spread = jnp.log(structure.sd) + 0.5 * jnp.log1p(-(structure.autocorrelation**2)) + 0.5 * jnp.log(2.0 * jnp.pi)
-    fitted = _integrated(_gram(structure, loss), structure.size_of_run, _Levels.of(structure))
+    if structure.runs_of_size is not None:
+        fitted = _factors_of_single(structure, loss, structure.runs_of_size).value
+    else:
+        fitted = _integrated(_gram(structure, loss), structure.size_of_run, _levels(structure))
     return fitted - jnp.where(structure.valid, spread, 0.0).sum()
 
 
 def count_effects(structure: Structure) -> int:
     """Return the number of standard normals that :func:`condition` takes."""
-    levels = _Levels.of(structure)
+    levels = _levels(structure)
     return levels.p + levels.sizes * levels.p + structure.run_shapes.shape[0] * levels.q
 
 
@@ -359,8 +290,8 @@ def condition(structure: Structure, loss: Array, normals: Array) -> tuple[Array,
     run : jax.Array
         The runs' effects, ``[R, q]``, in prior standard deviations.
     """
-    levels = _Levels.of(structure)
-    factors = levels.factorise(_gram(structure, loss), structure.size_of_run)
+    levels = _levels(structure)
+    factors = _factors(structure, loss)
     common, own, run = jnp.split(normals, np.cumsum([levels.p, levels.sizes * levels.p]))
     return levels.effects(
         factors,
@@ -374,7 +305,7 @@ def condition(structure: Structure, loss: Array, normals: Array) -> tuple[Array,
 def residuals(structure: Structure, loss: Array, shared: Array, run: Array) -> Array:
     """Return what the mean and the effects leave of the losses, ``[R, n]``."""
     shared = structure.shared_scale * shared[structure.size_of_run]
-    effects = _from_left(structure.run_scale * run, structure.run_shapes) + _from_left(shared, structure.shared_shapes)
+    effects = from_left(structure.run_scale * run, structure.run_shapes) + from_left(shared, structure.shared_shapes)
     return loss - structure.mean - effects + (shared @ structure.exchange)[:, None] * structure.response
 
 

@@ -22,11 +22,15 @@ from bayeslr.schedules import Schedule
 
 __all__ = ["Inputs", "Observations", "build_observations", "measure_scale", "prepare"]
 
-_SHARED, _OWN = ("loss", "memory", "weight_decay"), ("area", "rate")
+_SHARED, _OWN = ("loss", "memory", "weight_decay"), ("area", "rate", "batch")
 """What of the scale priors and reports refer to: of all sizes, and of each."""
 
 _WIDTHS = 8
-"""Similar data sets get the same shapes, and so the same compiled program: runs are padded to a multiple of this."""
+"""Similar data sets get the same shapes, and so the same compiled program: runs are padded to a multiple of this. Where
+no run has more than one observation, as of a grid of final losses, none is padded."""
+
+_UNMEASURED = 1e-3
+"""Scatter, as a share of the loss, where no run has enough observations to measure it."""
 
 
 @jax.tree_util.register_dataclass
@@ -69,7 +73,9 @@ class Observations:
         How far losses scatter from one observation to the next, ``[S]``: an upper bound of the noise, by which the
         sampler scales its coordinates. It has no influence on the posterior.
     scale
-        The data's scale, a scalar each; ``area`` and ``rate`` are those of the sizes, ``[S]``.
+        The data's scale, a scalar each; ``area``, ``rate`` and ``batch`` are those of the sizes, ``[S]``.
+    runs_of_size
+        Where no run has more than one observation, the runs of each size, ``[S, M]``, -1 where there are fewer.
     """
 
     loss: Array
@@ -80,6 +86,7 @@ class Observations:
     places: dict[str, Array]
     scatter: Array
     scale: dict[str, Array]
+    runs_of_size: Array | None = None
 
 
 def prepare(law: Law, schedule: Schedule, steps: NDArray[np.int64], scale: Scale, setup: Setup) -> Inputs:
@@ -113,6 +120,7 @@ def prepare(law: Law, schedule: Schedule, steps: NDArray[np.int64], scale: Scale
         memory=response(schedule, steps, np.array(MEMORIES)).T / schedule.peak_lr,
         log_warmup=np.log(_warmup_area(law, schedule) / scale.area),
         log_peak=np.log(schedule.peak_lr / scale.rate),
+        log_batch=np.asarray(scale.log_batch(setup.batch_size)),
         removed=rate_removed(schedule, steps) / schedule.peak_lr,
         rate=schedule.lr[np.asarray(steps) - 1] / scale.rate,
     )
@@ -150,6 +158,7 @@ def measure_scale(curves: CurveSet, law: Law) -> Scale:
         growth_rate=float(np.exp(np.log(rates[longest]).mean())),
         areas=tuple(float(areas[run]) for run in longest),
         rates=tuple(float(rates[run]) for run in longest),
+        batches=tuple(curves.curves[run].batch_size or 0.0 for run in longest),
         loss=float(min(curve.loss.min() for curve in curves)),
         memory=float(max(curve.steps[-1] for curve in curves)) ** 0.5,
         weight_decay=_typical_weight_decay(curves),
@@ -164,15 +173,25 @@ def _typical_weight_decay(curves: CurveSet) -> float:
 
 def _scatter(curves: Sequence[LossCurve]) -> float:
     """Measure how far losses scatter from one observation to the next, by third differences."""
-    differences = np.concatenate([np.diff(curve.loss, 3) for curve in curves if len(curve) > 3] or [np.zeros(1)])
-    typical = float(np.median(np.abs(differences))) / (0.6745 * float(np.sqrt(20.0)))  # of the sd of white noise
-    least = 1e-6 * float(np.mean([curve.loss.mean() for curve in curves]))
-    return max(typical, least)
+    loss = float(np.mean([curve.loss.mean() for curve in curves]))
+    differences = [np.diff(curve.loss, 3) for curve in curves if len(curve) > 3]
+    if not differences:
+        return _UNMEASURED * loss
+    typical = float(np.median(np.abs(np.concatenate(differences)))) / (0.6745 * float(np.sqrt(20.0)))  # white noise's
+    return max(typical, 1e-6 * loss)
 
 
 def _filled(array: NDArray[Any], width: int) -> NDArray[Any]:
     """Repeat the last value up to a length, so that every function of it stays finite."""
     return np.concatenate([array, np.repeat(array[-1:], width - len(array))])
+
+
+def _runs_of_size(size_of_run: NDArray[np.int64], sizes: int) -> Array:
+    found = [np.flatnonzero(size_of_run == k) for k in range(sizes)]
+    table = np.full((sizes, max(map(len, found))), -1)
+    for row, runs in zip(table, found, strict=True):
+        row[: len(runs)] = runs
+    return jnp.asarray(table)
 
 
 def build_observations(
@@ -208,7 +227,8 @@ def build_observations(
     count = sum(map(len, kept))
     if count < 8:
         raise ModelError(f"curves: found {count} observations after warm-up; allowed: at least 8")
-    width = _WIDTHS * -(-max(map(len, kept)) // _WIDTHS)
+    longest = max(map(len, kept))
+    width = _WIDTHS * -(-longest // _WIDTHS) if longest > 1 else 2
     size_of_run = sizes.index(kept)
     own = [scale.of_size(k) for k in range(len(sizes))]
     inputs = [
@@ -220,15 +240,17 @@ def build_observations(
     scatter = [_scatter([c for c, size in zip(kept, size_of_run, strict=True) if size == k]) for k in range(len(sizes))]
     lowest = min(float(part.exposure.log_area[0]) for part in inputs)
     log_peaks = np.array([float(part.exposure.log_peak) for part in inputs])
+    log_batches = np.array([float(part.exposure.log_batch) for part in inputs])
     observations = Observations(
         loss=jnp.asarray(np.stack([_filled(curve.loss, width) for curve in kept])),
         valid=jnp.asarray(np.stack([np.arange(width) < len(curve) for curve in kept])),
         inputs=jax.tree.map(lambda *leaves: jnp.asarray(np.stack(leaves)), *inputs),
         size_of_run=jnp.asarray(np.array(size_of_run)),
         log_params=jnp.asarray(centered),
-        places={name: jnp.asarray(array) for name, array in errors.places(lowest, log_peaks).items()},
+        places={name: jnp.asarray(array) for name, array in errors.places(lowest, log_peaks, log_batches).items()},
         scatter=jnp.asarray(np.array(scatter)),
         scale={name: jnp.asarray(getattr(scale, name)) for name in _SHARED}
         | {name: jnp.asarray([getattr(part, name) for part in own]) for name in _OWN},
+        runs_of_size=_runs_of_size(np.array(size_of_run), len(sizes)) if longest == 1 else None,
     )
     return observations, tuple(curve.name for curve in kept)

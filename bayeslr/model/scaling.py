@@ -152,9 +152,23 @@ class ScalingModel:
         """Turn curves into arrays; see :func:`bayeslr.model.observations.build_observations`."""
         return build_observations(curves, self.law, self.discrepancy, scale)
 
-    def resolved(self, params: tuple[float | None, ...]) -> "ScalingModel":
-        """Return this model with the pooling chosen for some sizes, given their parameters (none where unknown)."""
-        return replace(self, pooling=resolve_pooling(self.pooling, params).name)
+    def resolved(self, params: tuple[float | None, ...], *, batches_differ: bool = False) -> "ScalingModel":
+        """Return this model as it is to be for some runs.
+
+        Parameters
+        ----------
+        params
+            Parameters of the sizes, none where unknown: they choose the pooling.
+        batches_differ
+            Whether runs of one size have different batch sizes, see :meth:`Law.resolved`.
+
+        Returns
+        -------
+        ScalingModel
+            The model.
+        """
+        law = self.law.resolved(batches_differ=batches_differ)
+        return replace(self, pooling=resolve_pooling(self.pooling, params).name, law=law)
 
     def __call__(self, observations: Observations) -> None:
         """Run as a NumPyro model: sample everything and observe the losses.
@@ -227,7 +241,7 @@ class ScalingModel:
             Draws by site, each ``[num_samples, ...]``, and ``"loss"``: ``[num_samples, R, n]`` with NaN where padded.
         """
         curves = curves.after_warmup()
-        model = self.resolved(Sizes.of(curves).params)
+        model = self.resolved(Sizes.of(curves).params, batches_differ=curves.batches_differ)
         observations, _ = self.observations(curves, scale or self.scale(curves))
         draws = _draw_prior(jax.random.key(seed), observations, model=model, num_samples=num_samples)
         longest = int(np.asarray(observations.valid).sum(axis=1).max())

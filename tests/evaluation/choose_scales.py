@@ -96,15 +96,25 @@ class AdjustableDiscrepancy(Discrepancy):
             for part in super().parameters
         )
 
-    def places(self, lowest: float, log_peaks: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+    def places(
+        self, lowest: float, log_peaks: NDArray[np.float64], log_batches: NDArray[np.float64]
+    ) -> dict[str, NDArray[np.float64]]:
         """Return the library's, and room for the settings."""
-        return Discrepancy.places(self, lowest, log_peaks) | {"settings": np.array([getattr(self, n) for n in FIXED])}
+        return Discrepancy.places(self, lowest, log_peaks, log_batches) | {
+            "settings": np.array([getattr(self, n) for n in FIXED])
+        }
 
     def places_ahead(
-        self, places: Mapping[str, NDArray[np.float64]], furthest: float, log_peaks: NDArray[np.float64]
+        self,
+        places: Mapping[str, NDArray[np.float64]],
+        furthest: float,
+        log_peaks: NDArray[np.float64],
+        log_batches: NDArray[np.float64],
     ) -> dict[str, NDArray[np.float64]]:
         """Return the library's, and the settings as they are."""
-        return Discrepancy.places_ahead(self, places, furthest, log_peaks) | {"settings": places["settings"]}
+        return Discrepancy.places_ahead(self, places, furthest, log_peaks, log_batches) | {
+            "settings": places["settings"]
+        }
 
     def blocks(
         self,

@@ -79,6 +79,9 @@ def two_rates() -> Split:
 SHAPES = ("1024x28", "512x16", "256x23", "1280x15", "1536x50", "256x71", "384x13", "512x12", "768x3")
 """Gemstones' shapes, width by depth."""
 
+CORPORA = {"c4": "c4_original", "redpajama": "rpj", "refinedweb": "rw_original"}
+"""Corpora of the final losses."""
+
 SHORT, LONG = "horizon in ['0.5xC', '1xC', '2xC']", "horizon in ['5xC', '10xC']"
 
 
@@ -136,6 +139,12 @@ def gemstones_ladder() -> Split:
     return Split(name="gemstones", train=CurveSet(curves=small), test=CurveSet(curves=large))
 
 
+def finals(corpus: str) -> Split:
+    """Final losses alone of five sizes, a run each at a quarter to eight times Chinchilla, against 16 and 32 times."""
+    curves = read_curves(DATA / "gadre-finals" / "runs.csv", where=f"corpus == '{corpus}'")
+    return by_query(curves, train="multiplier <= 8", test="multiplier > 8")
+
+
 def one_curve(size: str, fitted: str, asked: str) -> Split:
     """One curve against another of another schedule, the benchmark of the annealing law's authors."""
     curves = read_curves(DATA / "multi-power-law" / "runs.csv", where=f"size == '{size}'")
@@ -168,6 +177,7 @@ HARD: dict[str, Callable[[], Split]] = {
     **{f"gemstones-{shape}-to-half": partial(gemstones, shape, "hot") for shape in SHAPES[:2]},
     **{f"gemstones-{shape}-two-rates": partial(gemstones, shape, "both") for shape in SHAPES[:2]},
     "gemstones-ladder": gemstones_ladder,
+    **{f"gadre-{name}": partial(finals, corpus) for name, corpus in CORPORA.items()},
     **{
         f"mpl-{size}-{fitted}-to-{asked}": partial(one_curve, size, fitted, asked)
         for size in ("25M", "100M")

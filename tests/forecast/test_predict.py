@@ -219,3 +219,68 @@ def test_draws_are_labelled_and_paired(small_posterior):
 
 def plan_rate(forecast, name):
     return forecast.schedules[name].lr[-1]
+
+
+@pytest.fixture(scope="module")
+def of_one_batch(small_posterior):
+    """The small posterior, as if all of its runs had batches of 256."""
+    curves = CurveSet(curves=tuple(replace(c, batch_size=256.0) for c in small_posterior.curves))
+    scale = small_posterior.settings["scale"] | {"batch": 0.0, "batches": [256.0]}
+    return replace(small_posterior, curves=curves, settings=small_posterior.settings | {"scale": scale})
+
+
+def test_a_batch_that_was_not_fitted_is_as_uncertain_as_theory(of_one_batch, small_posterior):
+    known = predict(small_posterior, WSD, seed=3)
+    same = predict(of_one_batch, WSD, seed=3)
+    np.testing.assert_array_equal(same.observed["schedule"], known.observed["schedule"])
+    with pytest.warns(
+        ExtrapolationWarning, match=r"no run of this size has the batch size 1024 \(fitted: 256\), and wh"
+    ):
+        larger = predict(of_one_batch, WSD, seed=3, batch_size=1024)
+    with pytest.warns(ExtrapolationWarning):
+        smaller = predict(of_one_batch, WSD, seed=3, batch_size=64)
+    # four times the batch is progress, and less noise: of every draw, or nearly so
+    finals = [forecast.latent["schedule"][:, -1] for forecast in (smaller, same, larger)]
+    assert np.median(finals[0]) > np.median(finals[1]) > np.median(finals[2])
+    for far in (finals[0], finals[2]):
+        assert far.std() > 2.0 * finals[1].std()
+
+
+def test_the_priors_of_the_batch_are_those_of_the_law(of_one_batch):
+    """By the plain formulas, of 2,000 draws whose errors were taken away: progress to the power, floor to the power."""
+    with pytest.warns(ExtrapolationWarning):
+        found = predict(of_one_batch, WSD, seed=3, batch_size=1024).parts["schedule"]
+    base = predict(of_one_batch, WSD, seed=3).parts["schedule"]
+    alpha = of_one_batch.sample(["alpha"], num_draws=2000)["alpha"][:, 0]
+    power = -np.log(found.forward[:, -1] / base.forward[:, -1]) / (alpha * np.log(4.0))
+    # Normal(0.3, 0.2): standard errors of 0.0045 and 0.0032, bounds of five of them
+    assert power.mean() == pytest.approx(0.3, abs=0.023)
+    assert power.std() == pytest.approx(0.2, abs=0.016)
+
+
+def test_a_batch_of_runs_that_do_not_say_theirs_has_no_influence(small_posterior):
+    with pytest.warns(ExtrapolationWarning, match="batch size 512 has no influence: no fitted run says its own"):
+        found = predict(small_posterior, WSD, seed=3, batch_size=512)
+    np.testing.assert_array_equal(
+        found.observed["schedule"], predict(small_posterior, WSD, seed=3).observed["schedule"]
+    )
+
+
+def test_among_several_batches_the_one_that_is_meant_is_said(of_one_batch):
+    first, *rest = of_one_batch.curves
+    mixed = replace(of_one_batch, curves=CurveSet(curves=(replace(first, batch_size=128.0), *rest)))
+    with pytest.warns(ExtrapolationWarning, match="none was given, and fitted runs have 128, 256; taken to be 256"):
+        predict(mixed, WSD)
+
+
+@pytest.mark.parametrize(
+    ("setup", "message"),
+    [
+        ({"batch_size": 0}, r"batch_size=0; allowed: a number above 0"),
+        ({"weight_decay": -0.1}, r"weight_decay=-0\.1; allowed: a number from 0 on"),
+        ({"batch_size": float("nan")}, "batch_size=nan"),
+    ],
+)
+def test_a_setup_that_cannot_be_is_one_line(small_posterior, setup, message):
+    with pytest.raises(PosteriorError, match=rf"^[^\n]*{message}[^\n]*$"):
+        predict(small_posterior, WSD, **setup)

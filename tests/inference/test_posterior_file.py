@@ -87,6 +87,21 @@ def test_files_of_the_format_before_are_read(small_posterior, tmp_path, monkeypa
     assert loaded.sample()["level"][7] == small_posterior.sample()["level"][7]
 
 
+def test_files_without_batches_are_read(small_posterior, tmp_path, monkeypatch):
+    monkeypatch.setattr("bayeslr.inference.posterior.FORMAT", 4)
+    groups = {name: node.to_dataset() for name, node in small_posterior.tree.children.items()}
+    groups["constant_data"] = groups["constant_data"].drop_vars("places_batch")
+    scale = {k: v for k, v in small_posterior.settings["scale"].items() if not k.startswith("batch")}
+    older = replace(
+        small_posterior, tree=xr.DataTree.from_dict(groups), settings=small_posterior.settings | {"scale": scale}
+    )
+    loaded = load_posterior(older.save(tmp_path / "p.nc"))
+    assert (loaded.scale.batch, loaded.scale.batches) == (0.0, ())
+    assert loaded.places["batch"].shape == (0, 3)
+    for found, known in zip(loaded.health.checks, small_posterior.health.checks, strict=True):
+        assert found.evidence == known.evidence
+
+
 def test_unknown_sizes_come_back_unknown(small_posterior, tmp_path):
     curves = type(small_posterior.curves)(
         curves=tuple(replace(curve, params=None, size=None, metadata={}) for curve in small_posterior.curves)
@@ -186,13 +201,13 @@ def alter_loss(file):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (set_attribute("bayeslr_format", 99), "format 99; allowed: 2 to 4"),
+        (set_attribute("bayeslr_format", 99), "format 99; allowed: 2 to 5"),
         (set_attribute("bayeslr_format", "new"), "damaged|format"),
         (alter_loss, "checksum"),
         (forget("curves"), "damaged|curves"),
         (forget("curves/rate_differences"), "damaged|rate"),
         (forget("posterior"), "damaged|posterior"),
-        (forget("constant_data"), "the places of bend, ahead, peak are missing"),
+        (forget("constant_data"), "the places of bend, ahead, peak, batch are missing"),
         (set_attribute("model", "{"), "damaged"),
         (set_attribute("model", "{}"), "damaged"),
         (set_attribute("settings", "nonsense"), "damaged"),

@@ -8,6 +8,7 @@ import pytest
 
 from bayeslr import schedules
 from bayeslr.curves import Setup
+from bayeslr.errors import ModelError
 from bayeslr.laws import EffectiveRateLaw, IdentityRate, MixedMemoryLaw, PowerRate, Scale, WeightNormRate
 from bayeslr.laws.cells import Cells, through_memories
 from bayeslr.laws.rates import log_norm
@@ -130,3 +131,37 @@ def test_equal_laws_are_equal_and_hash():
     assert EffectiveRateLaw() == EffectiveRateLaw(rate=WeightNormRate())
     assert hash(EffectiveRateLaw()) == hash(replace(EffectiveRateLaw()))
     assert EffectiveRateLaw() != EffectiveRateLaw(rate=PowerRate())
+
+
+def test_a_batch_moves_progress_and_floor_by_its_powers():
+    """Beside the law by its definition: at a batch of four times the reference, with powers of a half and one."""
+    plan, law = PLANS["wsd"], EffectiveRateLaw(batch="power")
+    scale = replace(SCALE, batch=64.0)
+    values = {name: jnp.asarray(value) for name, value in VALUES.items()}
+    values |= {"batch_progress": jnp.asarray(0.5), "batch_noise": jnp.asarray(1.0)}
+    setup = Setup(weight_decay=0.1)
+    at_reference = law.terms(values, law.features(plan, STEPS, scale, setup))
+    fourfold = law.terms(values, law.features(plan, STEPS, scale, replace(setup, batch_size=256.0)))
+    plain = EffectiveRateLaw(batch="fixed")
+    fixed = plain.terms(values, plain.features(plan, STEPS, scale, replace(setup, batch_size=256.0)))
+    np.testing.assert_array_equal(fixed.total, at_reference.total)
+    # twice the progress, a quarter of the floor
+    np.testing.assert_allclose(fourfold.forward, at_reference.forward * 2.0 ** -VALUES["alpha"], rtol=1e-12)
+    floors = [terms.drop * (1.0 - terms.response) for terms in (fourfold, at_reference)]
+    np.testing.assert_allclose(floors[0], floors[1] / 4.0, rtol=1e-12)
+    without = [
+        terms.total - floor - terms.forward for terms, floor in zip((fourfold, at_reference), floors, strict=True)
+    ]
+    np.testing.assert_allclose(without[0], without[1], rtol=1e-12)
+
+
+def test_batches_count_where_they_differ_unless_it_is_said_otherwise():
+    names = {
+        batch: [p.name for p in EffectiveRateLaw(batch=batch).resolved(batches_differ=True).parameters]
+        for batch in ("auto", "power", "fixed")
+    }
+    assert names["auto"] == names["power"]
+    assert set(names["power"]) - set(names["fixed"]) == {"batch_progress", "batch_noise"}
+    assert EffectiveRateLaw().resolved(batches_differ=False) == EffectiveRateLaw()
+    with pytest.raises(ModelError, match=r"^law: batch='tokens'; allowed: 'auto', 'fixed', 'power'$"):
+        EffectiveRateLaw(batch="tokens")

@@ -1,5 +1,7 @@
 """The sampled parameters of the law against the published ones."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -49,3 +51,15 @@ def test_features_do_not_grow_with_the_schedule():
         features = law.features(cosine(peak_lr=1e-3, warmup_steps=10, total_steps=total), steps, SCALE, Setup())
         assert features.response.shape == (2, 48)
         assert features.log_area.shape == (2,)
+
+
+def test_scales_of_sizes_have_their_own_batches():
+    both = replace(SCALE, areas=(4.0, 6.0), rates=(4e-4, 2e-4), batches=(32.0, 128.0))
+    assert both.of_size(1).log_batch(64.0) == pytest.approx(-np.log(2.0))
+    assert both.of_size(1).log_batch(None) == 0.0
+    # a power of the parameters through both sizes, and beyond them
+    assert both.of_params((1e7, 4e7), 1.6e8).batch == pytest.approx(512.0)
+    assert both.of_params((1e7, 4e7), 2e7).batch == pytest.approx(64.0)
+    unknown = replace(both, batches=(32.0, 0.0))
+    assert unknown.of_params((1e7, 4e7), 2e7).log_batch(64.0) == 0.0
+    assert unknown.of_size(1).log_batch(64.0) == 0.0

@@ -1,6 +1,6 @@
 """The discrepancy: what its shapes may be, and the plain law without it."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import jax
 import jax.numpy as jnp
@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from bayeslr.curves import CurveSet
 from bayeslr.errors import ModelError
 from bayeslr.laws import AnnealingLaw, Terms
 from bayeslr.model import MEMORIES, Block, Discrepancy, Exposure, NoDiscrepancy, Noise, ScalingModel, find_blocks
-from bayeslr.model.discrepancy import _at_peak
+from bayeslr.model.discrepancy import _reached
 from bayeslr.model.likelihood import log_density
 
 
@@ -78,9 +79,10 @@ def test_blocks_count_the_shapes_and_none_takes(make_curves):
     assert {name: block.level for name, block in blocks.items()} == {
         **dict.fromkeys(("memory", "curvature", "drift", "bend", "early"), "size"),
         **dict.fromkeys(("peak_level", "peak_slope", "peak_drop", "ahead"), "size"),
+        **dict.fromkeys(("batch_level", "batch_slope", "batch_drop"), "size"),
         **dict.fromkeys(("run_memory", "offset"), "run"),
     }
-    # six products of three memories, three with the log area, two that the warm-up leaves; one peak, nothing ahead
+    # six products of three memories, three with the log area, two that the warm-up leaves; of one peak and batch none
     count = len(blocks["memory"].labels) + 6 + 3 + 2 + observations.places["bend"].shape[0]
     assert count == structure.shared_shapes.shape[1]
     assert len(blocks["run_memory"].labels) + 1 == structure.run_shapes.shape[1]
@@ -106,16 +108,17 @@ def bends(scale, log_area, knots):
 
     terms = terms_of(log_area)
     exposure = exposure_of(log_area, jnp.zeros(n))
-    places = {"bend": knots, "ahead": jnp.zeros(0), "peak": jnp.zeros((0, 3))}
+    places = {"bend": knots, "ahead": jnp.zeros(0), "peak": jnp.zeros((0, 3)), "batch": jnp.zeros((0, 3))}
     (block,) = [b for b in discrepancy.blocks(scales, terms, exposure, places, slope) if b.name == "bend"]
     return (np.asarray(block.sd)[:, None] * np.asarray(block.basis)).T
 
 
-def exposure_of(log_area, removed, *, log_warmup=-5.0, log_peak=0.0):
+def exposure_of(log_area, removed, *, log_warmup=-5.0, log_peak=0.0, log_batch=0.0):
     return Exposure(
         log_area=log_area,
         log_warmup=jnp.asarray(log_warmup),
         log_peak=jnp.asarray(log_peak),
+        log_batch=jnp.asarray(log_batch),
         memory=jnp.zeros((8, log_area.size)),
         removed=removed,
         rate=1.0 - removed,
@@ -149,29 +152,29 @@ def test_bends_leave_the_reference_area_alone_and_open_away_from_it():
 
 
 def test_knots_reach_from_the_first_observation_to_the_furthest_question():
-    fitted = Discrepancy().places(-2.9, np.zeros(2))
+    fitted = Discrepancy().places(-2.9, np.zeros(2), np.zeros(2))
     assert fitted["bend"][0] == 0.0
     np.testing.assert_allclose(np.diff(fitted["bend"]), -0.5)
     assert fitted["bend"][-1] <= -2.5
-    asked = Discrepancy().places_ahead(fitted, 1.1, np.zeros(1))
+    asked = Discrepancy().places_ahead(fitted, 1.1, np.zeros(1), np.zeros(1))
     np.testing.assert_allclose(asked["bend"], [*fitted["bend"], 0.5, 1.0])
     assert asked["ahead"].size == 1
-    assert Discrepancy().places_ahead(fitted, -0.5, np.zeros(1))["ahead"].size == 0
-    assert NoDiscrepancy().places(-2.9, np.zeros(2)) == {}
+    assert Discrepancy().places_ahead(fitted, -0.5, np.zeros(1), np.zeros(1))["ahead"].size == 0
+    assert NoDiscrepancy().places(-2.9, np.zeros(2), np.zeros(2)) == {}
 
 
 def test_a_peak_has_a_random_walk_of_its_own():
     """Its covariance is that of Brownian motion on both sides of the reference, refined where a forecast asks."""
-    fitted = Discrepancy().places(-2.9, np.array([0.0, 0.7, -0.4, 0.701]))
-    asked = Discrepancy().places_ahead(fitted, 0.0, np.array([0.3, 1.2, -0.9]))
+    fitted = Discrepancy().places(-2.9, np.array([0.0, 0.7, -0.4, 0.701]), np.zeros(4))
+    asked = Discrepancy().places_ahead(fitted, 0.0, np.array([0.3, 1.2, -0.9]), np.zeros(1))
     np.testing.assert_array_equal(asked["peak"][: len(fitted["peak"])], fitted["peak"])
     places = np.array([0.7, -0.4, 0.3, 1.2, -0.9, 0.0])
-    rows = np.stack([np.asarray(_at_peak(jnp.asarray(place), jnp.asarray(asked["peak"]))) for place in places])
+    rows = np.stack([np.asarray(_reached(jnp.asarray(place), jnp.asarray(asked["peak"]))) for place in places])
     same = np.sign(places[:, None]) * np.sign(places[None]) > 0.0
     expected = np.where(same, np.minimum(np.abs(places[:, None]), np.abs(places[None])), 0.0)
     np.testing.assert_allclose(rows @ rows.T, expected, atol=2e-3)
     # where nothing was refined, a peak between two fitted ones would be too sure of itself
-    coarse = np.asarray(_at_peak(jnp.asarray(0.3), jnp.asarray(fitted["peak"])))
+    coarse = np.asarray(_reached(jnp.asarray(0.3), jnp.asarray(fitted["peak"])))
     assert coarse @ coarse < 0.3 - 0.05
 
 
@@ -223,7 +226,7 @@ def test_a_wrong_share_in_common_is_one_line(value):
 def test_runs_differ_by_what_the_loss_jitters_by_up_to_a_share_of_the_slope():
     discrepancy, slope = Discrepancy(offset=2.0), 0.13
     log_area = jnp.linspace(-2.0, 0.0, 3)
-    places = {"bend": jnp.zeros(0), "ahead": jnp.zeros(0), "peak": jnp.zeros((0, 3))}
+    places = {"bend": jnp.zeros(0), "ahead": jnp.zeros(0), "peak": jnp.zeros((0, 3)), "batch": jnp.zeros((0, 3))}
     found = []
     for noise in (1e-4, 10.0):
         scales = {p.name: jnp.asarray(p.prior.center) for p in discrepancy.parameters} | {"noise": jnp.asarray(noise)}
@@ -232,3 +235,21 @@ def test_runs_differ_by_what_the_loss_jitters_by_up_to_a_share_of_the_slope():
         )
         found.append(float(*(block.sd[0] for block in blocks if block.name == "offset")))
     np.testing.assert_allclose(found, [2.0 * 1e-4, 0.1 * slope], rtol=1e-3)
+
+
+def test_batches_have_effects_of_their_own_as_peaks_do(make_curves):
+    """Three runs, one with half the batch: its effects stand on its batch's place as those of a peak on its peak's."""
+    curves = make_curves(noise=0.001)
+    halved = CurveSet(
+        curves=tuple(replace(c, batch_size=32.0 if c.name.startswith("cosine") else 64.0) for c in curves)
+    )
+    structure, observations, _ = structure_of(ScalingModel(), halved)
+    blocks = blocks_of(ScalingModel(), observations)
+    assert {name: block.sd.shape for name, block in blocks.items() if name.startswith("batch_")} == dict.fromkeys(
+        ("batch_level", "batch_slope", "batch_drop"), (1,)
+    )
+    first = structure.shared_shapes.shape[1] - 3
+    levels = dict(zip(curves.names, np.asarray(structure.shared_shapes[:, first, 0]), strict=True))
+    # a random walk in the logarithm of the batch: its standard deviation is the root of the distance
+    expected = {name: np.log(2.0) ** 0.5 * name.startswith("cosine") for name in levels}
+    assert levels == pytest.approx(expected, rel=1e-3)

@@ -21,7 +21,7 @@ def dense(structure):
 
     The effects are, in this order: those that sizes have in common, the sizes' own, the runs' own, all standard normal.
     """
-    names = [name for name in structure.__dataclass_fields__ if name != "common"]
+    names = [name for name in structure.__dataclass_fields__ if name not in ("common", "runs_of_size")]
     s = {name: np.asarray(getattr(structure, name)) for name in names}
     at = [(r, i) for r, i in np.ndindex(s["valid"].shape) if s["valid"][r, i]]
     residual = np.zeros((len(at), len(at)))
@@ -210,3 +210,51 @@ def test_residuals_undo_the_effects(structure):
             loss[r] += effect * (np.asarray(structure.shared_shapes[r, k]) - given_up)
     left = residuals(structure, jnp.asarray(loss), jnp.asarray(shared), jnp.asarray(run))
     np.testing.assert_allclose(left, rest, atol=1e-12)
+
+
+@pytest.fixture
+def single(structure):
+    """The first observation of each run alone, one run without any; and the same with runs listed by size."""
+    rows = slice(None), slice(None), slice(0, 2)
+    cut = {name: getattr(structure, name)[rows] for name in ("run_shapes", "shared_shapes")}
+    cut |= {name: getattr(structure, name)[:, :2] for name in ("mean", "sd", "autocorrelation", "response")}
+    valid = jnp.array([[True, False], [True, False], [False, False], [True, False]])
+    general = replace(structure, valid=valid, **cut)
+    return general, replace(general, runs_of_size=jnp.array([[0, 2], [1, 3]]))
+
+
+def test_single_observations_have_the_dense_density_and_the_gradient_of_whole_runs(single):
+    general, packed = single
+    mean, residual, columns = dense(general)
+    y, loss = observed(general)
+    expected = multivariate_normal(mean, residual + columns @ columns.T).logpdf(y)
+    assert float(density(packed, loss)) == pytest.approx(expected, abs=1e-9)
+    for part in DIFFERENTIATED:
+        one, two = (
+            jax.grad(lambda value, of=of, part=part: log_density(replace(of, **{part: value}), loss))(getattr(of, part))
+            for of in (general, packed)
+        )
+        first = (one, two) if one.shape[-1] != 2 else (one[:, :1], two[:, :1])
+        np.testing.assert_allclose(*first, rtol=1e-7, atol=1e-9, err_msg=part)
+
+
+def test_single_observations_have_the_dense_conditional(single):
+    general, packed = single
+    y, loss = observed(general)
+    mean, covariance = conditional(general, y)
+
+    def draw(normals):
+        return jnp.concatenate([part.ravel() for part in condition(packed, loss, normals)])
+
+    zeros = jnp.zeros(count_effects(packed))
+    factor = np.asarray(jax.jacfwd(draw)(zeros))
+    np.testing.assert_allclose(draw(zeros), mean, atol=1e-9)
+    np.testing.assert_allclose(factor @ factor.T, covariance, atol=1e-9)
+
+
+def test_single_observations_of_runs_in_the_wrong_size_are_noticed(single):
+    """A control: the list of runs is what says which effects they share."""
+    _, packed = single
+    _, loss = observed(packed)
+    other = replace(packed, runs_of_size=jnp.array([[0, 1], [2, 3]]))
+    assert abs(float(density(other, loss)) - float(density(packed, loss))) > 1e-3

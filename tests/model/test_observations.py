@@ -12,6 +12,7 @@ from numpyro.infer.util import log_density
 from bayeslr.curves import CurveSet, LossCurve, Sizes
 from bayeslr.errors import ModelError
 from bayeslr.model import ScalingModel
+from bayeslr.model.likelihood import log_density as loss_density
 from bayeslr.schedules import constant, wsd
 
 MODEL = ScalingModel().resolved((1e7,))
@@ -69,7 +70,7 @@ def test_padding_has_no_influence(uneven):
         """Change the arrays along their axis of observations: the last in what is kept by memory, else axis 1."""
 
         def leaf(path, array):
-            if path[-1].name in ("log_peak", "log_warmup"):  # of the run
+            if path[-1].name in ("log_peak", "log_batch", "log_warmup"):  # of the run
                 return array
             axis = 2 if path[-1].name == "memory" else 1
             return jnp.asarray(np.moveaxis(change(np.moveaxis(np.asarray(array), axis, 1)), 1, axis))
@@ -85,7 +86,7 @@ def test_padding_has_no_influence(uneven):
     def wider(array):
         return np.concatenate([array, array[:, -1:], array[:, -1:]], axis=1)
 
-    assert len(jax.tree.leaves(observations.inputs)) == 10
+    assert len(jax.tree.leaves(observations.inputs)) == 12
     assert density(by_observation(spoiled), values) == pytest.approx(expected, abs=1e-8)
     more = jnp.concatenate([observations.valid, jnp.zeros((3, 2), dtype=bool)], axis=1)
     assert density(replace(by_observation(wider), valid=more), values) == pytest.approx(expected, abs=1e-8)
@@ -186,3 +187,46 @@ def test_the_scatter_bounds_the_noise_of_a_smooth_curve_and_is_never_zero(make_c
         (found[noise],) = np.asarray(model.observations(curves, model.scale(curves))[0].scatter)
     assert 0.0 < found[0.0] < 0.01
     assert found[0.02] == pytest.approx(0.02 * 2.6, rel=0.1)
+
+
+def test_a_grid_of_final_losses_is_not_padded_and_has_the_density_of_padded_runs(make_curves):
+    whole = make_curves(sizes=(1e7, 3e7), points=9)
+    cut = [
+        replace(c, name=f"{c.name} {k}", steps=c.steps[k : k + 1], loss=c.loss[k : k + 1])
+        for c in whole
+        for k in (5, 8)
+    ]
+    finals = CurveSet(curves=tuple(cut))
+    model = ScalingModel().resolved((1e7, 3e7))
+    observations, runs = model.observations(finals, model.scale(finals))
+    # a constant run and one that decays later share their fifth observation
+    assert observations.loss.shape == (10, 2)
+    first = [runs[k] for k in np.asarray(observations.runs_of_size[0])]
+    assert sorted(first) == sorted(c.name for c in finals.distinct() if c.params == 1e7)
+    shared = {parameter.name: parameter for parameter in model.law.parameters if parameter.shared} | model.scales
+    values = {site: jnp.asarray(parameter.prior.center) for site, parameter in shared.items()}
+    values |= {name: jnp.repeat(value, 2) for name, value in values_for(model.scale(finals)).items()}
+    values["noise_power"] = jnp.asarray(0.5)
+    found = loss_density(model.structure(observations, values), observations.loss)
+    padded = loss_density(model.structure(replace(observations, runs_of_size=None), values), observations.loss)
+    assert float(found) == pytest.approx(float(padded), rel=1e-10)
+
+
+def test_batches_of_a_size_are_relative_to_that_of_its_longest_run(make_curves):
+    curves = make_curves(sizes=(1e7,))
+    batches = dict(zip(curves.names, (64.0, 64.0, 256.0), strict=True))
+    mixed = CurveSet(curves=tuple(replace(c, batch_size=batches[c.name]) for c in curves))
+    assert mixed.batches_differ
+    assert not curves.batches_differ
+    assert Sizes.of(mixed).batches(mixed) == ((64.0, 256.0),)
+    model = ScalingModel().resolved((1e7,), batches_differ=mixed.batches_differ)
+    assert "batch_progress" in model.sites
+    scale = model.scale(mixed)
+    observations, runs = model.observations(mixed, scale)
+    log_batch = dict(zip(runs, np.asarray(observations.inputs.exposure.log_batch), strict=True))
+    longest = max(mixed, key=lambda c: model.law.area(c.schedule, c.steps[-1:])[0])
+    assert scale.batches == (longest.batch_size,)
+    for name, found in log_batch.items():
+        assert found == pytest.approx(np.log(batches[name] / longest.batch_size))
+    assert observations.places["batch"].shape == (1, 3)
+    assert len(MODEL.observations(curves, MODEL.scale(curves))[0].places["batch"]) == 0
