@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["chance", "count", "decimals", "estimate", "nominal", "share"]
+__all__ = ["chance", "decimals", "estimate", "nominal", "share"]
 
 _THOUSAND: Final = 1000
 _FUZZ: Final = 1e-9
 """Errors of floating point that must not decide how a half is rounded."""
-_SUFFIXES: Final = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
 
 
 def chance(probability: float) -> str:
@@ -49,15 +48,6 @@ def estimate(loss: "Mapping[str, float] | pd.Series[float]", ci_prob: float) -> 
     """Write ``median``, ``lower`` and ``upper`` of a loss: ``2.8312 (90% interval 2.8201 to 2.8433)``."""
     median, lower, upper = (decimals(float(loss[key])) for key in ("median", "lower", "upper"))
     return f"{median} ({nominal(ci_prob)} interval {lower} to {upper})"
-
-
-def count(value: float) -> str:
-    """Write a large number in three digits: ``24.7M``."""
-    for factor, suffix in _SUFFIXES:
-        # what rounds to a thousand of one unit is one of the next
-        if abs(value) >= 0.9995 * factor:
-            return f"{value / factor:.3g}{suffix}"
-    return f"{value:.3g}"
 
 
 def _thousandths(value: float) -> int:

@@ -8,7 +8,7 @@ import pytest
 
 import bayeslr as bl
 from bayeslr.report import answers, tables
-from bayeslr.written import chance, count, decimals, estimate, nominal, share
+from bayeslr.written import chance, decimals, estimate, nominal, share
 
 COMMON = {"peak_lr": 1e-3, "warmup_steps": 100, "total_steps": 2000}
 FAMILY = "wsd(peak_lr=1e-3, warmup_steps=100, total_steps=2000, decay_steps=100..1900)"
@@ -34,13 +34,6 @@ def test_what_adds_up_to_one_does_so_when_written(draws):
 def test_certainty_is_not_written():
     assert (chance(0.0), chance(1.0), chance(0.0004), chance(0.9996)) == ("<0.001", ">0.999", "<0.001", ">0.999")
     assert chance(float("nan")) == share(float("nan")) == decimals(float("nan")) == "-"
-
-
-@pytest.mark.parametrize(
-    ("value", "text"), [(24.7e6, "24.7M"), (8192, "8.19k"), (999_600, "1M"), (5, "5"), (3e12, "3T")]
-)
-def test_large_numbers(value, text):
-    assert count(value) == text
 
 
 def test_losses_and_intervals():

@@ -7,12 +7,12 @@ from typing import Any, Final, Literal
 import numpy as np
 
 from bayeslr.curves import LossCurve
+from bayeslr.curves.counts import count_label
 from bayeslr.errors import PosteriorError
 from bayeslr.forecast.sizes import Target, find_target
 from bayeslr.inference import Posterior
 from bayeslr.schedules import Schedule
 from bayeslr.schedules.builders import constant, cosine, wsd
-from bayeslr.written import count
 
 __all__ = ["Cost", "Plan", "candidate_notes", "cost_in_words", "cost_of", "find_place", "usual_candidates"]
 
@@ -96,7 +96,9 @@ def cost_in_words(cost: Cost, tokens: float | None, reuse: bool) -> str:
         what = f"its steps{rest}"
     else:
         known = (
-            "tokens of an update are unknown, and the same for all" if tokens is None else f"{count(tokens)} an update"
+            "tokens of an update are unknown, and the same for all"
+            if tokens is None
+            else f"{count_label(tokens)} an update"
         )
         what = f"6 FLOPs a parameter and token of its steps{rest} ({known})"
     return f"What a run costs here: {what}. For its cost: the gain divided by that, 1.00 for the best candidate."

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bayeslr.curves.counts import count_label
 from bayeslr.errors import PosteriorError
 from bayeslr.forecast.questions import (
     ANSWERS,
@@ -28,7 +29,7 @@ from bayeslr.forecast.tokens import tokens_of_a_step
 from bayeslr.inference import Posterior
 from bayeslr.schedules import Schedule
 from bayeslr.schedules.family import ScheduleFamily, parse_family
-from bayeslr.written import chance, count, estimate, nominal
+from bayeslr.written import chance, estimate, nominal
 
 __all__ = ["Reach", "reach"]
 
@@ -177,7 +178,7 @@ class Reach:
         if not np.isfinite(steps):
             return f"more than {longest:,}"
         text = f"{float(f'{steps:.3g}'):,.0f}{unit}"
-        return text if self.tokens_per_step is None else f"{text} ({count(steps * self.tokens_per_step)} tokens)"
+        return text if self.tokens_per_step is None else f"{text} ({count_label(steps * self.tokens_per_step)} tokens)"
 
     def to_dataframe(self) -> pd.DataFrame:
         """Return one row per length, as in `lengths`."""

@@ -8,8 +8,9 @@ import pandas as pd
 from rich import box
 from rich.table import Table
 
+from bayeslr.curves.counts import count_label
 from bayeslr.forecast import MetricForecast, NextRun, Optimum, Reach, Watch
-from bayeslr.written import chance, count, decimals, nominal, share
+from bayeslr.written import chance, decimals, nominal, share
 
 __all__ = ["frame_table", "metric_table", "next_run_table", "optimum_table", "reach_table", "watch_table"]
 
@@ -92,7 +93,7 @@ def reach_table(reach: Reach) -> Table:
     table = reach.lengths
     columns: dict[str, tuple[str, Form]] = {"total_steps": ("steps", _whole)}
     if "tokens" in table:
-        columns["tokens"] = ("tokens", count)
+        columns["tokens"] = ("tokens", count_label)
     columns |= _losses(reach.ci_prob) | {"p_reached": ("P(reached)", chance)}
     rows = np.unique(np.linspace(0, len(table) - 1, min(_ROWS, len(table))).round().astype(int))
     shown_as = _shown(len(rows), len(table), "lengths")
@@ -145,6 +146,7 @@ def watch_table(watched: Watch) -> Table:
         One row per forecast.
     """
     table = watched.to_dataframe()
+    table.loc[table["seen"] == 0, ["outside", "p_value"]] = np.nan
     table["then"] = [
         "" if not row["seen"] else ("ALARM" if row["alarm"] else "as forecast") for row in table.to_dict("records")
     ]

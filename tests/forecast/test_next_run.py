@@ -92,7 +92,7 @@ def test_what_the_reader_of_the_ranking_must_know_is_said(small_posterior):
     said = " ".join(named.sentences)
     assert "No candidate was named" not in said
     assert "another seed of the run would be seen: again (cosine)." in said
-    assert "6 FLOPs a parameter and token of its steps (4.1k an update)" in said
+    assert "6 FLOPs a parameter and token of its steps (4.096k an update)" in said
 
 
 def test_a_decision_that_is_made_ranks_by_what_else_a_candidate_tells(small_posterior):

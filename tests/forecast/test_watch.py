@@ -11,6 +11,8 @@ from bayeslr.errors import FitWarning, PosteriorError
 from bayeslr.forecast import load_watch, predict, replay, watch
 from bayeslr.forecast.looks import Look, Watch
 from bayeslr.forecast.watch import _held
+from bayeslr.report import tables
+from bayeslr.report.answers import watch_table
 from bayeslr.schedules import constant, wsd
 
 PLAN = wsd(peak_lr=1e-3, warmup_steps=100, total_steps=2000, decay_steps=500)
@@ -81,6 +83,20 @@ def made(draws):
     look = Look(step=0, final={"median": 0.0, "lower": -1.0, "upper": 1.0}, band=band, draws=draws)
     plan = constant(peak_lr=1.0, total_steps=draws.shape[1])
     return Watch(plan=plan, looks=(look,), last_step=0, last_loss=np.nan, ci_prob=0.9, alarm_below=0.05)
+
+
+def test_a_forecast_that_nothing_followed_is_held_against_nothing(small_curves):
+    """The table shows dashes there, and elsewhere the share and the probability that the sentence has."""
+    rng = np.random.default_rng(1)
+    base = made(np.cumsum(rng.standard_normal((400, 40)), axis=1))
+    curve = replace(small_curves["constant"], steps=np.arange(2, 41), loss=np.full(39, 30.0), schedule=base.plan)
+    held = _held(base, curve)
+    last = tables.as_text([watch_table(base)]).splitlines()[-1].split()
+    assert last[-3:] == ["0", "-", "-"]
+    *_, seen, outside, chance, state = tables.as_text([watch_table(held)]).splitlines()[-1].split()
+    assert (seen, state) == ("39", "ALARM")
+    assert f"with probability {chance}." in held.sentences[1]
+    assert outside.endswith("%")
 
 
 def test_alarms_come_as_often_as_their_level_says(small_curves):
