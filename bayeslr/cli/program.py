@@ -7,7 +7,7 @@ import typer
 from typer.core import TyperGroup
 
 import bayeslr as bl
-from bayeslr.cli.terminal import say
+from bayeslr.cli.terminal import hint, say
 
 __all__ = ["app"]
 
@@ -30,7 +30,7 @@ app = typer.Typer(
     name="bayeslr",
     cls=_Ordered,
     help="Bayesian learning-rate scaling laws: from training logs to loss bands for schedules nobody has run yet.",
-    epilog="Begin with `bayeslr demo`, or `bayeslr fit` with logs of your own. Each command has --help.",
+    epilog=hint("Begin with `bayeslr demo`, or `bayeslr fit` with logs of your own. Each command has --help."),
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["--help", "-h"]},

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+import bayeslr as bl
+
 WIDTH = 80
 CASES = Path(os.environ.get("BAYESLR_DATA", Path(__file__).parents[3] / "shared" / "data")).parent / "cases"
 COMMANDS = (
@@ -162,3 +164,17 @@ def test_completion_knows_the_commands(shell):
     assert done.returncode == 0, done.stderr
     assert "predict" in done.stdout
     assert "compare" not in done.stdout
+
+
+@pytest.mark.parametrize("depth", ["", "1"])
+def test_hints_spell_the_program_as_it_was_started(depth):
+    code = "import sys; sys.argv[0] = 'bayeslr'; from bayeslr.cli import main; main(['--help'])"
+    environment = os.environ | {"UV_RUN_RECURSION_DEPTH": depth, "COLUMNS": str(WIDTH)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
+    hint = done.stdout.partition("Begin with")[2]
+    assert hint.startswith(" `uv run bayeslr demo`" if depth else " `bayeslr demo`")
+    assert ("uv run bayeslr fit" in hint) == bool(depth)
+
+
+def test_a_version_is_shown(run):
+    assert run("--version") == (0, f"bayeslr {bl.__version__}\n", "")
