@@ -52,14 +52,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except (BayeslrError, OSError, _UsageError) as error:
             if debug:
                 raise
-            tell_line(f"error: {one_line(_text(error) + _found(error, given))}", whole=True)
+            tell_line(f"error: {one_line(_text(error) + _found(error, given))}")
             return 2
         # the boundary: what an input makes of the libraries below is of any class, and a line that names it says more
         # to who gave it than where it happened
         except Exception as error:
             if debug:
                 raise
-            tell_line(f"error: {one_line(_unexpected(error, given))}", whole=True)
+            tell_line(f"error: {one_line(_unexpected(error, given))}")
             return 2
     if code == INTERRUPTED:
         typer.echo("error: interrupted", err=True)

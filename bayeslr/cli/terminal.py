@@ -68,14 +68,9 @@ def watched() -> bool:
     return sys.stderr.isatty() and not is_quiet()
 
 
-def tell_line(text: str, *, whole: bool = False) -> None:
-    """Write a line on stderr, folded between words on a terminal, and where ``COLUMNS`` says how wide a screen is.
-
-    In a log or a pipe it stays one line; a whole one does so whatever ``COLUMNS`` says.
-    """
-    if sys.stderr.isatty() or (os.environ.get("COLUMNS") and not whole):
-        text = _folded(text)
-    typer.echo(text, err=True)
+def tell_line(text: str) -> None:
+    """Write a line on stderr, folded between words where a person reads it; in a log or a pipe it stays one line."""
+    typer.echo(_folded(text) if sys.stderr.isatty() else text, err=True)
 
 
 def _folded(text: str) -> str:

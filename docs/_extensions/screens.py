@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from textwrap import fill
 from typing import Any, ClassVar
 
 from docutils import nodes
@@ -50,11 +51,21 @@ class Screen(SphinxDirective):
             )
             if done.returncode != self.options.get("code", 0):
                 raise self.error(f"{command}: exit code {done.returncode}\n{done.stdout}")
-            shown.append(f"$ {command}\n{done.stdout}".rstrip())
+            shown.append(f"$ {command}\n{_folded(done.stdout)}".rstrip())
         if "hide" in self.options:
             return []
         block = nodes.literal_block("\n\n".join(shown), "\n\n".join(shown), language="console", classes=["screen"])
         return [block]
+
+
+def _folded(text: str) -> str:
+    """Fold messages as a terminal gets them; a pipe gets one line for each."""
+    return "\n".join(
+        fill(line, 80, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+        if len(line) > 80 and not line.startswith(" ")
+        else line
+        for line in text.splitlines()
+    )
 
 
 def _commands(lines: list[str]) -> list[str]:

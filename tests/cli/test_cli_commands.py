@@ -27,7 +27,7 @@ def test_fit_gives_the_draws_of_the_library(run, manifest, small_posterior, tmp_
     settings = ["--chains", "2", "--num-warmup", "250", "--draws", "1400", "--seed", "0"]
     code, out, err = run("fit", manifest, "--where", "split == 'train'", "-o", target, *settings)
     assert code == 0
-    # what was read, a line a run, and nothing else
+    # what was read, one line per run, and nothing else
     assert [line.split(":")[0] for line in err.splitlines()] == ["constant", "cosine", "drops"]
     assert "alpha[small]" in out
     assert "health: " in out

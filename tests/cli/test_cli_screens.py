@@ -30,10 +30,12 @@ def too_wide(screen):
 
 @pytest.fixture
 def screen(run, monkeypatch):
-    """A function that runs a command as on a screen of 80 columns, and returns all that it shows."""
+    """A function that runs a command as on a terminal of 80 columns, and returns all that it shows."""
     monkeypatch.setenv("COLUMNS", str(WIDTH))
+    monkeypatch.setenv("TQDM_DISABLE", "1")
 
     def shown(*arguments, code=0):
+        monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
         found, out, err = run(*arguments)
         assert found == code, err
         return err + out
@@ -111,7 +113,8 @@ def test_a_backtest(screen, manifest):
 
 
 def test_a_pipe_gets_one_line_for_each_warning_and_error(run, cases, tmp_path, monkeypatch):
-    monkeypatch.delenv("COLUMNS", raising=False)
+    # which workers of pytest set, and some containers
+    monkeypatch.setenv("COLUMNS", str(WIDTH))
     code, _, err = run("fit", cases / "c71.csv", "-o", tmp_path / "p.nc")
     assert code == 2
     assert err.count("\n") == 1
