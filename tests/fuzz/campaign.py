@@ -2,7 +2,8 @@
 
     uv run python tests/fuzz/campaign.py --inputs 5000 --seed 0
 
-Every input is given to a child process with 4 GB of memory above what it needs to start, and thirty seconds. The table
+Every input is given to a child process with 4 GB of memory above what it needs to start, and thirty seconds of
+processor time (on a machine that is busy with other things an answer takes longer: five minutes at most). The table
 counts, by kind of input:
 
 - clear line: one printable line of at most 500 characters that says what is wrong;
@@ -30,6 +31,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from inputs import KINDS, TRAPS
 
 PATIENCE = 30
+LONGEST = 300
 OUTCOMES = {
     "line": "clear line",
     "right": "right result",
@@ -68,8 +70,7 @@ class Worker:
         except BrokenPipeError:
             self.stop()
             return {"outcome": "traceback", "said": "the process is gone"}
-        # second by second: a campaign that is paused for a while has not waited that long
-        if not any(select.select([self._process.stdout], [], [], 1.0)[0] for _ in range(PATIENCE)):
+        if not self._answers():
             self.stop()
             return {"outcome": "hang", "said": f"no answer within {PATIENCE} s"}
         answer = self._process.stdout.readline()
@@ -78,6 +79,21 @@ class Worker:
             self.stop()
             return {"outcome": "traceback", "said": f"the process ended with {code}"}
         return json.loads(answer)
+
+    def _answers(self):
+        """Wait for an answer, second by second: a campaign that is paused for a while has not waited that long."""
+        begin = self._processor_time()
+        for _ in range(LONGEST):
+            if select.select([self._process.stdout], [], [], 1.0)[0]:
+                return True
+            if self._processor_time() - begin > PATIENCE:
+                return False
+        return False
+
+    def _processor_time(self):
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        # of the process itself, by user and system
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def stop(self):
         if self._process is not None:

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import campaign
 import pytest
 from campaign import BAD, Worker, ask_kind
 from inputs import KINDS
@@ -37,6 +38,12 @@ def test_the_worker_sees_what_must_not_happen(worker):
         ("right answer", "right"),
     ):
         assert worker.ask("test of the worker", kind)["outcome"] == outcome, kind
+
+
+@pytest.mark.parametrize(("limit", "what"), [("PATIENCE", "endless"), ("LONGEST", "waiting")])
+def test_what_computes_or_waits_for_long_is_a_hang(worker, monkeypatch, limit, what):
+    monkeypatch.setattr(campaign, limit, 1)
+    assert worker.ask("test of the worker", what)["outcome"] == "hang"
 
 
 @pytest.mark.slow
