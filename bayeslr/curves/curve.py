@@ -36,6 +36,10 @@ class Setup:
     batch_size: float | None = None
 
 
+BATCH_TOKENS = ("batch_tokens", "tokens_per_step", "tokens_per_batch")
+BATCH_SEQUENCES = ("batch_size", "batch_sequences", "global_batch_size")
+"""Columns that say how large a batch is, in tokens and in sequences."""
+
 _MAX_NAME = 500
 """Longest name of a run or a size, in characters."""
 
@@ -64,7 +68,9 @@ class LossCurve:
     weight_decay
         Decoupled weight decay of the optimiser. Default: that of the metadata, None where it is not there.
     batch_size
-        Size of a batch, in the same unit for all runs of a set. Default: that of the metadata.
+        Size of a batch, in the same unit for all runs of a set. Default: that of the metadata, as ``batch_size`` or by
+        another name that such columns have: ``batch_tokens``, ``tokens_per_step``, ``tokens_per_batch``,
+        ``batch_sequences``, ``global_batch_size``, the first of these that is a number above 0.
 
     Raises
     ------
@@ -107,6 +113,8 @@ class LossCurve:
             object.__setattr__(self, name, value)
             if given is not None:
                 metadata[name] = value
+        if self.batch_size is None:
+            object.__setattr__(self, "batch_size", _batch_by_another_name(metadata))
         object.__setattr__(self, "metadata", metadata)
 
     def __len__(self) -> int:
@@ -253,6 +261,14 @@ def _checked_setting(name: str, value: object, where: str) -> float | None:
             f"{where}: {name} is {value!r}; allowed: a number {'above' if least_open else 'from'} 0, or None"
         )
     return number
+
+
+def _batch_by_another_name(metadata: Mapping[str, object]) -> float | None:
+    for name in (*BATCH_TOKENS, *BATCH_SEQUENCES):
+        value = metadata.get(name)
+        if isinstance(value, int | float | np.number) and not isinstance(value, bool) and 0.0 < value < np.inf:
+            return float(value)
+    return None
 
 
 def _checked_params(params: object, where: str) -> float | None:

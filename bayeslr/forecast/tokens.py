@@ -6,11 +6,10 @@ from typing import Final
 import numpy as np
 
 from bayeslr.curves import CurveSet
+from bayeslr.curves.curve import BATCH_SEQUENCES, BATCH_TOKENS
 
 __all__ = ["tokens_of_a_step"]
 
-_TOKENS: Final = ("batch_tokens", "tokens_per_step", "tokens_per_batch")
-_SEQUENCES: Final = ("batch_size", "batch_sequences", "global_batch_size")
 _LENGTHS: Final = ("sequence_length", "seq_len", "seq_length", "context_length", "block_size")
 
 
@@ -33,9 +32,9 @@ def tokens_of_a_step(curves: CurveSet) -> float | None:
 
 
 def _tokens(metadata: Mapping[str, object]) -> float | None:
-    if (tokens := _first(metadata, _TOKENS)) is not None:
+    if (tokens := _first(metadata, BATCH_TOKENS)) is not None:
         return tokens
-    sequences, length = _first(metadata, _SEQUENCES), _first(metadata, _LENGTHS)
+    sequences, length = _first(metadata, BATCH_SEQUENCES), _first(metadata, _LENGTHS)
     return None if sequences is None or length is None else sequences * length
 
 

@@ -103,3 +103,22 @@ def test_wrong_values_give_one_line(changes, message):
         curve(**changes)
     assert "\n" not in str(caught.value)
     assert "allowed: " in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "found"),
+    [
+        ({"batch_size": 256, "batch_tokens": 524288}, 256.0),
+        ({"batch_tokens": 524288, "batch_sequences": 256}, 524288.0),
+        ({"global_batch_size": np.int64(64)}, 64.0),
+        # what is not a size is no batch, and stays what it is
+        ({"batch_tokens": "half a million", "batch_sequences": True}, None),
+        ({"batch_tokens": float("nan"), "batch_sequences": 32}, 32.0),
+        ({}, None),
+    ],
+)
+def test_a_batch_size_has_several_names(metadata, found):
+    named = curve(metadata=metadata)
+    assert named.batch_size == found
+    assert set(named.metadata) == set(metadata)
+    assert curve(metadata=metadata, batch_size=8.0).batch_size == 8.0
