@@ -39,7 +39,7 @@ def levels(posterior, size):
     draws |= {"level_mean": np.full(COUNT, 3.0), "level_gap": np.full(COUNT, 1.2), "level_beta": np.full(COUNT, 0.25)}
     draws["noise"] = np.full((COUNT, 2), 1e-3)
     target = find_target(posterior, size)
-    drawn = draw_size(posterior, draws, {}, (), target, np.random.default_rng(0))
+    drawn = draw_size(posterior, posterior.model, draws, {}, (), target, np.random.default_rng(0))
     return np.asarray(drawn.values["level"])
 
 

@@ -91,4 +91,6 @@ def test_a_file_of_the_format_before_is_read(small_posterior, tmp_path):
     path.write_bytes(sealed(path.read_bytes()))
     loaded = load_posterior(path)
     assert data_hash(loaded.curves) == data_hash(small_posterior.curves)
-    assert json.dumps(dict(loaded.settings)) == json.dumps(dict(small_posterior.settings))
+    # such a file knows no batches, these runs have none
+    known = dict(small_posterior.settings)
+    assert json.dumps(dict(loaded.settings)) == json.dumps(known | {"scale": known["scale"] | {"batches": []}})
