@@ -7,12 +7,16 @@ does so afterwards: 0.1845 and 0.8155 are 0.185 and 0.815.
 
 import math
 from collections.abc import Mapping
+from textwrap import fill
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["chance", "decimals", "estimate", "nominal", "share"]
+__all__ = ["WIDTH", "chance", "decimals", "estimate", "folded", "nominal", "share"]
+
+WIDTH: Final = 80
+"""Columns of a terminal that tables and text fit."""
 
 _THOUSAND: Final = 1000
 _FUZZ: Final = 1e-9
@@ -48,6 +52,11 @@ def estimate(loss: "Mapping[str, float] | pd.Series[float]", ci_prob: float) -> 
     """Write ``median``, ``lower`` and ``upper`` of a loss: ``2.8312 (90% interval 2.8201 to 2.8433)``."""
     median, lower, upper = (decimals(float(loss[key])) for key in ("median", "lower", "upper"))
     return f"{median} ({nominal(ci_prob)} interval {lower} to {upper})"
+
+
+def folded(text: str, width: int = WIDTH) -> str:
+    """Fold text between words; paths and commands, which have none, stay whole."""
+    return fill(text, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
 
 
 def _thousandths(value: float) -> int:

@@ -6,13 +6,13 @@ import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
-from textwrap import fill
 from typing import TextIO
 
 import typer
 
 import bayeslr as bl
 from bayeslr.errors import BayeslrWarning, command_words, one_line
+from bayeslr.written import WIDTH, folded
 
 __all__ = [
     "hint",
@@ -26,8 +26,6 @@ __all__ = [
     "watched",
 ]
 
-_WIDEST = 80
-"""Columns of every table; text of the same width can be read beside it."""
 
 _QUIET = {"on": False}
 
@@ -70,12 +68,8 @@ def watched() -> bool:
 
 def tell_line(text: str) -> None:
     """Write a line on stderr, folded between words where a person reads it; in a log or a pipe it stays one line."""
-    typer.echo(_folded(text) if sys.stderr.isatty() else text, err=True)
-
-
-def _folded(text: str) -> str:
-    width = max(20, min(_WIDEST, shutil.get_terminal_size().columns))
-    return fill(text, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+    width = max(20, min(WIDTH, shutil.get_terminal_size().columns))
+    typer.echo(folded(text, width) if sys.stderr.isatty() else text, err=True)
 
 
 def say(text: str) -> None:

@@ -10,7 +10,7 @@ from bayeslr.errors import BayeslrError
 __all__ = ["matching_rows"]
 
 _SHOWN_VALUES = 8
-"""How many values of one column per error lists."""
+"""How many values of a column an error lists."""
 _SHOWN_QUERY = 150
 """How many characters of a query an error shows."""
 

@@ -1,16 +1,17 @@
 """How far a question lies from the data that were fitted."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import numpy as np
 
+from bayeslr.curves import LossCurve
 from bayeslr.forecast.sizes import Target
 from bayeslr.inference import STEADY_SHARE, Posterior, steady_share
-from bayeslr.laws import Law
+from bayeslr.laws import Law, Scale
 from bayeslr.schedules import Schedule
 
-__all__ = ["extrapolations", "unfitted_batch"]
+__all__ = ["extrapolations"]
 
 AREA_FACTOR = 4.0
 UNSTEADY_AREA_FACTOR = 1.25
@@ -21,7 +22,9 @@ _SAME_RATE = 0.15
 """Difference in log rate up to which a peak counts as one that was fitted."""
 
 
-def extrapolations(posterior: Posterior, plans: Mapping[str, Schedule], target: Target) -> list[str]:
+def extrapolations(
+    posterior: Posterior, plans: Mapping[str, Schedule], target: Target, batch_size: float | None = None
+) -> list[str]:
     """Say where a question goes far outside the fitted data.
 
     Parameters
@@ -32,6 +35,8 @@ def extrapolations(posterior: Posterior, plans: Mapping[str, Schedule], target: 
         The schedules, by name.
     target
         The size asked for.
+    batch_size
+        The batch size asked for; none: not given.
 
     Returns
     -------
@@ -39,7 +44,8 @@ def extrapolations(posterior: Posterior, plans: Mapping[str, Schedule], target: 
         One line per finding: a forward area more than 4 times the largest that was fitted, or more than 1.25 times that
         of the size's longest run where all fitted rates fall all along; a peak rate more than 1.5 times outside the
         fitted ones; a size more than 4 times outside the fitted ones; a size whose label may stand for numbers that
-        differ by more than a tenth; a peak rate that differs by a sixth or more from those of the size's runs.
+        differ by more than a tenth; a peak rate that differs by a sixth or more from those of the size's runs;
+        a batch size of which the same is true, or that was not given where the runs have several.
     """
     found = []
     peaks = [curve.schedule.peak_lr for curve in posterior.fitted]
@@ -85,37 +91,20 @@ def extrapolations(posterior: Posterior, plans: Mapping[str, Schedule], target: 
             f"size {params:.3g} lies outside the fitted {min(known):.3g} to {max(known):.3g} parameters "
             f"by more than a factor of {SIZE_FACTOR:g}"
         )
-    return found
+    return [*found, *_of_batch(of_size, own, batch_size, unseen=target.index is None)]
 
 
-def unfitted_batch(posterior: Posterior, target: Target, batch_size: float | None) -> list[str]:
-    """Say where a question's batch size is not one that was fitted, or has to be guessed.
-
-    Parameters
-    ----------
-    posterior
-        The posterior.
-    target
-        The size asked for.
-    batch_size
-        The batch size asked for; none: not given.
-
-    Returns
-    -------
-    list of str
-        One line, or none.
-    """
-    of_size = [curve for curve in posterior.fitted if target.index in (None, posterior.size_of(curve))]
+def _of_batch(of_size: Sequence[LossCurve], own: Scale, batch_size: float | None, *, unseen: bool) -> list[str]:
+    """Say where a question's batch size is not one that was fitted, or has to be guessed; one line, or none."""
     fitted = sorted({curve.batch_size for curve in of_size if curve.batch_size is not None})
     listed = ", ".join(f"{batch:.6g}" for batch in fitted)
     if batch_size is None:
-        assumed = posterior.scale_of(target.index, target.params).batch
-        if len(fitted) < 2 or not assumed:
+        if len(fitted) < 2 or not own.batch:
             return []
-        return [f"batch size: none was given, and fitted runs have {listed}; taken to be {assumed:.6g}"]
+        return [f"batch size: none was given, and fitted runs have {listed}; taken to be {own.batch:.6g}"]
     if not fitted:
         return [f"batch size {batch_size:.6g} has no influence: no fitted run says its own"]
-    if target.index is None or any(abs(np.log(batch_size / batch)) < _SAME_RATE for batch in fitted):
+    if unseen or any(abs(np.log(batch_size / batch)) < _SAME_RATE for batch in fitted):
         return []
     learnt = "" if len(fitted) > 1 else ", and what another one does is known from theory alone"
     return [

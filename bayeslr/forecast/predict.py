@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from bayeslr.curves import LossCurve, Setup
 from bayeslr.errors import ExtrapolationWarning, FitWarning, PosteriorError, ScheduleError
 from bayeslr.forecast.continuation import check_continues, fit_with, fitted_run, own_effects
-from bayeslr.forecast.extrapolation import extrapolations, unfitted_batch
+from bayeslr.forecast.extrapolation import extrapolations
 from bayeslr.forecast.forecast import Forecast
 from bayeslr.forecast.guard import require_numbers, require_room
 from bayeslr.forecast.residual import residual_process
@@ -110,7 +110,7 @@ def predict(
         target = find_target(posterior, target.params if target.params is not None else target.label)
     setup = _setup(posterior, target, weight_decay, batch_size)
     of_fit = list(posterior.settings.get("health", ()))
-    beyond = [*extrapolations(posterior, named, target), *unfitted_batch(posterior, target, setup.batch_size)]
+    beyond = extrapolations(posterior, named, target, setup.batch_size)
     for category, messages in ((FitWarning, of_fit), (ExtrapolationWarning, beyond)):
         for message in messages:
             warnings.warn(message, category, stacklevel=2)

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from bayeslr.forecast import Comparison
 from bayeslr.inference import Health
-from bayeslr.written import chance, decimals, nominal
+from bayeslr.written import WIDTH, chance, decimals, folded, nominal
 
 __all__ = [
     "WIDTH",
@@ -28,9 +28,6 @@ __all__ = [
     "health_table",
     "summary_table",
 ]
-
-WIDTH = 80
-"""Columns of a terminal that every table fits."""
 
 _COMPARED = {"schedule": "schedules", "run": "single runs"}
 
@@ -62,8 +59,7 @@ def as_text(parts: Iterable[Table | str]) -> str:
     )
     for part in parts:
         if isinstance(part, str):
-            folded = fill(part, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
-            console.print(part if part.startswith("  ") else folded, soft_wrap=True)
+            console.print(part if part.startswith("  ") else folded(part), soft_wrap=True)
         else:
             # a title of the table's own would be wrapped at the table's width
             bare = copy(part)
