@@ -57,13 +57,14 @@ def extrapolations(
     longest = max(ends, default=own.area)
     own_peaks = sorted({curve.schedule.peak_lr for curve in of_size})
     for name, plan in plans.items():
-        ratio = area(plan) / own.area
+        whole = area(plan)
+        ratio = whole / own.area
         if ratio > AREA_FACTOR:
             found.append(
                 f"{name}: trains {ratio:.1f} times the area (sum of rates) of the longest fitted run; "
                 f"that is far: bands are tested up to {AREA_FACTOR:g} times, and may be too narrow beyond"
             )
-        beyond = area(plan) / longest
+        beyond = whole / longest
         if beyond > UNSTEADY_AREA_FACTOR and steady_share(posterior) < STEADY_SHARE:
             found.append(
                 f"{name}: trains {beyond:.1f} times the area (sum of rates) of its size's longest run, and fitted "

@@ -21,6 +21,9 @@ _JUMPS = 128
 _JUMP = 0.01
 """Share of the peak by which the rate jumps from one update to the next."""
 
+_FEW = 4
+"""So many places are summed one by one; more of them by a recursion over all cells."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Cells:
@@ -70,7 +73,7 @@ class Cells:
         change = np.abs(np.diff(lr[warmup:]))
         edges = [
             asked,
-            [warmup, warmup + 1, last],
+            np.array([warmup, warmup + 1, last]),
             np.linspace(0, warmup, _WARMUP + 1),
             np.linspace(warmup, last, _EVEN + 1),
             # early on, everything changes with the logarithm of time
@@ -82,10 +85,9 @@ class Cells:
             edges.append(warmup + 1 + np.searchsorted(reached, shares[:-1], side="right"))
             jumps = np.flatnonzero(change > _JUMP * schedule.peak_lr)
             edges.append(warmup + 1 + jumps[np.argsort(change[jumps])[::-1][:_JUMPS]])
-        ends = np.unique(
-            np.concatenate([np.asarray(edge, dtype=np.float64).round().astype(np.int64) for edge in edges])
-        )
-        ends = ends[ends > 0]
+        ends = np.sort(np.concatenate(edges).round().astype(np.int64))
+        # sorted, a plain comparison of neighbours finds the distinct ones faster than a hash
+        ends = ends[np.diff(ends, prepend=0) > 0]
         starts = np.append(0, ends[:-1])
         count = (ends - starts).astype(np.float64)
         return cls(
@@ -97,9 +99,9 @@ class Cells:
 
 
 def through_memories(
-    values: NDArray[np.float64], passed: NDArray[np.float64], tau: NDArray[np.float64]
+    values: NDArray[np.float64], passed: NDArray[np.float64], tau: NDArray[np.float64], at: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """Return what values look like through exponential memories, at the end of each cell.
+    """Return what values look like through exponential memories, at the ends of some cells.
 
     Parameters
     ----------
@@ -109,13 +111,32 @@ def through_memories(
         How much time, or whatever the memories run in, passes in each cell, ``[C]``.
     tau
         The memories, ``[k]``.
+    at
+        The cells, ``[n]``.
 
     Returns
     -------
     numpy.ndarray
-        ``[C, m, k]``.
+        ``[n, k, m]``.
     """
-    seen = np.empty((*values.shape, tau.size))
+    asked, place = np.unique(at, return_inverse=True)
+    if len(asked) > _FEW:
+        return _recursion(values, passed, tau)[at]
+    until = np.cumsum(passed) / np.reshape(tau, (-1, 1))
+    seen = np.empty((len(asked), tau.size, values.shape[1]))
+    for row, end in enumerate(asked):
+        # how much is left at the end of what was there at the end of each cell; a cell counts by what it adds to that
+        left = np.exp(until[:, : end + 1] - until[:, [end]])
+        left[:, 1:] -= left[:, :-1].copy()
+        seen[row] = left @ values[: end + 1]
+    return seen[place]
+
+
+def _recursion(
+    values: NDArray[np.float64], passed: NDArray[np.float64], tau: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return what values look like through memories at the end of each cell, ``[C, k, m]``."""
+    seen = np.empty((len(values), tau.size, values.shape[1]))
     bands = np.ones((2, len(values)), order="F")
     for column, memory in enumerate(tau):
         kept = np.exp(-passed / memory)
@@ -123,5 +144,5 @@ def through_memories(
         bands[1, :-1] = -kept[1:]
         right = (1.0 - kept)[:, None] * values
         right[0] = values[0]
-        seen[:, :, column] = dtbtrs(bands, right, uplo="L", diag="U")[0]
+        seen[:, column] = dtbtrs(bands, right, uplo="L", diag="U")[0]
     return seen

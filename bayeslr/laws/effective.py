@@ -22,6 +22,7 @@ throughout, as long as the reference area says.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from itertools import product
 from typing import Any, Literal
 
@@ -182,26 +183,24 @@ class EffectiveRateLaw(ForwardPowerLaw):
         """Compute an :class:`EffectiveFeatures`; see :meth:`Law.features`."""
         cells = Cells.of(schedule, steps)
         middle = Cells.of(schedule, np.array([max(schedule.warmup_steps + 1, schedule.total_steps // 2)]))
-        progress, peak, seen = [], [], []
-        for positions in product(*(axis.nodes for axis in self.rate.axes)):
-            reference_progress, reference_rate = self._reference(scale, positions)
-            effective = self.rate.effective(cells.lr, cells.count, positions, setup.weight_decay, scale)
-            progress.append(np.log(np.cumsum(effective * cells.count)[cells.at] / reference_progress))
-            # the peak by the norm that weights have in mid-run: at the start a map may still be far from it
-            halfway = self.rate.effective(middle.lr, middle.count, positions, setup.weight_decay, scale)
-            at_peak = self.rate.at_peak(schedule.peak_lr, float(middle.lr[-1]), float(halfway[-1]), positions)
-            peak.append(np.log(at_peak / reference_rate))
-            seen.append(effective / reference_rate)
+        positions = _positions(self.rate)
+        reference_progress, reference_rate = _reference(self.rate, scale)
+        effective = self.rate.effective(cells.lr, cells.count, positions, setup.weight_decay, scale)
+        progress = np.log(np.cumsum(effective * cells.count[:, None], axis=0)[cells.at] / reference_progress)
+        # the peak by the norm that weights have in mid-run: at the start a map may still be far from it
+        halfway = self.rate.effective(middle.lr, middle.count, positions, setup.weight_decay, scale)[-1]
+        at_peak = self.rate.at_peak(schedule.peak_lr, float(middle.lr[-1]), halfway, positions)
         # memories begin with the first update after the warm-up
-        values, at = np.stack(seen, axis=1)[cells.first :], np.maximum(cells.at - cells.first, 0)
+        values, at = (effective / reference_rate)[cells.first :], np.maximum(cells.at - cells.first, 0)
         count = cells.count[cells.first :]
-        floor = through_memories(values, count, COARSE_TAU)[at]
-        by_area = through_memories(values, count * cells.lr[cells.first :] / schedule.peak_lr, COARSE_TAU)[at]
+        floor = through_memories(values, count, COARSE_TAU, at)
+        by_area = through_memories(values, count * cells.lr[cells.first :] / schedule.peak_lr, COARSE_TAU, at)
+        to_coefficients = _to_coefficients(self.rate)
         return EffectiveFeatures(
-            log_progress=self._coefficients(progress),
-            log_peak=self._coefficients(peak),
-            floor=self._coefficients(np.moveaxis(floor @ COARSE_INVERSE.T, 1, 0)),
-            floor_by_area=self._coefficients(np.moveaxis(by_area @ COARSE_INVERSE.T, 1, 0)),
+            log_progress=progress @ to_coefficients,
+            log_peak=np.log(at_peak / reference_rate) @ to_coefficients,
+            floor=COARSE_INVERSE @ floor @ to_coefficients,
+            floor_by_area=COARSE_INVERSE @ by_area @ to_coefficients,
             log_batch=np.asarray(scale.log_batch(setup.batch_size)),
         )
 
@@ -238,21 +237,6 @@ class EffectiveRateLaw(ForwardPowerLaw):
         own = {name: jnp.asarray(values[name]) for name in self._shared_names}
         return paper | {"L0": paper["L0"] - jnp.asarray(values["drop"])} | own
 
-    def _reference(self, scale: Scale, positions: tuple[float, ...]) -> tuple[float, float]:
-        """Return progress, and effective rate in mid-run, of a run at the reference rate and of the reference area."""
-        count = np.full(_REFERENCE_CELLS, scale.area / scale.rate / _REFERENCE_CELLS)
-        rate = np.full(_REFERENCE_CELLS, scale.rate)
-        effective = self.rate.effective(rate, count, positions, scale.weight_decay, scale)
-        return float((effective * count).sum()), float(effective[_REFERENCE_CELLS // 2])
-
-    def _coefficients(self, rows: Any) -> NDArray[np.float64]:
-        """Turn values at the nodes, ``[M, ...]``, into coefficients, ``[..., M]``."""
-        axes, values = self.rate.axes, np.asarray(rows, dtype=np.float64)
-        table = values.reshape(tuple(axis.count for axis in axes) + values.shape[1:])
-        for k, axis in enumerate(axes):
-            table = np.moveaxis(np.tensordot(axis.to_coefficients, table, axes=(1, k)), 0, k)
-        return np.moveaxis(table.reshape(values.shape), 0, -1)
-
     def _polynomials(self, values: Mapping[str, Array]) -> Array:
         """Return the products of the map's polynomials at its parameters, ``[M]``."""
         place = jnp.ones(1)
@@ -260,3 +244,28 @@ class EffectiveRateLaw(ForwardPowerLaw):
             own = axis.polynomials(parameter.unconstrain(values[parameter.name]))
             place = (place[:, None] * own[None]).ravel()
         return place
+
+
+@lru_cache(maxsize=16)
+def _positions(rate: RateMap) -> tuple[NDArray[np.float64], ...]:
+    """Return the map's parameters at all combinations of their nodes, each ``[M]``."""
+    nodes = np.array(list(product(*(axis.nodes for axis in rate.axes))))
+    return tuple(nodes.T)
+
+
+@lru_cache(maxsize=16)
+def _to_coefficients(rate: RateMap) -> NDArray[np.float64]:
+    """Return the matrix from values at these combinations, ``[..., M]``, to coefficients of products of polynomials."""
+    matrix: NDArray[np.float64] = np.ones((1, 1))
+    for axis in rate.axes:
+        matrix = np.asarray(np.kron(matrix, axis.to_coefficients))
+    return matrix.T
+
+
+@lru_cache(maxsize=64)
+def _reference(rate: RateMap, scale: Scale) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return progress and mid-run effective rate of a run at the reference rate and area, each ``[M]``."""
+    count = np.full(_REFERENCE_CELLS, scale.area / scale.rate / _REFERENCE_CELLS)
+    lr = np.full(_REFERENCE_CELLS, scale.rate)
+    effective = rate.effective(lr, count, _positions(rate), scale.weight_decay, scale)
+    return count @ effective, effective[_REFERENCE_CELLS // 2]

@@ -93,7 +93,7 @@ class RateMap(ABC):
         self,
         lr: NDArray[np.float64],
         count: NDArray[np.float64],
-        positions: tuple[float, ...],
+        positions: tuple[NDArray[np.float64], ...],
         weight_decay: float | None,
         scale: Scale,
     ) -> NDArray[np.float64]:
@@ -106,7 +106,8 @@ class RateMap(ABC):
         count
             Number of updates of each, ``[C]``.
         positions
-            The parameters' unconstrained positions.
+            The parameters' unconstrained positions, one array ``[M]`` for each of :attr:`parameters`; a map without
+            any has ``M = 1``.
         weight_decay
             Decoupled weight decay of the run; none: unknown.
         scale
@@ -115,11 +116,17 @@ class RateMap(ABC):
         Returns
         -------
         numpy.ndarray
-            Mean effective rates of the stretches up to a constant factor, ``[C]``.
+            Mean effective rates of the stretches up to a constant factor, ``[C, M]``.
         """
 
     @abstractmethod
-    def at_peak(self, peak: float, lr: float, effective: float, positions: tuple[float, ...]) -> float:
+    def at_peak(
+        self,
+        peak: float,
+        lr: float,
+        effective: NDArray[np.float64],
+        positions: tuple[NDArray[np.float64], ...],
+    ) -> NDArray[np.float64]:
         """Return the effective rate that a run's peak has in mid-run.
 
         Parameters
@@ -127,14 +134,14 @@ class RateMap(ABC):
         peak
             The peak rate.
         lr, effective
-            Rate and effective rate in mid-run.
+            Rate and effective rates, ``[M]``, in mid-run.
         positions
             As of :meth:`effective`.
 
         Returns
         -------
-        float
-            In the units of :meth:`effective`.
+        numpy.ndarray
+            ``[M]``, in the units of :meth:`effective`.
         """
 
 
@@ -151,16 +158,22 @@ class IdentityRate(RateMap):
         self,
         lr: NDArray[np.float64],
         count: NDArray[np.float64],
-        positions: tuple[float, ...],
+        positions: tuple[NDArray[np.float64], ...],
         weight_decay: float | None,
         scale: Scale,
     ) -> NDArray[np.float64]:
         """Return the rates."""
-        return lr
+        return lr[:, None]
 
-    def at_peak(self, peak: float, lr: float, effective: float, positions: tuple[float, ...]) -> float:
+    def at_peak(
+        self,
+        peak: float,
+        lr: float,
+        effective: NDArray[np.float64],
+        positions: tuple[NDArray[np.float64], ...],
+    ) -> NDArray[np.float64]:
         """Return the peak."""
-        return peak
+        return np.array([peak])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,17 +208,23 @@ class PowerRate(RateMap):
         self,
         lr: NDArray[np.float64],
         count: NDArray[np.float64],
-        positions: tuple[float, ...],
+        positions: tuple[NDArray[np.float64], ...],
         weight_decay: float | None,
         scale: Scale,
     ) -> NDArray[np.float64]:
         """Return powers of the rates."""
-        power: NDArray[np.float64] = lr ** np.exp(positions[0])
+        power: NDArray[np.float64] = lr[:, None] ** np.exp(positions[0])
         return power
 
-    def at_peak(self, peak: float, lr: float, effective: float, positions: tuple[float, ...]) -> float:
+    def at_peak(
+        self,
+        peak: float,
+        lr: float,
+        effective: NDArray[np.float64],
+        positions: tuple[NDArray[np.float64], ...],
+    ) -> NDArray[np.float64]:
         """Return the power of the peak."""
-        return float(peak ** np.exp(positions[0]))
+        return np.asarray(peak ** np.exp(positions[0]))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -243,23 +262,30 @@ class WeightNormRate(RateMap):
         self,
         lr: NDArray[np.float64],
         count: NDArray[np.float64],
-        positions: tuple[float, ...],
+        positions: tuple[NDArray[np.float64], ...],
         weight_decay: float | None,
         scale: Scale,
     ) -> NDArray[np.float64]:
         """Return rates over norms."""
         known = scale.weight_decay if weight_decay is None else weight_decay
-        norm = np.append(0.0, log_norm(lr, count, float(np.exp(positions[0])) * scale.growth, known))
-        rates: NDArray[np.float64] = lr * np.exp(-0.25 * (norm[1:] + norm[:-1]))
+        norm = log_norm(lr, count, np.exp(positions[0]) * scale.growth, known)
+        before = np.concatenate([np.zeros((1, norm.shape[1])), norm[:-1]])
+        rates: NDArray[np.float64] = lr[:, None] * np.exp(-0.25 * (norm + before))
         return rates
 
-    def at_peak(self, peak: float, lr: float, effective: float, positions: tuple[float, ...]) -> float:
+    def at_peak(
+        self,
+        peak: float,
+        lr: float,
+        effective: NDArray[np.float64],
+        positions: tuple[NDArray[np.float64], ...],
+    ) -> NDArray[np.float64]:
         """Return the peak over the norm in mid-run."""
-        return float(peak * effective / lr) if lr > 0.0 else peak
+        return peak * effective / lr if lr > 0.0 else np.full_like(effective, peak)
 
 
 def log_norm(
-    lr: NDArray[np.float64], count: NDArray[np.float64], growth: float, weight_decay: float
+    lr: NDArray[np.float64], count: NDArray[np.float64], growth: NDArray[np.float64], weight_decay: float
 ) -> NDArray[np.float64]:
     """Return the logarithm of the squared norm of the weights after stretches of updates, relative to the start.
 
@@ -270,20 +296,21 @@ def log_norm(
     count
         Number of updates of each, ``[C]``.
     growth
-        Length of a random update over the rate, relative to the norm of the initial weights.
+        Lengths of a random update over the rate, relative to the norm of the initial weights, ``[M]``.
     weight_decay
         Decoupled weight decay.
 
     Returns
     -------
     numpy.ndarray
-        ``[C]``. Exact where the rate is constant within each stretch.
+        ``[C, M]``. Exact where the rate is constant within each stretch.
     """
     each = 2.0 * weight_decay * lr
+    shrunk = np.cumsum(each * count)
     # a geometric sum; where hardly anything decays within an update, a product
     with np.errstate(divide="ignore", invalid="ignore"):
         terms = np.where(each > 1e-12, np.expm1(-each * count) / np.expm1(-each), count)
-        added = 2.0 * np.log(growth * lr) + np.log(terms)
-    shrunk = np.cumsum(each * count)
-    total = np.logaddexp.accumulate(np.append(0.0, added + shrunk))[1:]
-    return np.asarray(total - shrunk)
+        added = 2.0 * np.log(lr) + np.log(terms) + shrunk
+    # what updates add, by a growth of one, does not depend on the growth
+    grown = np.logaddexp.accumulate(added)[:, None] + 2.0 * np.log(growth)
+    return np.asarray(np.logaddexp(0.0, grown) - shrunk[:, None])
