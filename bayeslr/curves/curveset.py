@@ -129,6 +129,11 @@ class CurveSet:
         """Whether runs of one size have different batch sizes."""
         return any(len(batches) > 1 for batches in Sizes.of(self).batches(self))
 
+    @property
+    def single_losses(self) -> bool:
+        """Whether no run has more than one observation, as in a grid of final losses."""
+        return max(map(len, self.curves)) == 1
+
     def runs(self) -> pd.DataFrame:
         """Return the table that :meth:`select` asks.
 

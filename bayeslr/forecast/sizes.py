@@ -151,7 +151,8 @@ def draw_size(
             place = np.log(counts) - known.mean()
         pooling = Pooling(name=model.pooling)
         values |= {p.name: pooling.unseen(p, draws, place, rng) for p in own}
-        values["noise"] = np.exp(np.log(draws["noise"]).mean(axis=1))
+        if "noise" in model.per_size:
+            values["noise"] = np.exp(np.log(draws["noise"]).mean(axis=1))
     share = model.discrepancy.common_share
     shared: dict[str, Draws] = {}
     # each block has a source of its own: how many effects one needs must not change what is drawn of the others

@@ -101,7 +101,9 @@ def fit(
     require_fittable(curves.after_warmup())
     observed = curves.after_warmup().thin(max_points_per_run)
     sizes = Sizes.of(observed)
-    model = (model or ScalingModel()).resolved(sizes.params, batches_differ=observed.batches_differ)
+    model = (model or ScalingModel()).resolved(
+        sizes.params, batches_differ=observed.batches_differ, single_losses=observed.single_losses
+    )
     scale = scale or model.scale(observed)
     observations, runs = model.observations(observed, scale)
     program = program_for(

@@ -23,9 +23,9 @@ from bayeslr.model import ScalingModel, model_from_settings
 
 __all__ = ["load_posterior"]
 
-READABLE = (2, 3, 4, 5)
+READABLE = (2, 3, 4, 5, 6)
 """Format 2 has the rates of every update as they are, format 3 all draws in one group and losses a row a run, format 4
-no batch sizes."""
+no batch sizes, format 5 a noise of each size alone."""
 
 _WITH_SAMPLED, _WITH_BATCHES = 4, 5
 

@@ -1,4 +1,4 @@
-"""White measurement noise of a loss: one scale a model size, which may fall with the learning rate.
+"""White measurement noise of a loss: one scale a model size, or one of all, which may fall with the learning rate.
 
 A loss that is measured while the rate is high jumps about, and one measured after annealing hardly does: on every
 public set of curves the noise at a tenth of the peak rate is about a quarter of that at the peak. So the standard
@@ -6,7 +6,8 @@ deviation is ``noise * (rate / peak)^noise_power``, with an inferred power.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import jax.numpy as jnp
 import numpyro
@@ -16,7 +17,11 @@ from jax.typing import ArrayLike
 
 from bayeslr.errors import ModelError
 
-__all__ = ["Noise"]
+__all__ = ["Noise", "NoisePooling"]
+
+type NoisePooling = Literal["auto", "none", "complete"]
+
+_POOLINGS = ("auto", "none", "complete")
 
 _LOWEST_RATE = 0.05
 """Share of the peak below which the noise falls no further: at a rate of zero something is left to measure."""
@@ -40,6 +45,15 @@ class Noise:
         Prior median of the exponent with which the standard deviation follows the rate; none: the same at every rate.
     power_spread
         Standard deviation of that prior in log units; the default leaves 0.2 to 1.3 open.
+    pooling
+        ``"none"``: every size has a scale of its own. ``"complete"``: all have one. ``"auto"`` (default):
+        ``"complete"`` where no run has more than one observation, since a handful of final losses a size cannot tell
+        noise from the law; else ``"none"``.
+
+    Raises
+    ------
+    ModelError
+        If a setting is outside its range.
     """
 
     df: float | None = None
@@ -47,6 +61,7 @@ class Noise:
     spread: float = 2.0
     power: float | None = 0.5
     power_spread: float = 0.5
+    pooling: NoisePooling = "auto"
 
     def __post_init__(self) -> None:
         if self.df is not None and not self.df > 2.0:
@@ -59,12 +74,20 @@ class Noise:
                 "power=None for noise that does not depend on the rate)"
             )
 
+        if self.pooling not in _POOLINGS:
+            raise ModelError(f"noise: pooling={self.pooling!r}; allowed: {', '.join(map(repr, _POOLINGS))}")
+
+    def resolved(self, *, single_losses: bool) -> "Noise":
+        """Choose the pooling for runs of which none, or some, have more than one observation."""
+        chosen: NoisePooling = "complete" if single_losses else "none"
+        return replace(self, pooling=chosen) if self.pooling == "auto" else self
+
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the sampled parameters; the precisions of a Student-t belong to single observations and are none."""
         return ("noise",) if self.power is None else ("noise", "noise_power")
 
-    def settings(self) -> dict[str, float | None]:
+    def settings(self) -> dict[str, float | str | None]:
         """Return the settings as plain numbers."""
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
@@ -87,13 +110,18 @@ class Noise:
         Returns
         -------
         dict
-            By site: ``noise``, the standard deviation at the reference peak rate, ``[S]``; ``noise_power``, a scalar,
+            By site: ``noise``, the standard deviation at the reference peak rate, ``[S]``, or a scalar where all sizes
+            have one; ``noise_power``, a scalar,
             unless the noise is the same at every rate; ``noise_precision``, ``[R, n]``, for a Student-t, which is a
             Gaussian whose precision is Gamma(df/2, df/2) distributed, so that effects stay linear-Gaussian.
         """
         default = dist.LogNormal(jnp.log(self.center * scale["loss"]), self.spread)
-        with numpyro.plate("size", sizes):
-            sites = {"noise": jnp.asarray(numpyro.sample("noise", priors.get("noise", default)))}
+        prior = priors.get("noise", default)
+        if self.pooling == "complete":
+            sites = {"noise": jnp.asarray(numpyro.sample("noise", prior))}
+        else:
+            with numpyro.plate("size", sizes):
+                sites = {"noise": jnp.asarray(numpyro.sample("noise", prior))}
         if self.power is not None:
             power = priors.get("noise_power", dist.LogNormal(jnp.log(self.power), self.power_spread))
             sites["noise_power"] = jnp.asarray(numpyro.sample("noise_power", power))

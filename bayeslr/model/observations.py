@@ -29,7 +29,7 @@ _WIDTHS = 8
 """Similar data sets get the same shapes, and so the same compiled program: runs are padded to a multiple of this. Where
 no run has more than one observation, as of a grid of final losses, none is padded."""
 
-_UNMEASURED = 1e-3
+_UNMEASURED = 0.02
 """Scatter, as a share of the loss, where no run has enough observations to measure it."""
 
 

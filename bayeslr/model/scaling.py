@@ -120,7 +120,8 @@ class ScalingModel:
     @property
     def per_size(self) -> tuple[str, ...]:
         """Names of the sites that have a value a size."""
-        return (*(p.name for p in self.law.parameters if not p.shared), "noise")
+        law = [parameter.name for parameter in self.law.parameters if not parameter.shared]
+        return (*law, *(["noise"] if self.noise.pooling != "complete" else []))
 
     @property
     def replaced(self) -> dict[str, dist.Distribution]:
@@ -152,7 +153,9 @@ class ScalingModel:
         """Turn curves into arrays; see :func:`bayeslr.model.observations.build_observations`."""
         return build_observations(curves, self.law, self.discrepancy, scale)
 
-    def resolved(self, params: tuple[float | None, ...], *, batches_differ: bool = False) -> "ScalingModel":
+    def resolved(
+        self, params: tuple[float | None, ...], *, batches_differ: bool = False, single_losses: bool = False
+    ) -> "ScalingModel":
         """Return this model as it is to be for some runs.
 
         Parameters
@@ -161,6 +164,8 @@ class ScalingModel:
             Parameters of the sizes, none where unknown: they choose the pooling.
         batches_differ
             Whether runs of one size have different batch sizes, see :meth:`Law.resolved`.
+        single_losses
+            Whether no run has more than one observation, see :class:`Noise`.
 
         Returns
         -------
@@ -168,7 +173,8 @@ class ScalingModel:
             The model.
         """
         law = self.law.resolved(batches_differ=batches_differ)
-        return replace(self, pooling=resolve_pooling(self.pooling, params).name, law=law)
+        noise = self.noise.resolved(single_losses=single_losses)
+        return replace(self, pooling=resolve_pooling(self.pooling, params).name, law=law, noise=noise)
 
     def __call__(self, observations: Observations) -> None:
         """Run as a NumPyro model: sample everything and observe the losses.
@@ -241,7 +247,9 @@ class ScalingModel:
             Draws by site, each ``[num_samples, ...]``, and ``"loss"``: ``[num_samples, R, n]`` with NaN where padded.
         """
         curves = curves.after_warmup()
-        model = self.resolved(Sizes.of(curves).params, batches_differ=curves.batches_differ)
+        model = self.resolved(
+            Sizes.of(curves).params, batches_differ=curves.batches_differ, single_losses=curves.single_losses
+        )
         observations, _ = self.observations(curves, scale or self.scale(curves))
         draws = _draw_prior(jax.random.key(seed), observations, model=model, num_samples=num_samples)
         longest = int(np.asarray(observations.valid).sum(axis=1).max())

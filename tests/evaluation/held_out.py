@@ -7,6 +7,7 @@
     uv run python tests/evaluation/held_out.py --variants        variants of the error model, by Laplace's approximation
     uv run python tests/evaluation/held_out.py --sizes           sizes that were not fitted
     uv run python tests/evaluation/held_out.py --losses          olmo-horizon by each of its validation losses
+    uv run python tests/evaluation/held_out.py --losses --apart  the same, each of its sizes on its own
     uv run python tests/evaluation/held_out.py --noise           how noise follows the rate, by third differences
     uv run python tests/evaluation/held_out.py --seeds           how far seeds differ, against the noise
 
@@ -311,18 +312,29 @@ def sizes() -> pd.DataFrame:
     return pd.DataFrame(rows).T[list(SHOWN)]
 
 
-def losses() -> pd.DataFrame:
+def losses(*, quick: bool, apart: bool) -> pd.DataFrame:
     """Score OLMo's longer runs by every validation loss that was logged; the first is that of the sets."""
     rows = {}
+    forecaster = BayesianForecast(settings=QUICK if quick else {})
     for loss in LOSSES:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", BayeslrWarning)
-            split = replace(olmo(train=SHORT, test=LONG, loss=loss), name=loss)
-            result = backtest(split, {"bayeslr": BayesianForecast()}, seed=0)
-        rows[loss] = result.mean.iloc[0][list(SHOWN)]
-        rows[loss]["health"] = result.runs["health"].iloc[0]
-        print(loss, rows[loss].to_dict(), flush=True)
-    return pd.DataFrame(rows).T
+        split = replace(olmo(train=SHORT, test=LONG, loss=loss), name=loss)
+        for size in dict.fromkeys(curve.size for curve in split.test) if apart else [""]:
+            label = f"{loss} {size}".strip()
+            where = f"size == {size!r}"
+            own = replace(split, train=split.train.select(where), test=split.test.select(where)) if apart else split
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", BayeslrWarning)
+                result = backtest(replace(own, name=label), {"bayeslr": forecaster}, seed=0)
+            health = result.runs["health"].iloc[0]
+            rows[label] = {**result.mean.iloc[0][list(SHOWN)], "health": health}
+            print(
+                f"{label:26}",
+                pd.Series(rows[label]).drop("health").astype(float).round(4).to_dict(),
+                health,
+                flush=True,
+            )
+    found = pd.DataFrame(rows).T
+    return pd.concat([found, found[list(SHOWN)].astype(float).mean().to_frame("mean").T])
 
 
 def jitter(loss: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -376,6 +388,7 @@ def main() -> None:
     parser.add_argument("--variants", action="store_true", help="score variants of the error model")
     parser.add_argument("--sizes", action="store_true", help="score sizes that were not fitted")
     parser.add_argument("--losses", action="store_true", help="score OLMo's horizons by each validation loss")
+    parser.add_argument("--apart", action="store_true", help="with --losses: each size on its own")
     parser.add_argument("--noise", action="store_true", help="measure noise by the rate")
     parser.add_argument("--seeds", action="store_true", help="measure how far seeds differ, against the noise")
     parser.add_argument("--hard", action="store_true", help=f"score {', '.join(HARD)}")
@@ -384,7 +397,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with pd.option_context("display.width", 200, "display.max_columns", 20):
         if arguments.losses:
-            print(losses().to_string())
+            print(losses(quick=arguments.quick, apart=arguments.apart).to_string())
             return
         if arguments.noise:
             print(noise().round(2).to_string())

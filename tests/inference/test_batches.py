@@ -1,6 +1,7 @@
 """Batch sizes and grids of final losses, simulated by the law itself: truth is recovered, and bands hold it."""
 
 import warnings
+from dataclasses import replace
 
 import jax.numpy as jnp
 import numpy as np
@@ -82,3 +83,31 @@ def test_a_grid_of_final_losses_is_predicted():
             errors.append(abs(final["median"] - run.loss[0]))
     assert inside >= 22
     assert np.mean(errors) < 0.01
+
+
+def test_single_losses_that_scatter_are_sampled():
+    """Three sizes of eight final losses each that scatter by 0.02: the chains agree, and the scatter is found.
+
+    The posterior of its logarithm has a width of about a fifth; the bounds are more than three times that.
+    """
+    rng = np.random.default_rng(2)
+    grid = []
+    for params, level in {6e7: 3.2, 1.2e8: 3.0, 2.4e8: 2.85}.items():
+        for total in np.geomspace(1500, 24_000, 8).astype(int):
+            plan = cosine(peak_lr=1e-3, final_lr=1e-4, warmup_steps=300, total_steps=int(total))
+            name = f"{params:.3g} {total}"
+            run = simulated(name, plan, np.array([total]), 256.0, rng, params=params, level=level)
+            grid.append(replace(run, loss=run.loss + 0.02 * rng.standard_normal(1)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", BayeslrWarning)
+        posterior = fit(CurveSet(curves=tuple(grid)), seed=0, num_samples=500)
+    assert posterior.summary()["r_hat"].max() < 1.05
+    drawn = posterior.sample(["noise", "noise_power", "discrepancy_offset"])
+    assert drawn["noise"].ndim == 1
+    # at the end of these runs, with what lasts for a whole run
+    single = drawn["noise"] * np.hypot(0.1 ** drawn["noise_power"], drawn["discrepancy_offset"])
+    assert 0.008 < np.median(single) < 0.05
+    plan = cosine(peak_lr=1e-3, final_lr=1e-4, warmup_steps=300, total_steps=48_000)
+    asked = simulated("asked", plan, np.array([48_000]), 256.0, rng, params=1.2e8, level=3.0)
+    found = predict(posterior, plan, size="1.2e+08", steps=[48_000]).final_loss(ci_prob=0.99).iloc[0]
+    assert found["lower"] < asked.loss[0] < found["upper"]

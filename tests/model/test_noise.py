@@ -66,13 +66,25 @@ def test_the_prior_of_the_scale_follows_the_loss():
         assert float(site["fn"].log_prob(jnp.full(2, 0.01))[0]) == pytest.approx(prior.logpdf(0.01), abs=1e-9)
 
 
+def test_sizes_share_a_noise_where_no_run_has_more_than_one_observation():
+    assert Noise().resolved(single_losses=True) == Noise(pooling="complete")
+    assert Noise().resolved(single_losses=False) == Noise(pooling="none")
+    # what was asked for stays
+    assert Noise(pooling="none").resolved(single_losses=True) == Noise(pooling="none")
+    program = numpyro.handlers.seed(Noise(pooling="complete").sample, jax.random.key(0))
+    trace = numpyro.handlers.trace(program).get_trace({"loss": jnp.asarray(3.0)}, 2, jnp.ones((1, 1), bool), {})
+    assert trace["noise"]["value"].shape == ()
+    assert "noise" in ScalingModel().per_size
+    assert "noise" not in ScalingModel(noise=Noise(pooling="complete")).per_size
+
+
 def test_settings_come_back():
-    for noise in (Noise(), Noise(df=4.0, center=0.01, spread=1.0), Noise(power=1.0)):
+    for noise in (Noise(), Noise(df=4.0, center=0.01, spread=1.0), Noise(power=1.0, pooling="complete")):
         assert Noise(**noise.settings()) == noise
 
 
 WRONG = [{"df": 2.0}, {"df": -1.0}, {"df": float("nan")}, {"center": 0.0}, {"spread": -1.0}, {"power": 0.0}]
-WRONG += [{"power": -1.0}, {"power": float("nan")}, {"power_spread": 0.0}]
+WRONG += [{"power": -1.0}, {"power": float("nan")}, {"power_spread": 0.0}, {"pooling": "partial"}]
 
 
 @pytest.mark.parametrize("wrong", WRONG)

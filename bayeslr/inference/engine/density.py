@@ -246,6 +246,8 @@ def starting_points(model: ScalingModel, observations: Observations) -> list[dic
     for share, chosen in ((1.0, of_law), (0.1, outer)):
         for start in chosen:
             means = {f"{name}_mean": np.mean(value) for name, value in start.items() if name not in shared}
-            values = {**means, **start, "noise": share * np.asarray(observations.scatter)}
+            scatter = np.asarray(observations.scatter)
+            noise = share * (scatter if "noise" in model.per_size else scatter.mean())
+            values = {**means, **start, "noise": noise}
             starts.append({name: jnp.asarray(value) for name, value in values.items()})
     return starts

@@ -35,15 +35,17 @@ def reparameterise(positions: Mapping[str, Array], observations: Observations) -
     """
     # the noise as it is, softly cut off above zero, instead of its logarithm
     noise = jax.nn.softplus(positions["noise"])
-    transformed = {**positions, "noise": jnp.log(_noise_unit(observations)) + jnp.log(noise)}
+    transformed = {**positions, "noise": jnp.log(_noise_unit(observations, noise.ndim)) + jnp.log(noise)}
     return transformed, (jax.nn.log_sigmoid(positions["noise"]) - jnp.log(noise)).sum()
 
 
 def inverse(positions: Mapping[str, Array], observations: Observations) -> dict[str, Array]:
     """Go from NumPyro's coordinates to the sampler's; arguments as in :func:`reparameterise`."""
-    noise = jnp.exp(positions["noise"]) / _noise_unit(observations)
+    noise = jnp.exp(positions["noise"]) / _noise_unit(observations, positions["noise"].ndim)
     return {**positions, "noise": noise + jnp.log(-jnp.expm1(-noise))}
 
 
-def _noise_unit(observations: Observations) -> Array:
-    return 0.05 * observations.scatter
+def _noise_unit(observations: Observations, ndim: int) -> Array:
+    # far above the noise of single losses, which may be known to orders of magnitude alone, this is its logarithm
+    unit = (0.05 if observations.runs_of_size is None else 1.0) * observations.scatter
+    return unit if ndim else unit.mean()
