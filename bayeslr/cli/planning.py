@@ -113,14 +113,14 @@ def metric(
             losses, values, name=name, floor=floor, ceiling=ceiling, top=top, seed=seed, progress=watched()
         )
         forecast = bl.predict(fitted, plans, size=size, seed=seed, num_draws=draws)
-        found = link.apply(forecast, seed=seed)
+        found = link.apply(forecast, seed=seed, ci_prob=ci_prob)
     from bayeslr.report.answers import metric_table
 
     answer(
         found,
-        found.band(ci_prob=ci_prob),
-        lambda: [metric_table(found, ci_prob=ci_prob)],
-        lambda: bl.plots.plot_metric(found, link, ci_prob=ci_prob),
+        found.band(),
+        lambda: [metric_table(found)],
+        lambda: bl.plots.plot_metric(found, link),
         Destination(output=output, plot=plot, form=format, force=force),
     )
 

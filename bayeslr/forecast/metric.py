@@ -26,6 +26,7 @@ from bayeslr.errors import BayeslrError, ConvergenceWarning, ExtrapolationWarnin
 from bayeslr.forecast.forecast import Forecast
 from bayeslr.forecast.questions import checked_probability
 from bayeslr.inference import is_watched
+from bayeslr.written import nominal
 
 __all__ = ["MetricForecast", "MetricLink", "fit_metric"]
 
@@ -48,6 +49,8 @@ class MetricForecast:
         Steps, by schedule.
     name
         Name of the metric.
+    ci_prob
+        Probability of the intervals.
     warnings
         What the reader must know.
     """
@@ -55,15 +58,16 @@ class MetricForecast:
     metric: Mapping[str, Draws]
     steps: Mapping[str, NDArray[np.int64]]
     name: str
+    ci_prob: float = 0.9
     warnings: tuple[str, ...] = field(default=())
 
-    def band(self, *, ci_prob: float = 0.9) -> pd.DataFrame:
+    def band(self, *, ci_prob: float | None = None) -> pd.DataFrame:
         """Return pointwise bands.
 
         Parameters
         ----------
         ci_prob
-            Probability of the band.
+            Probability of the band. Default: the one that was asked for.
 
         Returns
         -------
@@ -71,35 +75,40 @@ class MetricForecast:
             Columns ``schedule, step, median, lower, upper``.
         """
         parts = [
-            pd.DataFrame({"schedule": name, "step": self.steps[name]} | _interval(draws, ci_prob))
+            pd.DataFrame({"schedule": name, "step": self.steps[name]} | self._interval(draws, ci_prob))
             for name, draws in self.metric.items()
         ]
         return pd.concat(parts, ignore_index=True)
 
-    def final(self, *, ci_prob: float = 0.9) -> pd.DataFrame:
+    def final(self, *, ci_prob: float | None = None) -> pd.DataFrame:
         """Return intervals at the last step of each schedule: ``step, median, lower, upper``."""
         ends = np.stack([draws[:, -1] for draws in self.metric.values()], axis=1)
         steps = {"step": [int(self.steps[name][-1]) for name in self.metric]}
-        return pd.DataFrame(steps | _interval(ends, ci_prob), index=pd.Index(list(self.metric), name="schedule"))
+        return pd.DataFrame(steps | self._interval(ends, ci_prob), index=pd.Index(list(self.metric), name="schedule"))
 
     @property
     def sentences(self) -> tuple[str, ...]:
         """The answer in words."""
         lines = [
-            f"{name}: {self.name} is forecast to end at {row['median']:.4g} (90% interval {row['lower']:.4g} to "
-            f"{row['upper']:.4g})."
+            f"{name}: {self.name} is forecast to end at {row['median']:.4g} ({nominal(self.ci_prob)} interval "
+            f"{row['lower']:.4g} to {row['upper']:.4g})."
             for name, row in self.final().iterrows()
         ]
         return (*lines, "The link from loss to this metric is only as good as the pairs that it was fitted to.")
 
     def to_dataframe(self) -> pd.DataFrame:
-        """Return the 90% bands."""
+        """Return the bands."""
         return self.band()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the metric at the end of each schedule as JSON-ready values."""
         final = {str(name): {str(k): float(v) for k, v in row.items()} for name, row in self.final().iterrows()}
         return {"metric": self.name, "final": final, "sentences": list(self.sentences), "warnings": list(self.warnings)}
+
+    def _interval(self, draws: Draws, ci_prob: float | None) -> dict[str, Any]:
+        tail = (1.0 - (self.ci_prob if ci_prob is None else checked_probability("ci_prob", ci_prob))) / 2.0
+        lower, median, upper = np.quantile(draws, [tail, 0.5, 1.0 - tail], axis=0)
+        return {"median": median, "lower": lower, "upper": upper}
 
     def __repr__(self) -> str:
         return f"MetricForecast({self.name!r}, schedules={list(self.metric)})"
@@ -148,7 +157,7 @@ class MetricLink:
             found: Draws = floor + (ceiling - floor) / (1.0 + np.exp(steepness * (values - middle)))
         return found
 
-    def apply(self, forecast: Forecast, *, seed: int = 0) -> MetricForecast:
+    def apply(self, forecast: Forecast, *, seed: int = 0, ci_prob: float = 0.9) -> MetricForecast:
         """Turn a forecast of loss into one of the metric.
 
         Parameters
@@ -157,6 +166,8 @@ class MetricLink:
             The forecast.
         seed
             Seed of the errors, and of which draw of the link meets which draw of the loss.
+        ci_prob
+            Probability of the intervals in sentences and tables.
 
         Returns
         -------
@@ -168,6 +179,7 @@ class MetricLink:
         ExtrapolationWarning
             If losses are forecast that no pair has.
         """
+        checked_probability("ci_prob", ci_prob)
         rng = np.random.default_rng([seed, 7])
         found = {}
         told = list(self.warnings)
@@ -191,7 +203,9 @@ class MetricLink:
                 )
         for line in told[len(self.warnings) :]:
             warnings.warn(line, ExtrapolationWarning, stacklevel=2)
-        return MetricForecast(metric=found, steps=forecast.steps, name=self.name, warnings=tuple(told))
+        return MetricForecast(
+            metric=found, steps=forecast.steps, name=self.name, ci_prob=ci_prob, warnings=tuple(told)
+        )
 
     def to_dataframe(self) -> pd.DataFrame:
         """Return one row per parameter: ``mean, sd, lower, upper`` (90%)."""
@@ -330,9 +344,3 @@ def _pairs(loss: ArrayLike, metric: ArrayLike, top: float) -> tuple[Draws, Draws
     if x.std() == 0.0:
         raise BayeslrError("metric: all pairs have one loss; allowed: several")
     return x, y
-
-
-def _interval(draws: Draws, ci_prob: float) -> dict[str, Any]:
-    tail = (1.0 - checked_probability("ci_prob", ci_prob)) / 2.0
-    lower, median, upper = np.quantile(draws, [tail, 0.5, 1.0 - tail], axis=0)
-    return {"median": median, "lower": lower, "upper": upper}

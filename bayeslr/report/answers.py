@@ -160,15 +160,13 @@ def watch_table(watched: Watch) -> Table:
     return frame_table(table, columns, title="Forecasts of the final loss, and the run since")
 
 
-def metric_table(found: MetricForecast, *, ci_prob: float) -> Table:
+def metric_table(found: MetricForecast) -> Table:
     """Show the metric at the end of each schedule.
 
     Parameters
     ----------
     found
         What :meth:`bayeslr.MetricLink.apply` returned.
-    ci_prob
-        Probability of the intervals.
 
     Returns
     -------
@@ -179,10 +177,10 @@ def metric_table(found: MetricForecast, *, ci_prob: float) -> Table:
         "schedule": ("schedule", str),
         "step": ("step", _whole),
         "median": ("median", _short),
-        "lower": (f"{nominal(ci_prob)} lower", _short),
+        "lower": (f"{nominal(found.ci_prob)} lower", _short),
         "upper": ("upper", _short),
     }
-    return frame_table(found.final(ci_prob=ci_prob).reset_index(), columns, title=f"{found.name} at the end")
+    return frame_table(found.final().reset_index(), columns, title=f"{found.name} at the end")
 
 
 def _spread(table: pd.DataFrame, best: str) -> list[int]:

@@ -52,6 +52,11 @@ def test_a_band_of_loss_becomes_one_of_accuracy(link, small_posterior):
     assert row["upper"] - row["lower"] > abs(truth(loss["lower"]) - truth(loss["upper"]))
     assert json.loads(json.dumps(found.to_dict()))["final"]["wsd"]["step"] == 2000
     assert "only as good as the pairs" in found.sentences[-1]
+    # what is said, returned and drawn has the probability that was asked for
+    half = link.apply(forecast, seed=2, ci_prob=0.5)
+    assert "(50% interval" in half.sentences[0]
+    narrow = half.final().loc["wsd"]
+    assert row["lower"] < narrow["lower"] < narrow["median"] == row["median"]
     assert len(found.to_dataframe()) == len(forecast.steps["wsd"])
     assert len(repr(found)) < 120
 
