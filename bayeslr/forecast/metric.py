@@ -203,9 +203,7 @@ class MetricLink:
                 )
         for line in told[len(self.warnings) :]:
             warnings.warn(line, ExtrapolationWarning, stacklevel=2)
-        return MetricForecast(
-            metric=found, steps=forecast.steps, name=self.name, ci_prob=ci_prob, warnings=tuple(told)
-        )
+        return MetricForecast(metric=found, steps=forecast.steps, name=self.name, ci_prob=ci_prob, warnings=tuple(told))
 
     def to_dataframe(self) -> pd.DataFrame:
         """Return one row per parameter: ``mean, sd, lower, upper`` (90%)."""

@@ -1,6 +1,7 @@
 """From curves to a posterior, in one call."""
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from functools import partial
 from importlib import import_module
@@ -25,6 +26,9 @@ from bayeslr.model import ScalingModel
 
 __all__ = ["fit"]
 
+_POINTS, _FEWEST_POINTS, _POINTS_OF_ALL = 64, 16, 6144
+"""Observations of a run: as many where there are a hundred of them or fewer, and at least; and of all runs."""
+
 
 def fit(
     curves: CurveSet,
@@ -36,7 +40,7 @@ def fit(
     num_chains: int = 4,
     target_accept_prob: float = 0.85,
     chain_method: ChainMethod = "auto",
-    max_points_per_run: int = 64,
+    max_points_per_run: int | None = None,
     scale: Scale | None = None,
     method: Literal["nuts", "laplace"] = "nuts",
     progress: bool | None = None,
@@ -66,7 +70,8 @@ def fit(
         ``"vectorized"``, ``"sequential"``.
     max_points_per_run
         Observations of a run that enter the likelihood, half of them in the annealing part. Errors of the law are
-        correlated along a run, so more points add cost and little information.
+        correlated along a run, so more points add cost and little information. Default: 64; where all runs together
+        would have more than 6,144, fewer, but at least 16.
     scale
         The data's scale, on which default priors are expressed. Default: measured on the curves. Fits that are to share
         one prior (simulations, refits on parts of the data) need the same scale.
@@ -98,8 +103,11 @@ def fit(
     if method not in ("nuts", "laplace"):
         raise ModelError(f"fit: method={method!r}; allowed: 'nuts', 'laplace'")
     prepare_devices()
-    require_fittable(curves.after_warmup())
-    observed = curves.after_warmup().thin(max_points_per_run)
+    whole = curves.after_warmup()
+    require_fittable(whole)
+    if max_points_per_run is None:
+        max_points_per_run = _default_points([len(curve) for curve in whole])
+    observed = whole.thin(max_points_per_run)
     sizes = Sizes.of(observed)
     model = (model or ScalingModel()).resolved(
         sizes.params, batches_differ=observed.batches_differ, single_losses=observed.single_losses
@@ -169,6 +177,13 @@ def fit(
         warnings.warn(message, ConvergenceWarning, stacklevel=2)
         posterior = replace(posterior, settings=settings | {"health": [*told, message]})
     return posterior
+
+
+def _default_points(lengths: Sequence[int]) -> int:
+    """Return how many observations of a run are fitted, for runs with so many."""
+    every = np.array(lengths)
+    fewer = (count for count in range(_POINTS, _FEWEST_POINTS, -1) if np.minimum(every, count).sum() <= _POINTS_OF_ALL)
+    return next(fewer, _FEWEST_POINTS)
 
 
 def _check_settings(**counts: int) -> None:

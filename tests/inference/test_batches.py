@@ -10,7 +10,7 @@ import pytest
 from bayeslr.curves import CurveSet, LossCurve, Setup
 from bayeslr.errors import BayeslrWarning
 from bayeslr.forecast import predict
-from bayeslr.inference import fit
+from bayeslr.inference import fit, load_posterior
 from bayeslr.laws import EffectiveRateLaw, Scale
 from bayeslr.schedules import constant, cosine, wsd
 
@@ -85,7 +85,7 @@ def test_a_grid_of_final_losses_is_predicted():
     assert np.mean(errors) < 0.01
 
 
-def test_single_losses_that_scatter_are_sampled():
+def test_single_losses_that_scatter_are_sampled(tmp_path):
     """Three sizes of eight final losses each that scatter by 0.02: the chains agree, and the scatter is found.
 
     The posterior of its logarithm has a width of about a fifth; the bounds are more than three times that.
@@ -110,4 +110,9 @@ def test_single_losses_that_scatter_are_sampled():
     plan = cosine(peak_lr=1e-3, final_lr=1e-4, warmup_steps=300, total_steps=48_000)
     asked = simulated("asked", plan, np.array([48_000]), 256.0, rng, params=1.2e8, level=3.0)
     found = predict(posterior, plan, size="1.2e+08", steps=[48_000]).final_loss(ci_prob=0.99).iloc[0]
+    posterior.save(tmp_path / "finals.nc")
+    again = load_posterior(tmp_path / "finals.nc")
+    for size in ("1.2e+08", 5e8):
+        first, second = (predict(which, plan, size=size, steps=[48_000]).final_loss() for which in (posterior, again))
+        assert first.equals(second)
     assert found["lower"] < asked.loss[0] < found["upper"]

@@ -9,6 +9,7 @@ import threadpoolctl
 from bayeslr import inference
 from bayeslr.curves import CurveSet
 from bayeslr.errors import ModelError, PosteriorError
+from bayeslr.inference.fit import _default_points
 from bayeslr.laws import AnnealingLaw
 
 SETTINGS = {"num_chains": 2, "num_warmup": 250}
@@ -119,6 +120,14 @@ def test_summary_agrees_with_numpy(small_posterior):
 def test_wrong_settings_are_one_line(wrong, small_curves):
     with pytest.raises(ModelError, match=r"^[^\n]*; allowed: [^\n]*$"):
         inference.fit(small_curves, seed=0, **wrong)
+
+
+def test_many_runs_are_thinned_harder():
+    assert _default_points([200] * 96) == 64
+    assert _default_points([200] * 300) == 20
+    assert _default_points([200] * 5000) == 16
+    # short runs take nothing from the long ones
+    assert _default_points([1] * 3000 + [200] * 5) == 64
 
 
 def test_too_few_observations_are_one_line(small_curves):
