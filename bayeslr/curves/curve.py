@@ -6,7 +6,7 @@ be evaluated from update 0 on without asking where the rows came from.
 """
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -114,7 +114,7 @@ class LossCurve:
             if given is not None:
                 metadata[name] = value
         if self.batch_size is None:
-            object.__setattr__(self, "batch_size", _batch_by_another_name(metadata))
+            object.__setattr__(self, "batch_size", first_number(metadata, (*BATCH_TOKENS, *BATCH_SEQUENCES)))
         object.__setattr__(self, "metadata", metadata)
 
     def __len__(self) -> int:
@@ -263,11 +263,15 @@ def _checked_setting(name: str, value: object, where: str) -> float | None:
     return number
 
 
-def _batch_by_another_name(metadata: Mapping[str, object]) -> float | None:
-    for name in (*BATCH_TOKENS, *BATCH_SEQUENCES):
-        value = metadata.get(name)
-        if isinstance(value, int | float | np.number) and not isinstance(value, bool) and 0.0 < value < np.inf:
-            return float(value)
+def first_number(metadata: Mapping[str, object], names: Iterable[str]) -> float | None:
+    """Return the first of some columns that is a positive number, also one written as text; None where there is none."""
+    for name in names:
+        try:
+            value = float(str(metadata[name]))
+        except (KeyError, ValueError):
+            continue
+        if 0.0 < value < np.inf:
+            return value
     return None
 
 

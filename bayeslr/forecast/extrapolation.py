@@ -72,8 +72,8 @@ def extrapolations(
             )
         if not low <= plan.peak_lr <= high:
             found.append(
-                f"{name}: peak rate {plan.peak_lr:.3g} lies outside the fitted {min(peaks):.3g} to {max(peaks):.3g} "
-                f"by more than a factor of {RATE_FACTOR:g}; the law does not know that a rate can be too high"
+                f"{name}: peak rate {plan.peak_lr:.3g} lies outside the fitted {_span(peaks)} by more than a factor of "
+                f"{RATE_FACTOR:g}; the law does not know that a rate can be too high"
             )
         elif target.index is not None and all(abs(np.log(plan.peak_lr / rate)) > _SAME_RATE for rate in own_peaks):
             found.append(
@@ -89,8 +89,8 @@ def extrapolations(
     params, known = target.params, [p for p in posterior.params if p is not None]
     if params is not None and known and not min(known) / SIZE_FACTOR <= params <= max(known) * SIZE_FACTOR:
         found.append(
-            f"size {params:.3g} lies outside the fitted {min(known):.3g} to {max(known):.3g} parameters "
-            f"by more than a factor of {SIZE_FACTOR:g}"
+            f"size {params:.3g} lies outside the fitted {_span(known)} parameters by more than a factor of "
+            f"{SIZE_FACTOR:g}"
         )
     return [*found, *_of_batch(of_size, own, batch_size, unseen=target.index is None)]
 
@@ -111,6 +111,11 @@ def _of_batch(of_size: Sequence[LossCurve], own: Scale, batch_size: float | None
     return [
         f"no run of this size has the batch size {batch_size:.6g} (fitted: {listed}){learnt}; its band is wider for it"
     ]
+
+
+def _span(values: Sequence[float]) -> str:
+    low, high = f"{min(values):.3g}", f"{max(values):.3g}"
+    return low if low == high else f"{low} to {high}"
 
 
 def _whole_area(law: Law, plan: Schedule) -> float:

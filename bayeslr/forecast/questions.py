@@ -142,7 +142,8 @@ def cautions(posterior: Posterior, found: Sequence[str], plans: Sequence[str]) -
         if len(members) == 1:
             lines.append(f"{name}: {text}" if name else text)
         else:
-            lines.append(f"{len(members)} of {len(plans)} choices, the last of them {name}: {text}")
+            which = f"all {len(plans)}" if len(members) == len(plans) else f"{len(members)} of {len(plans)}"
+            lines.append(f"{which} choices, for example {name}: {text}")
     return tuple(dict.fromkeys(lines))
 
 

@@ -3,10 +3,8 @@
 from collections.abc import Mapping
 from typing import Final
 
-import numpy as np
-
 from bayeslr.curves import CurveSet
-from bayeslr.curves.curve import BATCH_SEQUENCES, BATCH_TOKENS
+from bayeslr.curves.curve import BATCH_SEQUENCES, BATCH_TOKENS, first_number
 
 __all__ = ["tokens_of_a_step"]
 
@@ -32,18 +30,7 @@ def tokens_of_a_step(curves: CurveSet) -> float | None:
 
 
 def _tokens(metadata: Mapping[str, object]) -> float | None:
-    if (tokens := _first(metadata, BATCH_TOKENS)) is not None:
+    if (tokens := first_number(metadata, BATCH_TOKENS)) is not None:
         return tokens
-    sequences, length = _first(metadata, BATCH_SEQUENCES), _first(metadata, _LENGTHS)
+    sequences, length = first_number(metadata, BATCH_SEQUENCES), first_number(metadata, _LENGTHS)
     return None if sequences is None or length is None else sequences * length
-
-
-def _first(metadata: Mapping[str, object], names: tuple[str, ...]) -> float | None:
-    for name in names:
-        try:
-            value = float(str(metadata[name]))
-        except (KeyError, ValueError):
-            continue
-        if np.isfinite(value) and value > 0.0:
-            return value
-    return None
