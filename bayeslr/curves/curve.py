@@ -264,7 +264,7 @@ def _checked_setting(name: str, value: object, where: str) -> float | None:
 
 
 def first_number(metadata: Mapping[str, object], names: Iterable[str]) -> float | None:
-    """Return the first of some columns that is a positive number, also one written as text; None where there is none."""
+    """Return the first of some columns that is a positive number, also as text; None where there is none."""
     for name in names:
         try:
             value = float(str(metadata[name]))
