@@ -120,7 +120,7 @@ def metric(
         found,
         found.band(),
         lambda: [metric_table(found)],
-        lambda: bl.plots.plot_metric(found, link),
+        lambda: bl.plots.plot_metric(found, link, ci_prob=ci_prob),
         Destination(output=output, plot=plot, form=format, force=force),
     )
 

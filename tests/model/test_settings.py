@@ -95,5 +95,7 @@ def test_resolving_chooses_the_pooling_and_keeps_the_rest():
     model = ScalingModel(priors={"alpha": "LogNormal(-0.7, 0.4)"})
     resolved = model.resolved((1e7, 1e8))
     assert resolved.pooling == "trend"
-    assert model_settings(resolved) | {"pooling": "auto"} == model_settings(model)
+    assert resolved.noise.pooling == "none"
+    unresolved = {"pooling": "auto", "noise": model.noise.settings()}
+    assert model_settings(resolved) | unresolved == model_settings(model)
     assert replace(resolved, pooling="auto") == model

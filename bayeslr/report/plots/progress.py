@@ -134,7 +134,7 @@ def plot_metric(
     link: MetricLink | None = None,
     *,
     names: Iterable[str] | None = None,
-    ci_prob: float | None = None,
+    ci_prob: float = 0.9,
     title: str | None = None,
     ax: Axes | None = None,
 ) -> Figure:
@@ -149,7 +149,7 @@ def plot_metric(
     names
         Schedules to draw, in this order. Default: all.
     ci_prob
-        Probability of the bands. Default: the one that `found` was asked for.
+        Probability of the bands. Default 0.9.
     title
         Title of the picture. Default: none.
     ax
@@ -166,7 +166,6 @@ def plot_metric(
         if ax is None:
             figure = new_figure(3.0, 7.2 if link is not None else 5.6)
             panels += list(figure.subplots(1, 1 if link is None else 2, squeeze=False)[0])
-        ci_prob = found.ci_prob if ci_prob is None else ci_prob
         bands, ends = found.band(ci_prob=ci_prob), []
         kept = chosen(names, list(found.metric), "schedules")
         for index, name in enumerate(kept):
