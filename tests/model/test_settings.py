@@ -98,4 +98,4 @@ def test_resolving_chooses_the_pooling_and_keeps_the_rest():
     assert resolved.noise.pooling == "none"
     unresolved = {"pooling": "auto", "noise": model.noise.settings()}
     assert model_settings(resolved) | unresolved == model_settings(model)
-    assert replace(resolved, pooling="auto") == model
+    assert replace(resolved, pooling="auto", noise=model.noise) == model
