@@ -95,7 +95,7 @@ def metric(
     ci_prob: CiProb = 0.9,
     draws: Draws = 2000,
     seed: Seed = 0,
-    output: Table = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="CSV file of the bands to write.")] = None,
     plot: Plot = None,
     format: Format = "table",  # noqa: A002
     force: Force = False,

@@ -182,7 +182,9 @@ class MetricLink:
         checked_probability("ci_prob", ci_prob)
         rng = np.random.default_rng([seed, 7])
         found = {}
-        told = list(self.warnings)
+        # what the forecast says of its fit holds for the metric, too; it has been warned of
+        told = [*self.warnings, *forecast.warnings]
+        known = len(told)
         low, high = self.loss.min(), self.loss.max()
         for name in forecast.names:
             loss = forecast.latent[name]
@@ -201,7 +203,7 @@ class MetricLink:
                     f"{name}: ends at a loss of {end:.4g}, outside the {low:.4g} to {high:.4g} of the pairs: there the "
                     "link is a guess"
                 )
-        for line in told[len(self.warnings) :]:
+        for line in told[known:]:
             warnings.warn(line, ExtrapolationWarning, stacklevel=2)
         return MetricForecast(metric=found, steps=forecast.steps, name=self.name, ci_prob=ci_prob, warnings=tuple(told))
 

@@ -35,6 +35,8 @@ __all__ = ["Reach", "reach"]
 
 _BASELINE = "baseline"
 _EVEN: Final = 0.5
+_NEVER: Final = 0.01
+"""Chance below which no length is said to be enough, whatever interval is shown."""
 _FAR: Final = 30
 """How many times as long as the longest run asked about one is at whose end the rate has done what it can."""
 _FAR_STEPS: Final = 3_000_000
@@ -168,7 +170,7 @@ class Reach:
             "floor that steps do not lower (L0, and what the last rate adds)"
         )
         ever = self.floor["p_reached"]
-        if ever < (1.0 - self.ci_prob) / 2.0:
+        if ever < _NEVER:
             return f"No run of this family does, however long: {law}."
         if ever < _EVEN:
             return f"More likely than not, no length is enough (probability that some is: {chance(ever)}): {law}."

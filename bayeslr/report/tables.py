@@ -200,7 +200,9 @@ def comparison_tables(comparison: Comparison, *, ci_prob: float) -> list[Table]:
     tables = [ends, pairs]
     crossed = comparison.crossings[comparison.crossings["probability"] >= 0.01]
     if len(crossed):
-        places = _table("Last crossing of the two curves", ["first", "second"], ["P(cross)", "step", lower, "upper"])
+        places = _table(
+            "Last crossing of the two schedules' curves", ["first", "second"], ["P(cross)", "step", lower, "upper"]
+        )
         for pair in crossed.to_dict("records"):
             steps = [f"{pair[key]:,.0f}" for key in ("median", "lower", "upper")]
             places.add_row(str(pair["first"]), str(pair["second"]), chance(pair["probability"]), *steps)

@@ -79,6 +79,10 @@ def test_between_floor_and_certainty_the_law_says_how_likely_a_length_is():
     floor = {"lower": 2.8, "median": 2.9, "upper": 3.1, "p_reached": 0.3}
     found = replace(made([0.0, 0.1, 0.2], [100, 200, 400]), floor=floor)
     assert any("no length is enough (probability that some is: 0.300)" in line for line in found.sentences)
+    # which interval is shown does not decide whether a length is enough
+    for ci_prob in (0.5, 0.9, 0.99):
+        rare = replace(found, ci_prob=ci_prob, floor=floor | {"p_reached": 0.02})
+        assert any("no length is enough (probability that some is: 0.020)" in line for line in rare.sentences)
 
 
 def test_what_reach_takes_is_said_where_nothing_is_left_open(small_posterior):
