@@ -50,7 +50,7 @@ def start(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
     quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Only results and errors: no progress, no warnings.")
+        bool, typer.Option("--quiet", "-q", help="Only answers with what they warn of, and errors: no progress.")
     ] = False,
 ) -> None:
     """Begin a command: whoever waits sees at once that something happens."""

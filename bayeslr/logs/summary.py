@@ -115,10 +115,12 @@ class RunRead:
         peak = "" if self.peak_lr != self.peak_lr else f", peak {self.peak_lr:.4g}"
         extra = f", after {self.parent}" if self.parent else ""
         extra += f", {counted(self.dropped, 'row')} dropped" if self.dropped else ""
+        where, values = (f"{self.steps[0]}..{self.steps[1]}", f"{self.loss[0]:.4g} -> {self.loss[1]:.4g}")
+        if self.losses == 1:
+            where, values = f"{self.steps[1]}", f"{self.loss[1]:.4g}"
         return (
-            f"{listed([self.run], width=60)}: {counted(self.losses, 'loss')} at {self.steps[0]}..{self.steps[1]} of "
-            f"{self.total_steps} steps, {self.loss_column} {self.loss[0]:.4g} -> {self.loss[1]:.4g}, {rate}{peak}"
-            f"{extra}"
+            f"{listed([self.run], width=60)}: {counted(self.losses, 'loss')} at {where} of {self.total_steps} steps, "
+            f"{self.loss_column} {values}, {rate}{peak}{extra}"
         )
 
 
