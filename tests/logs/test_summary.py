@@ -1,13 +1,12 @@
 """What is said of a run that was read, in one line."""
 
 from dataclasses import replace
-from pathlib import Path
 
 from bayeslr.logs.summary import RunRead
 
 READ = RunRead(
     run="a",
-    path=Path("a.csv"),
+    path="a.csv",
     steps=(50, 2000),
     losses=40,
     loss=(4.0, 3.25),
