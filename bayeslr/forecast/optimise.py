@@ -107,7 +107,7 @@ class Optimum:
         row = self.candidates.T[self.best]
         by = "expected final loss" if self.risk is None else f"{nominal(self.risk)} quantile of the final loss"
         lines = [
-            f"Best choice by {by}: {self.best}, final loss {estimate(row, self.ci_prob)}.",
+            f"Best choice by {by}: {self.best}, final loss {estimate(row, self.ci_prob)} without measurement noise.",
             f"Choosing it costs {decimals(row['expected_regret'])} on average against the choice that turns out best; "
             f"it is within {self.within:g} of that with probability {chance(row['p_within'])}.",
         ]

@@ -69,10 +69,10 @@ def _fifth(steps: int, warmup: int) -> int:
 
 
 def _told(forecast: Forecast, name: str, ci_prob: float, less: str | None = None) -> str:
-    """Write a final loss, or how much lower another one is, with its interval."""
-    values = forecast.latent[name][:, -1]
+    """Write a final loss as it would be measured, or how much lower another one is without noise, with its interval."""
+    values = forecast.observed[name][:, -1]
     if less is not None:
-        values = values - forecast.latent[less][:, -1]
+        values = forecast.latent[name][:, -1] - forecast.latent[less][:, -1]
     tail = (1.0 - ci_prob) / 2.0
     low, middle, high = np.quantile(values, [tail, 0.5, 1.0 - tail])
     places = int(np.clip(1 - np.floor(np.log10(max(high - low, 1e-9))), 2, 5))
