@@ -214,10 +214,7 @@ def calibrate(
         raise ModelError(f"calibrate: num_draws={num_draws}; allowed: at most {num_samples * num_chains}, all draws")
     # an observation that branches share is one observation, and is simulated once
     templates = curves.after_warmup().thin(max_points_per_run).distinct()
-    params, differ, single = Sizes.of(templates).params, templates.batches_differ, templates.single_losses
-    model, simulator = (
-        chosen.resolved(params, batches_differ=differ, single_losses=single) for chosen in (model, simulator or model)
-    )
+    model, simulator = (chosen.for_curves(templates) for chosen in (model, simulator or model))
     truths, redrawn = _draw(simulator, templates, simulations, seed)
     seeds = np.random.default_rng([seed, 0]).integers(2**31, size=simulations)
     sampler = {

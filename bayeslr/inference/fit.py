@@ -109,9 +109,7 @@ def fit(
         max_points_per_run = _default_points([len(curve) for curve in whole])
     observed = whole.thin(max_points_per_run)
     sizes = Sizes.of(observed)
-    model = (model or ScalingModel()).resolved(
-        sizes.params, batches_differ=observed.batches_differ, single_losses=observed.single_losses
-    )
+    model = (model or ScalingModel()).for_curves(observed)
     scale = scale or model.scale(observed)
     observations, runs = model.observations(observed, scale)
     program = program_for(

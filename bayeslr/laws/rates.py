@@ -31,6 +31,10 @@ from bayeslr.laws.parameters import Parameter, PriorSpec, Scale
 
 __all__ = ["Axis", "IdentityRate", "PowerRate", "RateMap", "WeightNormRate", "log_norm"]
 
+type Vector = NDArray[np.float64]
+type Positions = tuple[Vector, ...]
+"""Places of a map's parameters, an array each."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Axis:
@@ -90,12 +94,7 @@ class RateMap(ABC):
 
     @abstractmethod
     def effective(
-        self,
-        lr: NDArray[np.float64],
-        count: NDArray[np.float64],
-        positions: tuple[NDArray[np.float64], ...],
-        weight_decay: float | None,
-        scale: Scale,
+        self, lr: Vector, count: Vector, positions: Positions, weight_decay: float | None, scale: Scale
     ) -> NDArray[np.float64]:
         """Return effective rates.
 
@@ -120,13 +119,7 @@ class RateMap(ABC):
         """
 
     @abstractmethod
-    def at_peak(
-        self,
-        peak: float,
-        lr: float,
-        effective: NDArray[np.float64],
-        positions: tuple[NDArray[np.float64], ...],
-    ) -> NDArray[np.float64]:
+    def at_peak(self, peak: float, lr: float, effective: Vector, positions: Positions) -> Vector:
         """Return the effective rate that a run's peak has in mid-run.
 
         Parameters
@@ -155,23 +148,12 @@ class IdentityRate(RateMap):
         return "identity"
 
     def effective(
-        self,
-        lr: NDArray[np.float64],
-        count: NDArray[np.float64],
-        positions: tuple[NDArray[np.float64], ...],
-        weight_decay: float | None,
-        scale: Scale,
+        self, lr: Vector, count: Vector, positions: Positions, weight_decay: float | None, scale: Scale
     ) -> NDArray[np.float64]:
         """Return the rates."""
         return lr[:, None]
 
-    def at_peak(
-        self,
-        peak: float,
-        lr: float,
-        effective: NDArray[np.float64],
-        positions: tuple[NDArray[np.float64], ...],
-    ) -> NDArray[np.float64]:
+    def at_peak(self, peak: float, lr: float, effective: Vector, positions: Positions) -> Vector:
         """Return the peak."""
         return np.array([peak])
 
@@ -205,24 +187,13 @@ class PowerRate(RateMap):
         return (Axis(low=float(np.log(0.25)), high=float(np.log(1.4)), count=7),)
 
     def effective(
-        self,
-        lr: NDArray[np.float64],
-        count: NDArray[np.float64],
-        positions: tuple[NDArray[np.float64], ...],
-        weight_decay: float | None,
-        scale: Scale,
+        self, lr: Vector, count: Vector, positions: Positions, weight_decay: float | None, scale: Scale
     ) -> NDArray[np.float64]:
         """Return powers of the rates."""
         power: NDArray[np.float64] = lr[:, None] ** np.exp(positions[0])
         return power
 
-    def at_peak(
-        self,
-        peak: float,
-        lr: float,
-        effective: NDArray[np.float64],
-        positions: tuple[NDArray[np.float64], ...],
-    ) -> NDArray[np.float64]:
+    def at_peak(self, peak: float, lr: float, effective: Vector, positions: Positions) -> Vector:
         """Return the power of the peak."""
         return np.asarray(peak ** np.exp(positions[0]))
 
@@ -259,12 +230,7 @@ class WeightNormRate(RateMap):
         return (Axis(low=float(np.log(0.6)), high=float(np.log(15.0)), count=8),)
 
     def effective(
-        self,
-        lr: NDArray[np.float64],
-        count: NDArray[np.float64],
-        positions: tuple[NDArray[np.float64], ...],
-        weight_decay: float | None,
-        scale: Scale,
+        self, lr: Vector, count: Vector, positions: Positions, weight_decay: float | None, scale: Scale
     ) -> NDArray[np.float64]:
         """Return rates over norms."""
         known = scale.weight_decay if weight_decay is None else weight_decay
@@ -273,20 +239,12 @@ class WeightNormRate(RateMap):
         rates: NDArray[np.float64] = lr[:, None] * np.exp(-0.25 * (norm + before))
         return rates
 
-    def at_peak(
-        self,
-        peak: float,
-        lr: float,
-        effective: NDArray[np.float64],
-        positions: tuple[NDArray[np.float64], ...],
-    ) -> NDArray[np.float64]:
+    def at_peak(self, peak: float, lr: float, effective: Vector, positions: Positions) -> Vector:
         """Return the peak over the norm in mid-run."""
         return peak * effective / lr if lr > 0.0 else np.full_like(effective, peak)
 
 
-def log_norm(
-    lr: NDArray[np.float64], count: NDArray[np.float64], growth: NDArray[np.float64], weight_decay: float
-) -> NDArray[np.float64]:
+def log_norm(lr: Vector, count: Vector, growth: Vector, weight_decay: float) -> NDArray[np.float64]:
     """Return the logarithm of the squared norm of the weights after stretches of updates, relative to the start.
 
     Parameters

@@ -73,7 +73,6 @@ class Noise:
                 f"noise: power={self.power!r}, power_spread={self.power_spread!r}; allowed: both above 0 (or "
                 "power=None for noise that does not depend on the rate)"
             )
-
         if self.pooling not in _POOLINGS:
             raise ModelError(f"noise: pooling={self.pooling!r}; allowed: {', '.join(map(repr, _POOLINGS))}")
 
@@ -111,9 +110,9 @@ class Noise:
         -------
         dict
             By site: ``noise``, the standard deviation at the reference peak rate, ``[S]``, or a scalar where all sizes
-            have one; ``noise_power``, a scalar,
-            unless the noise is the same at every rate; ``noise_precision``, ``[R, n]``, for a Student-t, which is a
-            Gaussian whose precision is Gamma(df/2, df/2) distributed, so that effects stay linear-Gaussian.
+            have one; ``noise_power``, a scalar, unless the noise is the same at every rate; ``noise_precision``,
+            ``[R, n]``, for a Student-t, which is a Gaussian whose precision is Gamma(df/2, df/2) distributed, so that
+            effects stay linear-Gaussian.
         """
         default = dist.LogNormal(jnp.log(self.center * scale["loss"]), self.spread)
         prior = priors.get("noise", default)

@@ -176,6 +176,12 @@ class ScalingModel:
         noise = self.noise.resolved(single_losses=single_losses)
         return replace(self, pooling=resolve_pooling(self.pooling, params).name, law=law, noise=noise)
 
+    def for_curves(self, curves: CurveSet) -> "ScalingModel":
+        """Return this model as it is to be for some curves after warm-up; see :meth:`resolved`."""
+        return self.resolved(
+            Sizes.of(curves).params, batches_differ=curves.batches_differ, single_losses=curves.single_losses
+        )
+
     def __call__(self, observations: Observations) -> None:
         """Run as a NumPyro model: sample everything and observe the losses.
 
@@ -247,9 +253,7 @@ class ScalingModel:
             Draws by site, each ``[num_samples, ...]``, and ``"loss"``: ``[num_samples, R, n]`` with NaN where padded.
         """
         curves = curves.after_warmup()
-        model = self.resolved(
-            Sizes.of(curves).params, batches_differ=curves.batches_differ, single_losses=curves.single_losses
-        )
+        model = self.for_curves(curves)
         observations, _ = self.observations(curves, scale or self.scale(curves))
         draws = _draw_prior(jax.random.key(seed), observations, model=model, num_samples=num_samples)
         longest = int(np.asarray(observations.valid).sum(axis=1).max())

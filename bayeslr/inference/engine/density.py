@@ -242,12 +242,12 @@ def starting_points(model: ScalingModel, observations: Observations) -> list[dic
     of_law = model.law.starts(lowest, scale)
     outer = of_law[:1] if len(of_law) == 1 else (of_law[0], of_law[-1])
     shared = {parameter.name for parameter in model.law.parameters if parameter.shared}
+    scatter = np.asarray(observations.scatter)
+    noise = scatter if "noise" in model.per_size else scatter.mean()
     starts: list[dict[str, Any]] = []
     for share, chosen in ((1.0, of_law), (0.1, outer)):
         for start in chosen:
             means = {f"{name}_mean": np.mean(value) for name, value in start.items() if name not in shared}
-            scatter = np.asarray(observations.scatter)
-            noise = share * (scatter if "noise" in model.per_size else scatter.mean())
-            values = {**means, **start, "noise": noise}
+            values = {**means, **start, "noise": share * noise}
             starts.append({name: jnp.asarray(value) for name, value in values.items()})
     return starts
