@@ -4,10 +4,10 @@
     python examples/gpu_benchmark.py                # all of it; --quick for a few numbers in a minute
     python examples/gpu_benchmark.py --runs 300 --chains 4
 
-The posterior is that of simulated runs (three, or as many as `--runs` says), in float64 on both. Each device runs chains
-as a fit does by default: in parallel on the CPU's cores, all at once on a GPU. "First" is a fit in a process that has
-compiled nothing for as many chains, "again" one of the same shapes after it. A device stops before the number of chains
-whose fit would take longer than `--limit`, and the table shows a dash from there on.
+The posterior is that of simulated runs (three, or as many as `--runs` says), in float64 on both. Each device runs
+chains as a fit does by default: in parallel on the CPU's cores, all at once on a GPU. "First" is a fit in a process
+that has compiled nothing for as many chains, "again" one of the same shapes after it. A device stops before the number
+of chains whose fit would take longer than `--limit`, and the table shows a dash from there on.
 """
 
 import argparse
@@ -64,7 +64,8 @@ def on(device, options):
     command = [sys.executable, __file__, "--measure", "--draws", str(options.draws), "--limit", str(options.limit)]
     command += ["--runs", str(options.runs), "--chains", *map(str, options.chains)]
     print(f"on the {device.upper()} ...", file=sys.stderr)
-    done = subprocess.run(command, env=os.environ | {"JAX_PLATFORMS": PLATFORMS[device]}, capture_output=True, text=True)
+    place = os.environ | {"JAX_PLATFORMS": PLATFORMS[device]}
+    done = subprocess.run(command, env=place, capture_output=True, text=True)
     if done.returncode:
         print(f"{device}: {(done.stderr.strip() or f'exit {done.returncode}').splitlines()[-1]}", file=sys.stderr)
     rows = (line.split() for line in done.stdout.splitlines())

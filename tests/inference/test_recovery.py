@@ -49,7 +49,6 @@ def intervals(curves, truths, k):
         num_chains=2,
         num_warmup=150,
         num_samples=150,
-        chain_method="vectorized",
     )
     names = [name for name in truths if name in NAMES or name.startswith("discrepancy_")]
     draws = posterior.sample(names)
