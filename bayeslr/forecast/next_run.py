@@ -55,10 +55,11 @@ class NextRun:
     size
         Label of its size.
     candidates
-        One row per candidate, the most useful for its cost first: ``size, steps, cost, width`` (of the interval of the
-        target's final loss, now), ``width_after`` (as expected once the run has been seen), ``narrowing`` (the share
-        of the width that goes), ``narrowing_per_cost`` (relative to the best, 1); with `choices` also ``regret``,
-        ``regret_after`` and ``regret_per_cost``.
+        One row per candidate, the most useful for its cost first: ``size, schedule`` (its spec; empty where its rates
+        came from elsewhere), ``steps, cost, width`` (of the interval of the target's final loss, now), ``width_after``
+        (as expected once the run has been seen), ``narrowing`` (the share of the width that goes),
+        ``narrowing_per_cost`` (relative to the best, 1); with `choices` also ``regret``, ``regret_after`` and
+        ``regret_per_cost``.
     choices
         Names of the schedules between which is to be decided; empty: the question is the target's final loss.
     cost
@@ -121,6 +122,8 @@ class NextRun:
         )
         if most != self.best:
             lines.append(f"Whatever it costs, {most} narrows it most: by {share(table['narrowing'].max())}.")
+        if spec := table["schedule"].iloc[0]:
+            lines.append(f"{self.best} as a schedule: {spec}")
         return (*lines, *self.notes, *filter(None, [self.basis]), ANSWERS[self.question])
 
     def to_dataframe(self) -> pd.DataFrame:
@@ -231,7 +234,7 @@ def next_run(
         known = explained(seen[name], final)
         missed = float(((final[:, 0] - known[:, 0]) ** 2).mean()) / penalty(*seen[name].shape)
         left = min(float(np.sqrt(missed / final[:, 0].var())), 1.0)
-        row: dict[str, Any] = {"size": where.label, "steps": plan.schedule.total_steps}
+        row: dict[str, Any] = {"size": where.label, "schedule": plan.schedule.spec, "steps": plan.schedule.total_steps}
         row["cost"] = cost_of(posterior, plan.schedule, where, cost, per, reuse)
         row |= {"width": width, "width_after": width * left, "narrowing": 1.0 - left}
         if deciding:

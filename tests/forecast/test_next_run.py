@@ -9,7 +9,7 @@ from bayeslr.errors import PosteriorError
 from bayeslr.forecast import Plan, next_run, predict, usual_candidates
 from bayeslr.forecast.next_run import _logged, _points
 from bayeslr.forecast.regression import decided, explained, penalty
-from bayeslr.schedules import constant, cosine, wsd
+from bayeslr.schedules import constant, cosine, parse_schedule, wsd
 
 COMMON = {"peak_lr": 1e-3, "warmup_steps": 100, "total_steps": 2000}
 TARGET = wsd(decay_steps=400, **COMMON)
@@ -87,6 +87,10 @@ def test_what_the_reader_of_the_ranking_must_know_is_said(small_posterior):
     # the constant run was fitted; the fitted cosine ends at a tenth of the peak, the usual one at zero
     assert "another seed of the run would be seen: constant (constant)." in said
     assert usual.seed == 0
+    # a candidate that the library made up can be run: it is written down
+    spec = usual.candidates["schedule"].iloc[0]
+    assert f"{usual.best} as a schedule: {spec}" in said
+    assert parse_schedule(spec) == usual_candidates(small_posterior)[usual.best].schedule
     own = {"again": cosine(final_lr=1e-4, **COMMON), "short": constant(**COMMON | {"total_steps": 500})}
     named = next_run(small_posterior, TARGET, own, num_draws=200, cost="flops", tokens_per_step=4096)
     said = " ".join(named.sentences)
