@@ -67,7 +67,7 @@ class Saturating(Law):
 
     def features(self, schedule, steps, scale, setup):
         return Seen(
-            area=self.area(schedule, steps) / scale.area, removed=rate_removed(schedule, steps) / schedule.peak_lr
+            area=self.area(schedule, steps) / scale.level_area, removed=rate_removed(schedule, steps) / schedule.peak_lr
         )
 
     def terms(self, values, features):

@@ -92,7 +92,7 @@ class FittedLaw:
     def parameters(self) -> dict[str, float]:
         """The paper's parameters, such as L0 and decay."""
         values = _values(self.law, jnp.asarray(self.place), self.scale.loss)
-        scale = {name: getattr(self.scale, name) for name in ("area", "rate", "loss", "memory")}
+        scale = {name: getattr(self.scale, name) for name in ("level_area", "level_rate", "loss", "memory")}
         return {name: float(value) for name, value in self.law.reported(values, scale).items()}
 
     def log_residuals(self) -> list[Vector]:

@@ -23,11 +23,11 @@ from bayeslr.model import ScalingModel, model_from_settings
 
 __all__ = ["load_posterior"]
 
-READABLE = (2, 3, 4, 5, 6)
+READABLE = (2, 3, 4, 5, 6, 7)
 """Format 2 has the rates of every update as they are, format 3 all draws in one group and losses a row a run, format 4
 no batch sizes, format 5 a noise of each size alone."""
 
-_WITH_SAMPLED, _WITH_BATCHES = 4, 5
+_WITH_SAMPLED, _WITH_BATCHES, _WITH_LEVELS = 4, 5, 7
 
 
 def load_posterior(path: str | Path) -> Posterior:
@@ -75,6 +75,8 @@ def load_posterior(path: str | Path) -> Posterior:
     settings = read_json(tree.attrs.get("settings"), f"{path}: settings")
     if found < _WITH_BATCHES and isinstance(settings, dict) and isinstance(settings.get("scale"), dict):
         settings["scale"] |= {"batch": 0.0, "batches": []}
+    if found < _WITH_LEVELS and isinstance(settings, dict) and isinstance(settings.get("scale"), dict):
+        settings["scale"] |= {"level_area": 0.0, "level_rate": 0.0, "level_areas": [], "level_rates": []}
     require_settings(settings, str(path), scale=[field.name for field in fields(Scale)])
     described = read_json(tree.attrs.get("model"), f"{path}: model")
     try:

@@ -99,9 +99,9 @@ class AnnealingFeatures:
     Parameters
     ----------
     log_area
-        ``log(S1 / scale.area)``, ``[n]``.
+        ``log(S1 / scale.level_area)``, ``[n]``.
     peak
-        Peak rate of the run over ``scale.rate``, a scalar.
+        Peak rate of the run over ``scale.level_rate``, a scalar.
     response
         Annealing response on the Chebyshev basis, divided by the run's peak rate, ``[n, 48]``.
     """
@@ -193,8 +193,8 @@ class AnnealingLaw(ForwardPowerLaw):
     def features(self, schedule: Schedule, steps: NDArray[np.int64], scale: Scale, setup: Setup) -> Any:
         """Compute an :class:`AnnealingFeatures`; see :meth:`Law.features`."""
         return AnnealingFeatures(
-            log_area=np.log(self.area(schedule, steps) / scale.area),
-            peak=np.asarray(schedule.peak_lr / scale.rate),
+            log_area=np.log(self.area(schedule, steps) / scale.level_area),
+            peak=np.asarray(schedule.peak_lr / scale.level_rate),
             response=response_coefficients(schedule, steps) / schedule.peak_lr,
         )
 
@@ -222,9 +222,9 @@ class AnnealingLaw(ForwardPowerLaw):
         value = {name: jnp.asarray(array) for name, array in values.items()}
         return {
             "L0": value["level"] - value["slope"] / value["alpha"],
-            "A": value["slope"] / value["alpha"] * jnp.asarray(scale["area"]) ** value["alpha"],
+            "A": value["slope"] / value["alpha"] * jnp.asarray(scale["level_area"]) ** value["alpha"],
             "alpha": value["alpha"],
-            "C": value["drop"] / (jnp.asarray(scale["rate"]) * value["tau"]),
+            "C": value["drop"] / (jnp.asarray(scale["level_rate"]) * value["tau"]),
             "decay": 1.0 - 1.0 / value["tau"],
         }
 

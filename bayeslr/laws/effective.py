@@ -265,7 +265,7 @@ def _to_coefficients(rate: RateMap) -> NDArray[np.float64]:
 @lru_cache(maxsize=64)
 def _reference(rate: RateMap, scale: Scale) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return progress and mid-run effective rate of a run at the reference rate and area, each ``[M]``."""
-    count = np.full(_REFERENCE_CELLS, scale.area / scale.rate / _REFERENCE_CELLS)
-    lr = np.full(_REFERENCE_CELLS, scale.rate)
+    count = np.full(_REFERENCE_CELLS, scale.level_area / scale.level_rate / _REFERENCE_CELLS)
+    lr = np.full(_REFERENCE_CELLS, scale.level_rate)
     effective = rate.effective(lr, count, _positions(rate), scale.weight_decay, scale)
     return count @ effective, effective[_REFERENCE_CELLS // 2]

@@ -44,9 +44,9 @@ class MultiPowerFeatures:
     Parameters
     ----------
     log_area
-        ``log(S1 / scale.area)``, ``[n]``.
+        ``log(S1 / scale.level_area)``, ``[n]``.
     peak
-        Peak rate of the run over ``scale.rate``, a scalar.
+        Peak rate of the run over ``scale.level_rate``, a scalar.
     area
         Area covered, in updates at the reference peak, ``[n]``.
     change, log_rate, before
@@ -108,7 +108,7 @@ class MultiPowerLaw(ForwardPowerLaw):
 
     def features(self, schedule: Schedule, steps: NDArray[np.int64], scale: Scale, setup: Setup) -> Any:
         """Compute a :class:`MultiPowerFeatures`; see :meth:`Law.features`."""
-        rate = schedule.lr / scale.rate
+        rate = schedule.lr / scale.level_rate
         covered = np.cumsum(rate)
         changed = np.flatnonzero(np.diff(rate[schedule.warmup_steps :])) + schedule.warmup_steps + 1
         change, log_rate, before = np.zeros((3, _CELLS))
@@ -122,10 +122,10 @@ class MultiPowerLaw(ForwardPowerLaw):
             log_rate = np.bincount(cell, weight * np.log(np.maximum(rate[changed], _LOWEST)), _CELLS) / filled
             before = np.bincount(cell, weight * covered[changed - 1], _CELLS) / filled
         return MultiPowerFeatures(
-            log_area=np.log(self.area(schedule, steps) / scale.area),
-            peak=np.asarray(schedule.peak_lr / scale.rate),
+            log_area=np.log(self.area(schedule, steps) / scale.level_area),
+            peak=np.asarray(schedule.peak_lr / scale.level_rate),
             area=covered[np.asarray(steps) - 1],
-            change=change * scale.rate / schedule.peak_lr,
+            change=change * scale.level_rate / schedule.peak_lr,
             log_rate=log_rate,
             before=before,
         )
@@ -140,7 +140,7 @@ class MultiPowerLaw(ForwardPowerLaw):
     def reported(self, values: Mapping[str, ArrayLike], scale: Mapping[str, ArrayLike]) -> dict[str, Array]:
         """Convert sampled values to the paper's parameters; see :meth:`Law.reported`."""
         value = {name: jnp.asarray(array) for name, array in values.items()}
-        rate = jnp.asarray(scale["rate"])
+        rate = jnp.asarray(scale["level_rate"])
         forward = AnnealingLaw().reported(values, scale)
         return {name: forward[name] for name in ("L0", "A", "alpha")} | {
             "B": value["drop"] / rate,

@@ -5,7 +5,7 @@ Priors are declared relative to a :class:`Scale` as well, so that one declaratio
 rate of 1e-5 and of 1e-2, a horizon of 1e3 and of 1e6 steps.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import jax
@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
+from numpy.typing import NDArray
 
 __all__ = ["DEFAULT_WEIGHT_DECAY", "Parameter", "PriorSpec", "Scale", "Support", "Trend"]
 
@@ -21,6 +22,32 @@ DEFAULT_WEIGHT_DECAY = 0.1
 
 type Trend = Literal["linear", "power", "none"]
 type Support = Literal["real", "positive", "share"]
+
+
+def power_of_params(
+    log_params: NDArray[np.float64], logs: NDArray[np.float64], wanted: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return logarithms of quantities that follow a power of the parameters, by least squares.
+
+    Parameters
+    ----------
+    log_params
+        Logarithms of the parameters of some sizes, ``[S]``.
+    logs
+        Logarithms of ``q`` quantities of these sizes, ``[q, S]``.
+    wanted
+        Logarithms of the parameters of the sizes that are wanted, ``[n]``.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``[q, n]``; of a single size the same for all.
+    """
+    away = log_params - log_params.mean()
+    spread = float((away**2).sum())
+    slope = logs @ away / spread if spread > 0.0 else np.zeros(len(logs))
+    found: NDArray[np.float64] = logs.mean(axis=1)[:, None] + slope[:, None] * (wanted - log_params.mean())
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +77,11 @@ class Scale:
     batches
         Reference batch size of each size, that of its longest run, 0 where it is not known. Empty: `batch` is that of
         all sizes.
+    level_area, level_rate
+        Area and rate at which a law's parameters are taken; 0: `area` and `rate`.
+    level_areas, level_rates
+        The same of each size: a power of its parameters, so that a size that was trained longer than its neighbours,
+        or at a higher rate, does not stand beside their trend for that. Empty: `areas` and `rates`.
     """
 
     area: float
@@ -62,12 +94,22 @@ class Scale:
     rates: tuple[float, ...] = ()
     batch: float = 0.0
     batches: tuple[float, ...] = ()
+    level_area: float = 0.0
+    level_rate: float = 0.0
+    level_areas: tuple[float, ...] = ()
+    level_rates: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "level_area", self.level_area or self.area)
+        object.__setattr__(self, "level_rate", self.level_rate or self.rate)
 
     def of_size(self, index: int) -> "Scale":
         """Return the scale on which the parameters of one size stand."""
         if not self.areas:
             return self
-        return self._at(self.areas[index], self.rates[index], self.batches[index] if self.batches else self.batch)
+        batch = self.batches[index] if self.batches else self.batch
+        level = (self.level_areas[index], self.level_rates[index]) if self.level_areas else (0.0, 0.0)
+        return self._at(self.areas[index], self.rates[index], batch, level)
 
     def log_batch(self, batch_size: float | None) -> float:
         """Return the logarithm of a batch size over the reference; 0 where one of them is not known."""
@@ -92,17 +134,22 @@ class Scale:
         center = found.mean(axis=1)
         if wanted is not None and known.size:
             log_params = np.log([params[k] for k in known])
-            center = found[:, known].mean(axis=1)
-            away = log_params - log_params.mean()
-            spread = float((away**2).sum())
-            slope = found[:, known] @ away / spread if spread > 0.0 else np.zeros(3)
-            center = center + slope * (np.log(wanted) - log_params.mean())
+            center = power_of_params(log_params, found[:, known], np.log([wanted]))[:, 0]
         area, rate, batch = np.exp(center)
-        return self._at(float(area), float(rate), float(batch) if batches == self.batches else 0.0)
+        return self._at(float(area), float(rate), float(batch) if batches == self.batches else 0.0, (0.0, 0.0))
 
-    def _at(self, area: float, rate: float, batch: float) -> "Scale":
-        growth_rate = self.growth_rate or self.rate
-        return replace(self, area=area, rate=rate, growth_rate=growth_rate, areas=(), rates=(), batch=batch, batches=())
+    def _at(self, area: float, rate: float, batch: float, level: tuple[float, float]) -> "Scale":
+        return Scale(
+            area=area,
+            rate=rate,
+            loss=self.loss,
+            memory=self.memory,
+            weight_decay=self.weight_decay,
+            growth_rate=self.growth_rate or self.rate,
+            batch=batch,
+            level_area=level[0],
+            level_rate=level[1],
+        )
 
     @property
     def growth(self) -> float:

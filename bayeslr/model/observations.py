@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 from bayeslr.curves import CurveSet, LossCurve, Setup, Sizes
 from bayeslr.errors import ModelError
 from bayeslr.laws import DEFAULT_WEIGHT_DECAY, Law, Scale, rate_removed, response
+from bayeslr.laws.parameters import power_of_params
 from bayeslr.model.effects import MEMORIES, ErrorModel, Exposure
 from bayeslr.schedules import Schedule
 
 __all__ = ["Inputs", "Observations", "build_observations", "measure_scale", "prepare"]
 
-_SHARED, _OWN = ("loss", "memory", "weight_decay"), ("area", "rate", "batch")
+_SHARED, _OWN = ("loss", "memory", "weight_decay"), ("level_area", "level_rate", "batch")
 """What of the scale priors and reports refer to: of all sizes, and of each."""
 
 _WIDTHS = 8
@@ -152,6 +153,10 @@ def measure_scale(curves: CurveSet, law: Law) -> Scale:
     rates = np.array([float(curve.schedule.lr[: curve.steps[-1]].max()) for curve in curves])
     index = np.array(sizes.index(curves))
     longest = [max(np.flatnonzero(index == k), key=lambda run: float(areas[run])) for k in range(len(sizes))]
+    level = areas[longest], rates[longest]
+    if None not in sizes.params:
+        log_params = np.log(np.array(sizes.params, dtype=float))
+        level = tuple(np.exp(power_of_params(log_params, np.log(level), log_params)))
     return Scale(
         area=float(areas.max()),
         rate=float(rates.max()),
@@ -159,6 +164,8 @@ def measure_scale(curves: CurveSet, law: Law) -> Scale:
         areas=tuple(float(areas[run]) for run in longest),
         rates=tuple(float(rates[run]) for run in longest),
         batches=tuple(curves.curves[run].batch_size or 0.0 for run in longest),
+        level_areas=tuple(level[0].tolist()),
+        level_rates=tuple(level[1].tolist()),
         loss=float(min(curve.loss.min() for curve in curves)),
         memory=float(max(curve.steps[-1] for curve in curves)) ** 0.5,
         weight_decay=_typical_weight_decay(curves),

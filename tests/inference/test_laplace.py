@@ -8,10 +8,14 @@ import pytest
 from scipy import stats
 
 from bayeslr import inference
-from bayeslr.errors import ConvergenceWarning, FitWarning, ModelError
+from bayeslr.curves import CurveSet, LossCurve
+from bayeslr.errors import BayeslrWarning, ConvergenceWarning, FitWarning, ModelError
 from bayeslr.forecast import predict
 from bayeslr.inference.engine.mode import Mode, find_mode
 from bayeslr.inference.laplace import LAPLACE_LABEL, MAX_PARETO_K, draw_gaussian, pareto_k
+from bayeslr.laws import AnnealingLaw
+from bayeslr.model import ScalingModel
+from bayeslr.schedules import constant, wsd
 
 COVARIANCE = np.array([[1.0, 0.9, 0.0], [0.9, 1.0, 0.0], [0.0, 0.0, 25.0]])
 MEAN = np.array([1.0, -2.0, 30.0])
@@ -149,3 +153,32 @@ def test_a_bad_approximation_fails_its_check(approximated):
 def test_an_unknown_method_is_one_line(small_curves):
     with pytest.raises(ModelError, match=r"^fit: method='vi'; allowed: 'nuts', 'laplace'$"):
         inference.fit(small_curves, method="vi", seed=0)
+
+
+def test_a_size_that_was_trained_longer_does_not_stand_beside_the_trend():
+    """Five sizes exactly on a trend, trained for uneven lengths. The control takes each size's parameters at the area
+    of its own longest run: then these lengths look like scatter of the sizes, of at least twice the size."""
+    law, rng, lengths = AnnealingLaw(), np.random.default_rng(0), (2000, 6000, 2500, 9000, 3000)
+    curves = []
+    for params, length in zip((1e7, 2e7, 4e7, 8e7, 1.6e8), lengths, strict=True):
+        common = {"peak_lr": 1e-3, "warmup_steps": 100, "total_steps": length}
+        for plan in (constant(**common), wsd(decay_steps=length // 5, **common)):
+            steps = np.linspace(300, length, 24).astype(int)
+            truth = {"L0": 2.0 + 0.9 * (params / 1e7) ** -0.25, "A": 0.6, "alpha": 0.5, "C": 0.5, "decay": 0.98}
+            loss = law.loss(plan, steps, **truth) + 0.001 * rng.standard_normal(24)
+            named = {"name": f"{params:.3g} {plan.final_lr:.0e}", "size": f"{params:.3g}", "params": params}
+            curves.append(LossCurve(steps=steps, loss=loss, schedule=plan, **named))
+    family, model = CurveSet(curves=tuple(curves)), ScalingModel(law=law)
+    scale = model.for_curves(family).scale(family)
+    own = replace(scale, level_areas=scale.areas, level_rates=scale.rates)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", BayeslrWarning)
+        scatter = [
+            float(
+                np.median(
+                    inference.fit(family, model, seed=0, method="laplace", scale=which).sample(["level_sd"])["level_sd"]
+                )
+            )
+            for which in (scale, own)
+        ]
+    assert 2.0 * scatter[0] < scatter[1]

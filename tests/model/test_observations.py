@@ -152,6 +152,41 @@ def test_the_scale_is_that_of_the_observed_part(make_curves):
     assert scale.area == pytest.approx(float(curves["constant-10M"].schedule.lr[:last].sum()))
 
 
+def uneven_family(make_curves, **settings):
+    """Three sizes of which the middle one was trained longest, and at the highest rate."""
+    trained = {1e7: (2000, 1e-3), 4e7: (6000, 2e-3), 1.6e8: (3000, 1e-3)}
+    parts = [make_curves(sizes=(size,), horizon=n, peak_lr=lr, **settings) for size, (n, lr) in trained.items()]
+    return CurveSet(curves=tuple(curve for part in parts for curve in part))
+
+
+def test_parameters_of_sizes_are_taken_where_area_and_rate_are_powers_of_the_size(make_curves):
+    """Against NumPy's straight line through the sizes' own areas and rates; error models keep these."""
+    curves = uneven_family(make_curves)
+    scale, x = MODEL.scale(curves), np.log([1e7, 4e7, 1.6e8])
+    assert scale.areas[1] > scale.areas[2] > scale.areas[0]
+    for own, level in ((scale.areas, scale.level_areas), (scale.rates, scale.level_rates)):
+        np.testing.assert_allclose(np.log(level), np.polyval(np.polyfit(x, np.log(own), 1), x), rtol=1e-12)
+    middle = scale.of_size(1)
+    assert (middle.area, middle.rate) == (scale.areas[1], scale.rates[1])
+    assert (middle.level_area, middle.level_rate) == (scale.level_areas[1], scale.level_rates[1])
+    # a size that was not fitted stands on the same line
+    beyond = scale.of_params((1e7, 4e7, 1.6e8), 6.4e8)
+    line = scale.level_areas[2] ** 2 / scale.level_areas[1]
+    assert beyond.area == pytest.approx(line)
+    assert beyond.level_area == pytest.approx(line)
+
+
+def test_parameters_of_one_or_two_sizes_and_of_unknown_ones_are_taken_at_their_longest_runs(make_curves):
+    for sizes in ((1e7,), (1e7, 4e7)):
+        scale = MODEL.scale(make_curves(sizes=sizes))
+        np.testing.assert_allclose(scale.level_areas, scale.areas, rtol=1e-12)
+        np.testing.assert_allclose(scale.level_rates, scale.rates, rtol=1e-12)
+    family = uneven_family(make_curves)
+    unknown = MODEL.scale(CurveSet(curves=tuple(replace(curve, params=None) for curve in family)))
+    assert unknown.level_areas == unknown.areas
+    assert unknown.of_size(1).level_area == unknown.areas[1]
+
+
 def test_sizes_are_labelled_ordered_and_centred(make_curves):
     curves = make_curves(sizes=(1e8, 1e7, 4e7))
     sizes = Sizes.of(curves)

@@ -16,7 +16,10 @@ from bayeslr.schedules import wsd
 
 LAW = AnnealingLaw()
 PARAMETERS = {parameter.name: parameter for parameter in LAW.parameters}
-SCALE = {name: jnp.asarray(value) for name, value in {"area": 2.0, "rate": 1e-3, "loss": 2.6, "memory": 45.0}.items()}
+SCALE = {
+    name: jnp.asarray(value)
+    for name, value in {"level_area": 2.0, "level_rate": 1e-3, "loss": 2.6, "memory": 45.0}.items()
+}
 SIZES = jnp.array([-1.2, 0.2, 1.0])
 
 

@@ -234,8 +234,8 @@ def starting_points(model: ScalingModel, observations: Observations) -> list[dic
     )
     known = observations.scale
     scale = Scale(
-        area=float(np.max(known["area"])),
-        rate=float(np.max(known["rate"])),
+        area=float(np.max(known["level_area"])),
+        rate=float(np.max(known["level_rate"])),
         loss=float(known["loss"]),
         memory=float(known["memory"]),
     )
