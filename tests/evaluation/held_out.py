@@ -6,6 +6,8 @@
     uv run python tests/evaluation/held_out.py --quick --alone   by Laplace's approximation, without the baselines
     uv run python tests/evaluation/held_out.py --variants        variants of the error model, by Laplace's approximation
     uv run python tests/evaluation/held_out.py --sizes           sizes that were not fitted
+    uv run python tests/evaluation/held_out.py --sizes --quick --level-scatter 0.002     by another prior
+    uv run python tests/evaluation/held_out.py --scatter         how far fitted sizes lie from their trend
     uv run python tests/evaluation/held_out.py --losses          olmo-horizon by each of its validation losses
     uv run python tests/evaluation/held_out.py --losses --apart  the same, each of its sizes on its own
     uv run python tests/evaluation/held_out.py --noise           how noise follows the rate, by third differences
@@ -18,7 +20,7 @@ import argparse
 import os
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -30,7 +32,9 @@ from bayeslr.curves import CurveSet, LossCurve
 from bayeslr.datasets import load
 from bayeslr.errors import BayeslrWarning
 from bayeslr.evaluation import Backtest, BayesianForecast, Split, backtest, by_query, default_forecasters
-from bayeslr.laws import AnnealingLaw, EffectiveRateLaw, IdentityRate, MixedMemoryLaw, PowerRate
+from bayeslr.inference import fit
+from bayeslr.laws import AnnealingLaw, EffectiveRateLaw, IdentityRate, MixedMemoryLaw, Parameter, PowerRate
+from bayeslr.laws.annealing import LEVEL
 from bayeslr.logs import read_curves
 from bayeslr.model import Discrepancy, ErrorModel, NoDiscrepancy, Noise, ScalingModel
 
@@ -301,15 +305,57 @@ def unseen_sizes(*sources: str) -> Iterator[Split]:
             )
 
 
-def sizes() -> pd.DataFrame:
+@dataclass(frozen=True, kw_only=True)
+class Scattering(EffectiveRateLaw):
+    """The default with another prior median of the level's scatter around its trend, as a share of the loss."""
+
+    level_scatter: float = LEVEL.deviation
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """The default's, the level with another deviation."""
+        own = replace(LEVEL, deviation=self.level_scatter)
+        return tuple(own if parameter.name == "level" else parameter for parameter in super().parameters)
+
+
+def sizes(*, quick: bool, level_scatter: float) -> pd.DataFrame:
     """Score predictions of sizes that were not fitted."""
     rows = {}
+    law = Scattering(level_scatter=level_scatter)
+    model = None if level_scatter == LEVEL.deviation else ScalingModel(law=law)
+    forecaster = BayesianForecast(model=model, settings=QUICK if quick else {})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", BayeslrWarning)
         for split in unseen_sizes():
-            rows[split.name] = backtest(split, {"bayeslr": BayesianForecast()}, seed=0).mean.iloc[0]
+            rows[split.name] = backtest(split, {"bayeslr": forecaster}, seed=0).mean.iloc[0]
             print(split.name, rows[split.name][list(SHOWN)].round(4).to_dict(), flush=True)
     return pd.DataFrame(rows).T[list(SHOWN)]
+
+
+def scatter() -> pd.DataFrame:
+    """Measure how far fitted sizes lie from their trend: taken at their own longest runs, and as the library does."""
+    rows = {}
+    for source, build in SIZES.items():
+        curves, model = build(), ScalingModel()
+        observed = curves.after_warmup()
+        common = model.for_curves(observed).scale(observed)
+        own = replace(common, level_areas=common.areas, level_rates=common.rates)
+        for name, scale in (("own", own), ("common", common)):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", BayeslrWarning)
+                posterior = fit(curves, model, seed=0, scale=scale, **QUICK)
+            drawn = posterior.sample([f"level{part}" for part in ("", "_mean", "_gap", "_beta", "_sd")] + ["slope_sd"])
+            x = np.log(np.array(posterior.params, dtype=float))
+            gap, beta = drawn["level_gap"][:, None], drawn["level_beta"][:, None]
+            trend = drawn["level_mean"][:, None] + gap * np.expm1(-beta * (x - x.mean()))
+            rows[source, name] = {
+                "sizes": len(x),
+                "furthest area": float(np.exp(np.abs(np.log(common.areas) - np.log(common.level_areas)).max())),
+                "furthest level": float(np.abs(np.median(drawn["level"] - trend, axis=0)).max()),
+                "level_sd": float(np.median(drawn["level_sd"])),
+                "slope_sd": float(np.median(drawn["slope_sd"])),
+            }
+    return pd.DataFrame(rows).T
 
 
 def losses(*, quick: bool, apart: bool) -> pd.DataFrame:
@@ -387,6 +433,10 @@ def main() -> None:
     parser.add_argument("sets", nargs="*", default=[], help=f"of {', '.join(SETS)}; default: all")
     parser.add_argument("--variants", action="store_true", help="score variants of the error model")
     parser.add_argument("--sizes", action="store_true", help="score sizes that were not fitted")
+    parser.add_argument(
+        "--level-scatter", type=float, default=LEVEL.deviation, help="with --sizes: prior median of the level's scatter"
+    )
+    parser.add_argument("--scatter", action="store_true", help="measure how far fitted sizes lie from their trend")
     parser.add_argument("--losses", action="store_true", help="score OLMo's horizons by each validation loss")
     parser.add_argument("--apart", action="store_true", help="with --losses: each size on its own")
     parser.add_argument("--noise", action="store_true", help="measure noise by the rate")
@@ -407,16 +457,20 @@ def main() -> None:
                 warnings.simplefilter("ignore", BayeslrWarning)
                 print(seeds().round(4).to_string())
             return
+        if arguments.scatter:
+            print(scatter().round(4).to_string())
+            return
         if arguments.sizes:
-            print(sizes().astype(float).round(4).to_string())
+            found = sizes(quick=arguments.quick, level_scatter=arguments.level_scatter)
+            print(found.astype(float).round(4).to_string())
             return
         if arguments.variants:
             print(variants(arguments.sets or list(COMPARED)).round(4).to_string())
             return
         for name in arguments.sets or list(HARD if arguments.hard else SETS):
-            found = score(name, quick=arguments.quick, alone=arguments.alone)
-            whole, common, pairs = found.mean[list(SHOWN)], found.common.mean[list(SHOWN)], found.mean_pairs
-            whole["health"] = found.runs.groupby("forecaster")["health"].first()
+            scored = score(name, quick=arguments.quick, alone=arguments.alone)
+            whole, common, pairs = scored.mean[list(SHOWN)], scored.common.mean[list(SHOWN)], scored.mean_pairs
+            whole["health"] = scored.runs.groupby("forecaster")["health"].first()
             whole[["pairs", *(f"pairs_{name}" for name in pairs.columns[1:])]] = pairs.reindex(whole.index)
             print(f"\n{name}\n{whole.round(4).to_string()}", flush=True)
             if len(common) and not common["runs"].equals(whole["runs"]):
