@@ -6,8 +6,8 @@
 
 The posterior is that of simulated runs (three, or as many as `--runs` says), in float64 on both. Each device runs
 chains as a fit does by default: in parallel on the CPU's cores, all at once on a GPU. "First" is a fit in a process
-that has compiled nothing for as many chains, "again" one of the same shapes after it. A device stops before the number
-of chains whose fit would take longer than `--limit`, and the table shows a dash from there on.
+that has compiled nothing for as many chains, "again" one of the same shapes after it. Judging by
+the numbers of chains before, a device stops where a fit would take longer than `--limit`: the table has dashes then.
 """
 
 import argparse
@@ -67,7 +67,7 @@ def on(device, options):
     place = os.environ | {"JAX_PLATFORMS": PLATFORMS[device]}
     done = subprocess.run(command, env=place, capture_output=True, text=True)
     if done.returncode:
-        print(f"{device}: {(done.stderr.strip() or f'exit {done.returncode}').splitlines()[-1]}", file=sys.stderr)
+        sys.exit(f"{device}: {(done.stderr.strip() or f'ended with {done.returncode}').splitlines()[-1]}")
     rows = (line.split() for line in done.stdout.splitlines())
     return {int(row[0]): (float(row[1]), float(row[2])) for row in rows}
 
@@ -108,6 +108,8 @@ def main():
         return
     devices = [options.device] if options.device else ["cpu", "gpu"]
     if "gpu" in devices and not has_gpu():
+        if options.device:
+            sys.exit('no GPU: JAX finds none (with one, install "bayeslr[cuda]")')
         print('no GPU: JAX finds none (with one, install "bayeslr[cuda]"); seconds on the CPU alone')
         devices = ["cpu"]
     show({device: on(device, options) for device in devices}, options.chains)

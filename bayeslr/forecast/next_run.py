@@ -123,7 +123,8 @@ class NextRun:
         if most != self.best:
             lines.append(f"Whatever it costs, {most} narrows it most: by {share(table['narrowing'].max())}.")
         if spec := table["schedule"].iloc[0]:
-            lines.append(f"{self.best} as a schedule: {spec}")
+            where = "" if table["size"].iloc[0] == self.size else f" on {table['size'].iloc[0]}"
+            lines.append(f"{self.best} as a schedule: {spec}{where}")
         return (*lines, *self.notes, *filter(None, [self.basis]), ANSWERS[self.question])
 
     def to_dataframe(self) -> pd.DataFrame:

@@ -25,7 +25,8 @@ __all__ = ["load_posterior"]
 
 READABLE = (2, 3, 4, 5, 6, 7)
 """Format 2 has the rates of every update as they are, format 3 all draws in one group and losses a row a run, format 4
-no batch sizes, format 5 a noise of each size alone."""
+no batch sizes, format 5 a noise of each size alone, format 6 parameters
+of each size at the area and rate of its longest run."""
 
 _WITH_SAMPLED, _WITH_BATCHES, _WITH_LEVELS = 4, 5, 7
 

@@ -211,7 +211,7 @@ class AnnealingLaw(ForwardPowerLaw):
         values
             The sampled parameters by name, on the data's scale.
         scale
-            The fields of the data's :class:`Scale` by name.
+            The data's scale by name, see :meth:`Law.reported`.
 
         Returns
         -------

@@ -136,7 +136,7 @@ class Law(ABC):
         values
             As in :meth:`terms`.
         log_area
-            Logarithm of the area over the reference area, any shape.
+            Logarithm of the area over that at which the parameters are taken, any shape.
 
         Returns
         -------
@@ -152,7 +152,8 @@ class Law(ABC):
         values
             The sampled parameters by name, each ``[...]``.
         scale
-            The fields of the data's :class:`Scale` by name.
+            The data's scale by name: ``loss, memory, weight_decay`` of all sizes, ``level_area, level_rate, batch`` of
+            each.
 
         Returns
         -------

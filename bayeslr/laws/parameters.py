@@ -20,6 +20,9 @@ __all__ = ["DEFAULT_WEIGHT_DECAY", "Parameter", "PriorSpec", "Scale", "Support",
 DEFAULT_WEIGHT_DECAY = 0.1
 """Decoupled weight decay of nearly all language models; of a run that does not say its own."""
 
+_APART = 1e-9
+"""Logarithms of parameters that are closer are of one size."""
+
 type Trend = Literal["linear", "power", "none"]
 type Support = Literal["real", "positive", "share"]
 
@@ -41,12 +44,13 @@ def power_of_params(
     Returns
     -------
     numpy.ndarray
-        ``[q, n]``; of a single size the same for all.
+        ``[q, n]``; the same for all where the sizes have one number of parameters.
     """
+    center = logs.mean(axis=1, keepdims=True)
     away = log_params - log_params.mean()
-    spread = float((away**2).sum())
-    slope = logs @ away / spread if spread > 0.0 else np.zeros(len(logs))
-    found: NDArray[np.float64] = logs.mean(axis=1)[:, None] + slope[:, None] * (wanted - log_params.mean())
+    apart = np.ptp(log_params) > _APART
+    slope = (logs - center) @ away / float((away**2).sum()) if apart else np.zeros(len(logs))
+    found: NDArray[np.float64] = center + slope[:, None] * (wanted - log_params.mean())
     return found
 
 
@@ -57,9 +61,9 @@ class Scale:
     Parameters
     ----------
     area
-        Reference forward area S1, in units of rate times steps: the largest that was fitted.
+        Forward area S1 of the longest run, in units of rate times steps.
     rate
-        Reference peak rate.
+        Peak rate: the largest of all runs, or of one size that of its longest run.
     loss
         Reference loss: the lowest that was observed.
     memory
@@ -70,8 +74,8 @@ class Scale:
     growth_rate
         Rate that the growth of weights refers to, the same for all sizes; 0: `rate`.
     areas, rates
-        Reference area and peak rate of each size, those of its longest run: a size's parameters stand on its own scale,
-        where sizes differ least. Empty: `area` and `rate` are those of all sizes.
+        Area and peak rate of each size's longest run, from which errors of the law and the noise count. Empty: `area`
+        and `rate` are those of all sizes.
     batch
         Reference batch size; 0: not known.
     batches
@@ -81,7 +85,8 @@ class Scale:
         Area and rate at which a law's parameters are taken; 0: `area` and `rate`.
     level_areas, level_rates
         The same of each size: a power of its parameters, so that a size that was trained longer than its neighbours,
-        or at a higher rate, does not stand beside their trend for that. Empty: `areas` and `rates`.
+        or at a higher rate, does not stand beside their trend for that. Empty: `areas` and `rates`. Batches keep their
+        own reference.
     """
 
     area: float
@@ -108,7 +113,8 @@ class Scale:
         if not self.areas:
             return self
         batch = self.batches[index] if self.batches else self.batch
-        level = (self.level_areas[index], self.level_rates[index]) if self.level_areas else (0.0, 0.0)
+        known = self.level_areas and self.level_rates
+        level = (self.level_areas[index], self.level_rates[index]) if known else (0.0, 0.0)
         return self._at(self.areas[index], self.rates[index], batch, level)
 
     def log_batch(self, batch_size: float | None) -> float:

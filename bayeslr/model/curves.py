@@ -85,10 +85,15 @@ def run_parts(model: Composition, values: Mapping[str, Array], inputs: Inputs, p
     terms = model.law.terms(values, inputs.features)
     scales = {name.removeprefix(PREFIX): value for name, value in values.items() if name.startswith(PREFIX)}
     scales["noise"] = values["noise"]
+
+    def slope(log_area: Array) -> Array:
+        # the error model counts areas from the size's longest run, the law from where its parameters are taken
+        return model.law.slope(values, log_area + inputs.exposure.log_level_area)
+
     return RunParts(
         terms=terms,
         mean=terms.total,
-        blocks=model.discrepancy.blocks(scales, terms, inputs.exposure, places, partial(model.law.slope, values)),
+        blocks=model.discrepancy.blocks(scales, terms, inputs.exposure, places, slope),
         residual_sd=model.discrepancy.residual_sd(scales, terms, inputs.exposure),
         noise_sd=model.noise.sd(values["noise"], values.get("noise_power"), inputs.exposure.rate),
     )

@@ -8,8 +8,8 @@ shared by all runs of a size, so that two schedules that hardly differ hardly di
   a random share of the drop; and it is not quite linear in what was removed, nor the same late as early: products of
   three of the memories with each other, and with the log area.
 - **bend**: the forward curve may bend at knots in log area. A bend is largest just after warm-up, where the loss has
-  not yet found its power law, and fades towards the reference area, where the law itself carries the slope; knots
-  beyond the data keep bending.
+  not yet found its power law, and fades towards the end of the longest run, where the law itself carries the slope;
+  knots beyond the data keep bending.
 - **ahead**: the slope of the forward curve beyond the data, as a whole.
 - **early**: what is left of the warm-up, a share of the area that dies away as more is covered.
 - **peak**: what a peak rate has of its own, in level, in slope and in drop: random walks in the logarithm of the peak
@@ -47,7 +47,7 @@ BEND_SPACING = 0.5
 
 _LARGEST_BEND = 0.5
 _FADE = 2.0
-"""Distance in log area from the reference within which bends fade."""
+"""Distance in log area from the end of the longest run within which bends fade."""
 _KNOTS = 4
 """The number of knots is a multiple of this, so that similar data sets share a program: a bend before the first
 observation has no influence on any."""
@@ -88,10 +88,10 @@ class Discrepancy(ErrorModel):
     run_memory
         Share of the drop that each memory of a single run may gain or lose.
     bend
-        Change of slope of the forward curve far before the reference area, per unit of log area, as a share of that
-        slope at the reference area.
+        Change of slope of the forward curve far before the end of the longest run, per unit of log area, as a share of
+        the slope there.
     ahead
-        Error of the slope beyond the reference area, as a share of it.
+        Error of the slope beyond the longest run, as a share of it.
     early
         Loss that the warm-up leaves behind at its end, as a share of the local slope.
     peak
@@ -182,7 +182,7 @@ class Discrepancy(ErrorModel):
     def places(
         self, lowest: float, log_peaks: NDArray[np.float64], log_batches: NDArray[np.float64]
     ) -> dict[str, NDArray[np.float64]]:
-        """Return the knots of the bends, from the reference area back, and peaks and batches that differ from it."""
+        """Return the knots of the bends, from the end of the longest run back, and other peaks and batches."""
         count = _KNOTS * max(1, -(-round(-lowest / BEND_SPACING) // _KNOTS))
         return {
             "bend": -BEND_SPACING * np.arange(count, dtype=np.float64),
@@ -309,7 +309,7 @@ def _bends(log_area: Array, knots: Array) -> Array:
     """Return the shapes of the bends, ``[K, n]``."""
     places = knots[:, None]
     distance = log_area[None] - places
-    # measured from the reference area outwards: the law itself describes the loss there
+    # measured from the end of the longest run outwards: the law itself describes the loss there
     return jnp.maximum(jnp.where(places > 0.0, distance, -distance), 0.0)
 
 

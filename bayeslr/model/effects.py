@@ -39,22 +39,25 @@ class Exposure:
     Parameters
     ----------
     log_area
-        Logarithm of the forward area over the reference area, ``[n]``.
+        Logarithm of the forward area over that of the size's longest run, ``[n]``.
+    log_level_area
+        Logarithm of the area of the size's longest run over that at which the law's parameters are taken, a scalar.
     memory
         Share of the peak rate removed so far, as seen through memories of 10 to 30,000 steps, ``[8, n]``.
     log_warmup
-        Logarithm of the area of the warm-up over the reference area, a scalar.
+        Logarithm of the area of the warm-up over that of the size's longest run, a scalar.
     log_peak
-        Logarithm of the run's peak rate over the reference peak, a scalar.
+        Logarithm of the run's peak rate over that of the size's longest run, a scalar.
     log_batch
         Logarithm of the run's batch size over the reference batch size, a scalar; 0 where it is not known.
     removed
         Share of the peak rate removed so far, ``[n]``.
     rate
-        Rate of the last update over the reference peak, ``[n]``.
+        Rate of the last update over the peak of the size's longest run, ``[n]``.
     """
 
     log_area: Array | NDArray[np.float64]
+    log_level_area: Array | NDArray[np.float64]
     log_warmup: Array | NDArray[np.float64]
     log_peak: Array | NDArray[np.float64]
     log_batch: Array | NDArray[np.float64]

@@ -74,7 +74,7 @@ class Observations:
         How far losses scatter from one observation to the next, ``[S]``: an upper bound of the noise, by which the
         sampler scales its coordinates. It has no influence on the posterior.
     scale
-        The data's scale, a scalar each; ``area``, ``rate`` and ``batch`` are those of the sizes, ``[S]``.
+        The data's scale, a scalar each; ``level_area``, ``level_rate`` and ``batch`` are those of the sizes, ``[S]``.
     runs_of_size
         Where no run has more than one observation, the runs of each size, ``[S, M]``, -1 where there are fewer.
     """
@@ -118,6 +118,7 @@ def prepare(law: Law, schedule: Schedule, steps: NDArray[np.int64], scale: Scale
     """
     exposure = Exposure(
         log_area=np.log(law.area(schedule, steps) / scale.area),
+        log_level_area=np.log(scale.area / scale.level_area),
         memory=response(schedule, steps, np.array(MEMORIES)).T / schedule.peak_lr,
         log_warmup=np.log(_warmup_area(law, schedule) / scale.area),
         log_peak=np.log(schedule.peak_lr / scale.rate),
@@ -135,6 +136,9 @@ def _warmup_area(law: Law, schedule: Schedule) -> float:
 
 def measure_scale(curves: CurveSet, law: Law) -> Scale:
     """Measure the scale of curves: largest area and peak, in all and of each size, lowest loss, longest horizon.
+
+    Laws take their parameters at an area and a rate that are powers of the size's number of parameters, fitted to those
+    of all sizes' longest runs; where some size's number is unknown, at those of its own longest run.
 
     Parameters
     ----------

@@ -7,6 +7,7 @@ import pytest
 
 from bayeslr.curves import Setup
 from bayeslr.laws import AnnealingLaw, Scale
+from bayeslr.laws.parameters import power_of_params
 from bayeslr.schedules import cosine, cyclic, wsd
 
 SCALE = Scale(area=6.0, rate=3e-4, loss=2.7, memory=155.0)
@@ -63,3 +64,10 @@ def test_scales_of_sizes_have_their_own_batches():
     unknown = replace(both, batches=(32.0, 0.0))
     assert unknown.of_params((1e7, 4e7), 2e7).log_batch(64.0) == 0.0
     assert unknown.of_size(1).log_batch(64.0) == 0.0
+
+
+def test_sizes_of_one_number_of_parameters_have_the_mean_of_their_areas():
+    """Shapes of one size; the mean of three equal logarithms may differ from each by a rounding."""
+    for log_params in np.log([3.3e7, 1e8, 1.1e9, 7e9]):
+        found = power_of_params(np.full(3, log_params), np.log([[2.0, 4.0, 8.0]]), np.array([log_params, 0.0]))
+        np.testing.assert_allclose(np.exp(found), 4.0, rtol=1e-12)

@@ -53,6 +53,21 @@ def test_disabled_is_the_law_and_white_noise(make_curves):
     assert blocks_of(model, observations) == {}
 
 
+def test_errors_do_not_depend_on_where_the_laws_parameters_are_taken(make_curves):
+    """The same curve by level and slope at another area has the same mean, and errors of the same size."""
+    curves, model = make_curves(noise=0.001), ScalingModel(law=AnnealingLaw())
+    _, observations, values = structure_of(model, curves)
+    scale, away = model.scale(curves), np.log(0.6)
+    moved = replace(scale, level_areas=(float(np.exp(away)) * scale.areas[0],))
+    ratio = jnp.exp(-values["alpha"] * away)
+    level = values["level"] + values["slope"] / values["alpha"] * (ratio - 1.0)
+    there = values | {"level": level, "slope": values["slope"] * ratio}
+    here = model.structure(observations, values)
+    other = model.structure(model.observations(curves, moved)[0], there)
+    for name in ("mean", "sd", "run_scale", "shared_scale", "run_shapes", "shared_shapes"):
+        np.testing.assert_allclose(getattr(other, name), getattr(here, name), rtol=1e-9, atol=1e-12, err_msg=name)
+
+
 def test_enabled_shapes_are_finite_and_vanish_where_nothing_was_annealed(make_curves):
     structure, observations, _ = structure_of(ScalingModel(), make_curves(noise=0.001))
     correlation = np.asarray(structure.autocorrelation)
@@ -116,6 +131,7 @@ def bends(scale, log_area, knots):
 def exposure_of(log_area, removed, *, log_warmup=-5.0, log_peak=0.0, log_batch=0.0):
     return Exposure(
         log_area=log_area,
+        log_level_area=jnp.zeros(()),
         log_warmup=jnp.asarray(log_warmup),
         log_peak=jnp.asarray(log_peak),
         log_batch=jnp.asarray(log_batch),

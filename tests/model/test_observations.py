@@ -70,7 +70,7 @@ def test_padding_has_no_influence(uneven):
         """Change the arrays along their axis of observations: the last in what is kept by memory, else axis 1."""
 
         def leaf(path, array):
-            if path[-1].name in ("log_peak", "log_batch", "log_warmup"):  # of the run
+            if path[-1].name in ("log_peak", "log_batch", "log_warmup", "log_level_area"):  # of the run
                 return array
             axis = 2 if path[-1].name == "memory" else 1
             return jnp.asarray(np.moveaxis(change(np.moveaxis(np.asarray(array), axis, 1)), 1, axis))
