@@ -158,7 +158,8 @@ def measure_scale(curves: CurveSet, law: Law) -> Scale:
     index = np.array(sizes.index(curves))
     longest = [max(np.flatnonzero(index == k), key=lambda run: float(areas[run])) for k in range(len(sizes))]
     level = areas[longest], rates[longest]
-    if None not in sizes.params:
+    # a power goes through one or two sizes as they are
+    if len(sizes) > 2 and None not in sizes.params:
         log_params = np.log(np.array(sizes.params, dtype=float))
         level = tuple(np.exp(power_of_params(log_params, np.log(level), log_params)))
     return Scale(
