@@ -6,8 +6,8 @@
 
 The posterior is that of simulated runs (three, or as many as `--runs` says), in float64 on both. Each device runs
 chains as a fit does by default: in parallel on the CPU's cores, all at once on a GPU. "First" is a fit in a process
-that has compiled nothing for as many chains, "again" one of the same shapes after it. Judging by
-the numbers of chains before, a device stops where a fit would take longer than `--limit`: the table has dashes then.
+that has compiled nothing for as many chains, "again" one of the same shapes after it. Judging by the numbers of chains
+before, a device stops where a fit would take longer than `--limit`: the table has dashes then.
 """
 
 import argparse
@@ -64,8 +64,8 @@ def on(device, options):
     command = [sys.executable, __file__, "--measure", "--draws", str(options.draws), "--limit", str(options.limit)]
     command += ["--runs", str(options.runs), "--chains", *map(str, options.chains)]
     print(f"on the {device.upper()} ...", file=sys.stderr)
-    place = os.environ | {"JAX_PLATFORMS": PLATFORMS[device]}
-    done = subprocess.run(command, env=place, capture_output=True, text=True)
+    environment = os.environ | {"JAX_PLATFORMS": PLATFORMS[device]}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"{device}: {(done.stderr.strip() or f'ended with {done.returncode}').splitlines()[-1]}")
     rows = (line.split() for line in done.stdout.splitlines())

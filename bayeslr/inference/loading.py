@@ -25,10 +25,14 @@ __all__ = ["load_posterior"]
 
 READABLE = (2, 3, 4, 5, 6, 7)
 """Format 2 has the rates of every update as they are, format 3 all draws in one group and losses a row a run, format 4
-no batch sizes, format 5 a noise of each size alone, format 6 parameters
-of each size at the area and rate of its longest run."""
+no batch sizes, format 5 a noise of each size alone, format 6 parameters of each size at its longest run."""
 
 _WITH_SAMPLED, _WITH_BATCHES, _WITH_LEVELS = 4, 5, 7
+_NOT_IN_SCALE: dict[int, dict[str, float | list[float]]] = {
+    _WITH_BATCHES: {"batch": 0.0, "batches": []},
+    _WITH_LEVELS: {"level_area": 0.0, "level_rate": 0.0, "level_areas": [], "level_rates": []},
+}
+"""By the format that brought it, what the scale of an earlier one does not say."""
 
 
 def load_posterior(path: str | Path) -> Posterior:
@@ -74,10 +78,9 @@ def load_posterior(path: str | Path) -> Posterior:
     if missing:
         raise PosteriorError(f"{path}: the file is damaged, it has no group {', '.join(sorted(missing))}")
     settings = read_json(tree.attrs.get("settings"), f"{path}: settings")
-    if found < _WITH_BATCHES and isinstance(settings, dict) and isinstance(settings.get("scale"), dict):
-        settings["scale"] |= {"batch": 0.0, "batches": []}
-    if found < _WITH_LEVELS and isinstance(settings, dict) and isinstance(settings.get("scale"), dict):
-        settings["scale"] |= {"level_area": 0.0, "level_rate": 0.0, "level_areas": [], "level_rates": []}
+    if isinstance(settings, dict) and isinstance(settings.get("scale"), dict):
+        for since, unknown in _NOT_IN_SCALE.items():
+            settings["scale"] |= unknown if found < since else {}
     require_settings(settings, str(path), scale=[field.name for field in fields(Scale)])
     described = read_json(tree.attrs.get("model"), f"{path}: model")
     try:

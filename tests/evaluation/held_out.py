@@ -37,6 +37,7 @@ from bayeslr.laws import AnnealingLaw, EffectiveRateLaw, IdentityRate, MixedMemo
 from bayeslr.laws.annealing import LEVEL
 from bayeslr.logs import read_curves
 from bayeslr.model import Discrepancy, ErrorModel, NoDiscrepancy, Noise, ScalingModel
+from bayeslr.model.pooling import Pooling
 
 DATA = Path(os.environ.get("BAYESLR_DATA", Path(__file__).parents[3] / "shared" / "data"))
 SHOWN = ("runs", "coverage_50", "coverage_90", "final_in_90", "crps", "interval_score", "mae", "mape", "width_90")
@@ -321,8 +322,7 @@ class Scattering(EffectiveRateLaw):
 def sizes(*, quick: bool, level_scatter: float) -> pd.DataFrame:
     """Score predictions of sizes that were not fitted."""
     rows = {}
-    law = Scattering(level_scatter=level_scatter)
-    model = None if level_scatter == LEVEL.deviation else ScalingModel(law=law)
+    model = ScalingModel(law=Scattering(level_scatter=level_scatter))
     forecaster = BayesianForecast(model=model, settings=QUICK if quick else {})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", BayeslrWarning)
@@ -346,12 +346,12 @@ def scatter() -> pd.DataFrame:
                 posterior = fit(curves, model, seed=0, scale=scale, **QUICK)
             drawn = posterior.sample([f"level{part}" for part in ("", "_mean", "_gap", "_beta", "_sd")] + ["slope_sd"])
             x = np.log(np.array(posterior.params, dtype=float))
-            gap, beta = drawn["level_gap"][:, None], drawn["level_beta"][:, None]
-            trend = drawn["level_mean"][:, None] + gap * np.expm1(-beta * (x - x.mean()))
+            exact, rng = drawn | {"level_sd": np.zeros(len(drawn["level_sd"]))}, np.random.default_rng(0)
+            on_trend = [Pooling(name="trend").unseen(LEVEL, exact, place, rng) for place in x - x.mean()]
             rows[source, name] = {
                 "sizes": len(x),
                 "furthest area": float(np.exp(np.abs(np.log(common.areas) - np.log(common.level_areas)).max())),
-                "furthest level": float(np.abs(np.median(drawn["level"] - trend, axis=0)).max()),
+                "furthest level": float(np.abs(np.median(drawn["level"] - np.stack(on_trend, axis=1), axis=0)).max()),
                 "level_sd": float(np.median(drawn["level_sd"])),
                 "slope_sd": float(np.median(drawn["slope_sd"])),
             }

@@ -29,10 +29,12 @@ def run(small_posterior, small_curves):
 
 @pytest.fixture(scope="module")
 def watched(small_posterior, run):
-    # how good the approximation of either fit is does not matter here; that it is one is asserted below
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FitWarning)
-        return replay(small_posterior, run, shares=(0.3, 0.6), method="laplace", seed=0)
+    # it is said that the fits are approximations; how good they are, which is said as well, does not matter here
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", FitWarning)
+        found = replay(small_posterior, run, shares=(0.3, 0.6), method="laplace", seed=0)
+    assert any(issubclass(each.category, FitWarning) and "Laplace" in str(each.message) for each in caught)
+    return found
 
 
 def test_every_forecast_is_kept_and_held_against_what_followed(watched, run):
