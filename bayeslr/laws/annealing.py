@@ -54,6 +54,9 @@ SLOPE = Parameter(
     unit="loss",
     meaning="Slope of the forward term there, alpha * A * S1^-alpha: loss gained per unit of log S1.",
     prior=PriorSpec(family="LogNormal", center=0.03, spread=0.8, relative_to="loss"),
+    slope=0.15,
+    # of alpha * A * S1^-alpha, with an alpha of a half
+    area_exponent=-0.5,
     deviation=0.05,
 )
 
@@ -64,6 +67,7 @@ ALPHA = Parameter(
     meaning="Exponent of the forward area.",
     prior=PriorSpec(family="LogNormal", center=0.5, spread=0.4),
     slope=0.1,
+    slope_mean=-0.06,
     deviation=0.05,
 )
 

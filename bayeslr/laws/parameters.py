@@ -209,6 +209,11 @@ class Parameter:
         asymptote plus a power of N), or ``"none"``.
     slope
         Prior standard deviation of the linear trend, in unconstrained units per unit of log N.
+    slope_mean
+        Prior mean of the linear trend.
+    area_exponent
+        Exponent of the reference area that it follows besides, when sizes are trained for different areas: the prior
+        mean of the trend moves by it times the exponent of N in these areas.
     deviation
         Prior median of the sizes' standard deviation around the trend, in unconstrained units (for a real parameter,
         relative to the loss).
@@ -224,6 +229,8 @@ class Parameter:
     shared: bool = False
     trend: Trend = "linear"
     slope: float = 0.2
+    slope_mean: float = 0.0
+    area_exponent: float = 0.0
     deviation: float = 0.1
     advice: str = ""
 

@@ -8,6 +8,7 @@
     uv run python tests/evaluation/held_out.py --sizes           sizes that were not fitted
     uv run python tests/evaluation/held_out.py --sizes --quick --level-scatter 0.002     by another prior
     uv run python tests/evaluation/held_out.py --scatter         how far fitted sizes lie from their trend
+    uv run python tests/evaluation/held_out.py --trends          how parameters move with size, by source
     uv run python tests/evaluation/held_out.py --losses          olmo-horizon by each of its validation losses
     uv run python tests/evaluation/held_out.py --losses --apart  the same, each of its sizes on its own
     uv run python tests/evaluation/held_out.py --noise           how noise follows the rate, by third differences
@@ -218,9 +219,9 @@ VARIANTS: dict[str, ErrorModel | ScalingModel] = {
 }
 
 
-def ladder() -> CurveSet:
+def ladder(loss: str = "c4_en") -> CurveSet:
     """OLMo's ladder up to twice Chinchilla, the largest size by the parameters that its tokens say."""
-    curves = olmo_curves(SHORT)
+    curves = olmo_curves(SHORT, loss=loss)
     return CurveSet(curves=tuple(replace(c, params=1.28e9) if c.size == "1B" else c for c in curves))
 
 
@@ -358,6 +359,32 @@ def scatter() -> pd.DataFrame:
     return pd.DataFrame(rows).T
 
 
+def shapes() -> CurveSet:
+    """Constant run and three cool-downs of gemstones' shapes, but that of three layers, which is off all trends."""
+    curves = read_curves(DATA / "gemstones" / "runs.csv", where="kind != 'half' and size != '768x3'")
+    return CurveSet(curves=tuple(c for c in curves if c.metadata["begin"] in (0, 4770, 14310, 23840)))
+
+
+def trends() -> pd.DataFrame:
+    """Measure how parameters move with the size, every source on its own; slopes are per unit of log N."""
+    rows = {}
+    further = {f"olmo, {loss}": partial(ladder, loss) for loss in LOSSES if loss not in ("c4_en", "ice")}
+    for source, build in (SIZES | further | {"gemstones": shapes}).items():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", BayeslrWarning)
+            posterior = fit(build(), seed=0, **QUICK)
+        log_params = np.log(np.array(posterior.params, dtype=float))
+        areas = np.log(posterior.scale.level_areas)
+        row = {"sizes": len(log_params), "area": float(np.polyfit(log_params, areas, 1)[0])}
+        names = ["level_gap", "level_beta", *(f"{name}_slope" for name in ("slope", "alpha", "drop", "tau"))]
+        drawn = posterior.sample(names)
+        drawn["level_gap"] = drawn["level_gap"] / posterior.scale.loss
+        for name in names:
+            row |= {name: float(drawn[name].mean()), f"{name} sd": float(drawn[name].std())}
+        rows[source] = row
+    return pd.DataFrame(rows).T
+
+
 def losses(*, quick: bool, apart: bool) -> pd.DataFrame:
     """Score OLMo's longer runs by every validation loss that was logged; the first is that of the sets."""
     rows = {}
@@ -437,6 +464,7 @@ def main() -> None:
         "--level-scatter", type=float, default=LEVEL.deviation, help="with --sizes: prior median of the level's scatter"
     )
     parser.add_argument("--scatter", action="store_true", help="measure how far fitted sizes lie from their trend")
+    parser.add_argument("--trends", action="store_true", help="measure how parameters move with the size")
     parser.add_argument("--losses", action="store_true", help="score OLMo's horizons by each validation loss")
     parser.add_argument("--apart", action="store_true", help="with --losses: each size on its own")
     parser.add_argument("--noise", action="store_true", help="measure noise by the rate")
@@ -456,6 +484,9 @@ def main() -> None:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", BayeslrWarning)
                 print(seeds().round(4).to_string())
+            return
+        if arguments.trends:
+            print(trends().round(3).to_string())
             return
         if arguments.scatter:
             print(scatter().round(4).to_string())

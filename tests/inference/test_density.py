@@ -102,7 +102,7 @@ def integrated(fitted):
             loc = loc - known + float(prior["mean"].loc)
             wide = wide + float(prior["mean"].scale) ** 2
         if "slope" in gone:
-            loc = loc - there["slope"] * x
+            loc = loc + (float(prior["slope"].loc) - there["slope"]) * x
             wide = wide + float(prior["slope"].scale) ** 2 * np.outer(x, x)
 
         def given(log_sd, own=own, loc=loc, wide=wide):

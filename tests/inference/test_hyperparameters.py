@@ -13,7 +13,7 @@ SIZES = np.array([-1.4, 0.1, 0.3, 1.0])
 PRIORS = {
     "a": dist.LogNormal(0.0, 1.0),
     "a_mean": dist.LogNormal(-0.7, 0.4),
-    "a_slope": dist.Normal(0.0, 0.3),
+    "a_slope": dist.Normal(-0.4, 0.3),
     "a_sd": dist.LogNormal(-2.0, 0.5),
     "b": dist.Normal(0.0, 1.0),
     "b_mean": dist.Normal(3.0, 0.5),

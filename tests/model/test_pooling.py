@@ -23,9 +23,9 @@ SCALE = {
 SIZES = jnp.array([-1.2, 0.2, 1.0])
 
 
-def trace_of(pooling, name, sizes=SIZES, substitutes=None, seed=0):
+def trace_of(pooling, name, sizes=SIZES, substitutes=None, seed=0, scale=SCALE):
     def model():
-        return Pooling(name=pooling).sample(PARAMETERS[name], sizes, SCALE, {})
+        return Pooling(name=pooling).sample(PARAMETERS[name], sizes, scale, {})
 
     program = numpyro.handlers.seed(model, jax.random.key(seed))
     if substitutes:
@@ -82,6 +82,21 @@ def test_an_unseen_size_lies_on_the_trend(name, log_params):
     draws = {key: np.full(4, value) for key, value in SITES[name].items()}
     value = Pooling(name="trend").unseen(PARAMETERS[name], draws, log_params, np.random.default_rng(0))
     np.testing.assert_allclose(value, trend(name, SITES[name], log_params), rtol=1e-9)
+
+
+@pytest.mark.parametrize("exponent", [-0.6, 0.0, 0.9])
+def test_the_prior_of_a_trend_follows_the_areas_that_sizes_were_trained_for(exponent):
+    """Of a slope alpha * A * S1^-alpha, with alpha of a half and one A; alpha itself follows N alone."""
+    scale = SCALE | {"level_area": 3.0 * jnp.exp(exponent * SIZES)}
+    slope, alpha = (trace_of("trend", name, scale=scale)[f"{name}_slope"]["fn"] for name in ("slope", "alpha"))
+    assert float(slope.loc) == pytest.approx(-0.5 * exponent, abs=0.01)
+    assert float(alpha.loc) == float(trace_of("trend", "alpha")["alpha_slope"]["fn"].loc) < 0.0
+
+
+@pytest.mark.parametrize("apart", [0.0, 1e-9, 0.01])
+def test_sizes_that_are_hardly_apart_say_nothing_of_a_trend(apart):
+    scale, sizes = SCALE | {"level_area": jnp.array([1.0, 4.0])}, jnp.array([-apart, apart]) / 2.0
+    assert abs(float(trace_of("trend", "slope", sizes=sizes, scale=scale)["slope_slope"]["fn"].loc)) < 0.5
 
 
 @pytest.mark.parametrize("pooling", ["partial", "trend"])

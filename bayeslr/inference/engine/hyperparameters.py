@@ -89,10 +89,10 @@ class Hyperparameters:
         share = jax.scipy.stats.norm.cdf(normals[0])
         scatter = jnp.exp(jax.vmap(jnp.interp)(share, reached, edges))
         values = self._values(priors, own)
-        mean_loc, mean_scale, slope_scale = self._common(priors)
+        mean_loc, mean_scale, slope_loc, slope_scale = self._common(priors)
         x2 = (log_params**2).sum()
         mean, mean_sd = _conjugate(values.sum(axis=-1), float(values.shape[-1]), scatter, mean_loc, mean_scale)
-        slope, slope_sd = _conjugate(values @ log_params, x2, scatter, jnp.zeros_like(scatter), slope_scale)
+        slope, slope_sd = _conjugate(values @ log_params, x2, scatter, slope_loc, slope_scale)
         found = {"mean": mean + mean_sd * normals[1], "slope": slope + slope_sd * normals[2], "sd": jnp.log(scatter)}
         by_site = {f"{name}_{kind}": row[k] for kind, row in found.items() for k, name in enumerate(self.names)}
         return {site: by_site[site] for site in self.sites}
@@ -101,15 +101,15 @@ class Hyperparameters:
         """Return the sizes' own values without what is sampled of their common part, ``[P, S]``."""
         return jnp.stack([own[name] - priors[name].loc for name in self.names])
 
-    def _common(self, priors: Mapping[str, dist.Distribution]) -> tuple[Array, Array, Array]:
-        """Return priors of mean and slope, ``[P]`` each; scales of zero for what is not integrated out."""
+    def _common(self, priors: Mapping[str, dist.Distribution]) -> tuple[Array, Array, Array, Array]:
+        """Return places and scales of priors of mean and slope, ``[P]`` each; zeros for what is not integrated out."""
 
         def part(kind: str, moment: str) -> Array:
             sites = [f"{name}_{kind}" for name in self.names]
             given = [getattr(priors[site], moment) if site in self.sites else 0.0 for site in sites]
             return jnp.stack([jnp.asarray(value, dtype=float) for value in given])
 
-        return part("mean", "loc"), part("mean", "scale"), part("slope", "scale")
+        return part("mean", "loc"), part("mean", "scale"), part("slope", "loc"), part("slope", "scale")
 
     def _grid(self, priors: Mapping[str, dist.Distribution]) -> tuple[Array, Array]:
         """Return logarithms of weights, ``[1, K]``, and of scatters, ``[P, K]``."""
@@ -135,8 +135,8 @@ class Hyperparameters:
         """
         values = self._values(priors, own)
         sizes = values.shape[-1]
-        mean_loc, mean_scale, slope_scale = self._common(priors)
-        away = values - mean_loc[:, None]
+        mean_loc, mean_scale, slope_loc, slope_scale = self._common(priors)
+        away = values - mean_loc[:, None] - slope_loc[:, None] * log_params[None]
         x2 = (log_params**2).sum()
         # sizes of equal parameters draw no line
         along = jnp.stack([away.sum(axis=-1) ** 2 / sizes, (away @ log_params) ** 2 / jnp.maximum(x2, 1e-12)])
