@@ -5,6 +5,7 @@
     uv run python tests/evaluation/held_out.py --hard            rates, sizes and schedules far from the fitted
     uv run python tests/evaluation/held_out.py --quick --alone   by Laplace's approximation, without the baselines
     uv run python tests/evaluation/held_out.py --variants        variants of the error model, by Laplace's approximation
+    uv run python tests/evaluation/held_out.py --laws            published laws, the default and their stack, by NUTS
     uv run python tests/evaluation/held_out.py --sizes           sizes that were not fitted
     uv run python tests/evaluation/held_out.py --sizes --quick --level-scatter 0.002     by another prior
     uv run python tests/evaluation/held_out.py --scatter         how far fitted sizes lie from their trend
@@ -32,12 +33,20 @@ from numpy.typing import NDArray
 from bayeslr.curves import CurveSet, LossCurve
 from bayeslr.datasets import load
 from bayeslr.errors import BayeslrWarning
-from bayeslr.evaluation import Backtest, BayesianForecast, Split, backtest, by_query, default_forecasters
-from bayeslr.inference import fit
+from bayeslr.evaluation import (
+    Backtest,
+    BayesianForecast,
+    Split,
+    StackedForecast,
+    backtest,
+    by_query,
+    default_forecasters,
+)
+from bayeslr.inference import Posterior, fit
 from bayeslr.laws import AnnealingLaw, EffectiveRateLaw, IdentityRate, MixedMemoryLaw, Parameter, PowerRate
 from bayeslr.laws.annealing import LEVEL
 from bayeslr.logs import read_curves
-from bayeslr.model import Discrepancy, ErrorModel, NoDiscrepancy, Noise, ScalingModel
+from bayeslr.model import LAWS, Discrepancy, ErrorModel, NoDiscrepancy, Noise, ScalingModel
 from bayeslr.model.pooling import Pooling
 
 DATA = Path(os.environ.get("BAYESLR_DATA", Path(__file__).parents[3] / "shared" / "data"))
@@ -196,6 +205,9 @@ HARD: dict[str, Callable[[], Split]] = {
 COMPARED = ("mpl-25M", "mpl-100M", "epfl-1e-3", "epfl-5e-4", "epfl-cosines")
 """Sets on which variants are compared unless others are asked for."""
 
+COMPARED_LAWS = ("effective-rate", "annealing", "multi-power")
+"""The default and two published laws."""
+
 VARIANTS: dict[str, ErrorModel | ScalingModel] = {
     "default": Discrepancy(),
     "power of the rate": ScalingModel(law=EffectiveRateLaw(rate=PowerRate())),
@@ -290,6 +302,44 @@ def variants(names: list[str]) -> pd.DataFrame:
                 warnings.simplefilter("ignore", BayeslrWarning)
                 rows[variant, name] = backtest(read(name), {"variant": forecaster}, seed=0).mean[list(SHOWN)].iloc[0]
             print(pd.DataFrame({(variant, name): rows[variant, name]}).T.round(4).to_string(header=False), flush=True)
+    return pd.DataFrame(rows).T
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FittedOnce(BayesianForecast):
+    """A forecaster that fits a split once, though it is asked alone and in a stack."""
+
+    kept: dict[str, Posterior]
+
+    def fitted(self, split: Split, *, seed: int) -> Posterior:
+        if split.name not in self.kept:
+            self.kept[split.name] = super().fitted(split, seed=seed)
+        return self.kept[split.name]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class StackOf(StackedForecast):
+    """A stack of forecasters that are there."""
+
+    members: dict[str, BayesianForecast]
+
+    def _members(self) -> dict[str, BayesianForecast]:
+        return self.members
+
+
+def laws(names: list[str]) -> pd.DataFrame:
+    """Score the laws that ship, and their stack, with the default error model."""
+    rows = {}
+    models = {law: ScalingModel(law=LAWS[law]()) for law in COMPARED_LAWS}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", BayeslrWarning)
+        for name in names:
+            each = {law: FittedOnce(model=model, kept={}) for law, model in models.items()}
+            result = backtest(read(name), {**each, "stack": StackOf(models=models, members=dict(each))}, seed=0)
+            health = result.runs.groupby("forecaster")["health"].first()
+            for law, row in result.mean.iterrows():
+                rows[name, law] = {**row[list(SHOWN)], "health": health[law]}
+            print(name, result.mean[list(SHOWN)].round(4).to_string(), sep="\n", flush=True)
     return pd.DataFrame(rows).T
 
 
@@ -459,6 +509,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("sets", nargs="*", default=[], help=f"of {', '.join(SETS)}; default: all")
     parser.add_argument("--variants", action="store_true", help="score variants of the error model")
+    parser.add_argument("--laws", action="store_true", help="score published laws and their stack")
     parser.add_argument("--sizes", action="store_true", help="score sizes that were not fitted")
     parser.add_argument(
         "--level-scatter", type=float, default=LEVEL.deviation, help="with --sizes: prior median of the level's scatter"
@@ -476,6 +527,10 @@ def main() -> None:
     with pd.option_context("display.width", 200, "display.max_columns", 20):
         if arguments.losses:
             print(losses(quick=arguments.quick, apart=arguments.apart).to_string())
+            return
+        if arguments.laws:
+            found = laws(arguments.sets or [name for name in COMPARED if name != "epfl-5e-4"])
+            print(found.to_string())
             return
         if arguments.noise:
             print(noise().round(2).to_string())
