@@ -211,8 +211,9 @@ class EffectiveRateLaw(ForwardPowerLaw):
         peak = jnp.exp(jnp.asarray(features.log_peak) @ place)
         weights = mixture(jnp.log(values["tau"]), values["memory_spread"])[:COARSE_NODES]
         share = values["area_memory"]
-        mixed = (1.0 - share) * jnp.asarray(features.floor) + share * jnp.asarray(features.floor_by_area)
-        floor = weights @ (mixed @ place).T
+        # a product with every polynomial first: over many draws of many curves it is one large matrix product
+        by_step, by_area = (jnp.asarray(each) @ place for each in (features.floor, features.floor_by_area))
+        floor = (weights * ((1.0 - share) * by_step + share * by_area)).sum(axis=-1)
         noise = jnp.ones(())
         if self.batch == "power":
             log_progress = log_progress + values["batch_progress"] * features.log_batch

@@ -43,7 +43,7 @@ def parts(model, observations):
         return likelihood.log_density(dataclasses.replace(structure, **of_arrays(x)), observations.loss)
 
     def given_products(x, observations):
-        levels = likelihood._Levels.of(structure)
+        levels = likelihood._levels(structure)
         return likelihood._integrated(x.reshape(gram.shape), observations.size_of_run, levels)
 
     return {
