@@ -213,7 +213,7 @@ class EffectiveRateLaw(ForwardPowerLaw):
         share = values["area_memory"]
         # a product with every polynomial first: over many draws of many curves it is one large matrix product
         by_step, by_area = (jnp.asarray(each) @ place for each in (features.floor, features.floor_by_area))
-        floor = (weights * ((1.0 - share) * by_step + share * by_area)).sum(axis=-1)
+        floor = (weights[None] * ((1.0 - share) * by_step + share * by_area)).sum(axis=-1)
         noise = jnp.ones(())
         if self.batch == "power":
             log_progress = log_progress + values["batch_progress"] * features.log_batch
