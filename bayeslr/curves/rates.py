@@ -5,11 +5,14 @@ from numpy.typing import NDArray
 
 from bayeslr.errors import CurveError
 from bayeslr.schedules import MAX_STEPS, Schedule
+from bayeslr.schedules.schedule import rise_end
 
 __all__ = ["interpolate_rates"]
 
 _RISE = 1.01
 """Rates that rise by less than this factor are constant up to rounding."""
+_STEEP = 20.0
+"""A rise this many times as steep as a line from zero to its first rate does not come from zero."""
 
 
 def interpolate_rates(
@@ -19,8 +22,9 @@ def interpolate_rates(
 
     The rate logged at step ``s`` is taken as the rate of update ``s``. Between logged steps rates are interpolated
     linearly. Before the first logged step they rise linearly from 0 if the logged rates begin with a rise (the log
-    starts inside the warm-up) and are constant otherwise. A last rate of 0 after a constant stretch is ignored: some
-    trainers log it when the run is over.
+    starts inside the warm-up) and are constant otherwise. They are constant too where the log begins long before a rise
+    that is much steeper than that line, as a run does that is continued with a warm-up of its own. A last rate of 0
+    after a constant stretch is ignored: some trainers log it when the run is over.
 
     Parameters
     ----------
@@ -55,8 +59,15 @@ def interpolate_rates(
         raise CurveError(f"{where}: all {lr.size} logged rates are zero; allowed: at least one positive rate")
     if lr.size >= 3 and lr[-1] == 0 and lr[-2] == lr[-3]:
         steps, lr = steps[:-1], lr[:-1]
-    falls = np.flatnonzero(np.diff(lr) <= 0)
-    first_peak = lr[falls[0]] if falls.size else lr[-1]
-    if steps[0] > 0 and first_peak > _RISE * lr[0]:
+    if _rises_from_zero(steps, lr):
         steps, lr = np.concatenate([[0], steps]), np.concatenate([[0.0], lr])
     return Schedule(lr=np.interp(np.arange(total_steps), steps, lr))
+
+
+def _rises_from_zero(steps: NDArray[np.int64], lr: NDArray[np.float64]) -> bool:
+    """Return whether a log starts inside a rise that began with its run."""
+    end = rise_end(lr)
+    if steps[0] == 0 or lr[end] <= _RISE * lr[0]:
+        return False
+    length, rise = float(steps[end] - steps[0]), float(lr[end] - lr[0])
+    return bool(steps[0] <= length or rise * steps[0] <= _STEEP * lr[0] * length)

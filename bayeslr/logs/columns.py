@@ -42,6 +42,11 @@ _STEPS = (
     *("train_num_updates", "time_batch", "batch", "batches", "batch_idx", "_step"),
 )
 _COUNTERS = frozenset({"step", "steps", "iter", "iteration", "iterations", "num_updates", "updates", "global_step"})
+_COUNTED = frozenset({"step", "steps", "iter", "iters", "iteration", "iterations", "update", "updates"})
+_BESIDE_COUNTED = frozenset(
+    {"train", "training", "trainer", "progress", "metrics", "current", "opt", "optim", "optimizer", "optimiser"}
+    | {"gradient", "grad", "num", "number", "n", "global", "count", "counter", "idx", "index"}
+)
 _RUNS = ("run", "run_name", "run_id", "run_uuid", "name", "experiment", "experiment_name", "exp", "exp_name")
 _TIMES = ("_timestamp", "timestamp", "wall_time", "time", "created_at", "datetime")
 _VALIDATION = frozenset(
@@ -104,7 +109,18 @@ def step_columns(columns: Sequence[str]) -> list[str]:
         c for c in columns if is_relative(c) and set(_words(c)) - _VALIDATION - _TEST <= {"num", *_COUNTERS, "global"}
     ]
     others = [c for c in others if set(_words(c)) & (_COUNTERS | {"updates"})]
-    return [*_by_rank(columns, _STEPS), *others]
+    known = _by_rank(columns, _STEPS)
+    calls = [c for c in known if plain_name(c) == "_step"]
+    listed_ones = [c for c in known if c not in calls]
+    # another counter by its words, such as `train/opt_step`, before W&B's own
+    alike = [c for c in columns if c not in known and not is_relative(c) and _counts(c)]
+    return [*listed_ones, *alike, *calls, *others]
+
+
+def _counts(column: str) -> bool:
+    """Return whether a name consists of words of a counter of updates."""
+    words = {word for word in plain_name(column).split("_") if word}
+    return bool(words & _COUNTED) and words <= _COUNTED | _BESIDE_COUNTED
 
 
 def time_columns(columns: Sequence[str]) -> list[str]:
@@ -263,7 +279,7 @@ def perplexity_columns(columns: Sequence[str]) -> dict[str, str]:
     found = {}
     for column in columns:
         words = set(plain_name(column).split("_"))
-        if words & {"ppl", "perplexity"} and not words & {"best", "min", "max"}:
+        if words & {"ppl", "perplexity"} and not words & {"best", "min", "max", "log"}:
             found[column] = "perplexity"
         elif words & {"bpb", "bpc"} or {"bits", "byte"} <= words:
             found[column] = "bits per byte"

@@ -2,7 +2,6 @@
 
 import csv
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from os.path import relpath
 from pathlib import Path
@@ -22,8 +21,11 @@ _COLUMNS: Final = (
     *("run", "file", "size", "params", "schedule", "parent", "loss_column", "rate_column"),
     *("total_steps", "warmup_steps", "peak_lr"),
 )
-_SIZE: Final = re.compile(
-    r"(?<![A-Za-z0-9.])(\d+(?:\.\d+)?)([MB])(?![A-Za-z0-9])(?![-_ ]?(?:tok|seq|steps))", re.IGNORECASE
+_SIZE: Final = re.compile(r"(?<![A-Za-z0-9.])(\d+(?:\.\d+)?)([MB])(?![A-Za-z0-9])", re.IGNORECASE)
+_NOT_A_SIZE: Final = re.compile(
+    r"(?<![A-Za-z0-9.])\d+(?:\.\d+)?[MB][-_ ]?(?:tok|seq|steps|batch|data)[a-z]*"
+    r"|(?:batch|bs|tok|tokens|data|corpus|ctx)[-_= ]?\d+(?:\.\d+)?[MB](?![A-Za-z0-9])",
+    re.IGNORECASE,
 )
 
 
@@ -114,6 +116,12 @@ def draft(paths: Paths, *, folder: Path, columns: ColumnNames) -> Draft:
                 f"{name}: planned for {log.total_steps} updates, logged up to {found.total_steps}: if it has not "
                 "ended, give its schedule"
             )
+    several = {name: said_sizes for name in kept if len(said_sizes := _sizes_in(name)) > 1}
+    if several:
+        first = next(iter(several))
+        checks.append(
+            f"{first}: the name says {' and '.join(several[first])}: fill in the size, and params without embeddings"
+        )
     sized = [row["run"] for row in rows if row["size"]]
     if sized:
         checks.append(
@@ -165,5 +173,12 @@ def _row(source: Source, log: TidyLog, found: RunRead, folder: Path) -> dict[str
 
 def _size_in(name: str) -> str:
     """Return the number of parameters that a name says, such as 25M; empty if it says none."""
-    found: Sequence[tuple[str, str]] = _SIZE.findall(name.replace("/", " "))
-    return f"{found[0][0]}{found[0][1].upper()}" if found else ""
+    found = _sizes_in(name)
+    return found[0] if len(found) == 1 else ""
+
+
+def _sizes_in(name: str) -> list[str]:
+    """Return all that may be a number of parameters in a name; two are a size and a corpus, and nobody knows which."""
+    text = _NOT_A_SIZE.sub(" ", name.replace("/", " "))
+    sizes = (f"{number}{unit.upper()}" for number, unit in _SIZE.findall(text))
+    return list(dict.fromkeys(sizes))

@@ -34,6 +34,8 @@ __all__ = ["Manifest", "parse_manifest"]
 
 _REQUIRED = ("run", "file")
 _KNOWN = (*_REQUIRED, "params", "size", "schedule", "parent", "branch_step")
+_ALSO_PARAMS = ("n_params", "num_params", "num_parameters", "parameters", "non_embedding_params", "param_count")
+"""Other names of the column `params`, where it has none of its own."""
 _ROWS = 20_000
 
 
@@ -97,6 +99,9 @@ def parse_manifest(path: Path) -> Manifest:
     """
     columns, rows = table_rows(LogFile(path=path), error=ManifestError, most=_ROWS)
     names = [column.lower() if column.lower() in _KNOWN else column for column in columns]
+    also = [name for name in names if name.lower() in _ALSO_PARAMS]
+    if "params" not in names and len(also) == 1:
+        names[names.index(also[0])] = "params"
     for name in _REQUIRED:
         if name not in names:
             raise ManifestError(

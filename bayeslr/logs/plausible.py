@@ -14,6 +14,8 @@ __all__ = ["Judged", "base_of", "judged"]
 
 _NO_TOKEN = 12.5
 """Nats a token that a trained model cannot have: the logarithm of the largest vocabularies is 12.5."""
+_NO_BEGINNING = 15.0
+"""Nats a token above those of the first losses of any model: the logarithm of three million tokens."""
 _JUMP = 1.9
 """A loss that stays this many times higher or lower from one row to the next has another unit."""
 _WILD = 4.0
@@ -97,6 +99,11 @@ def judged(steps: NDArray[np.int64], values: NDArray[np.float64], numbers: NDArr
         notes.append(
             f"the loss ends at {rest[-1]:.4g}, which is no loss in nats per token: a perplexity, a sum over tokens or "
             "over accumulation steps? Give its unit with `loss_unit` (--loss-unit), or divide it"
+        )
+    elif rest.size >= 3 and float(rest[:3].min()) > _NO_BEGINNING:
+        notes.append(
+            f"the loss begins at {rest[0]:.4g}, far above the logarithm of any vocabulary: a perplexity, or a sum over "
+            "accumulation steps or bytes? Give its unit with `loss_unit` (--loss-unit), or divide it"
         )
     return Judged(keep=keep, notes=tuple(notes))
 

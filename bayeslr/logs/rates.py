@@ -6,8 +6,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayeslr.logs.rawlog import Column
+from bayeslr.schedules.schedule import rise_end
 
-__all__ = ["chosen_rate", "odd_falls", "without_tiny_negatives", "without_wild"]
+__all__ = ["chosen_rate", "odd_falls", "odd_peak", "odd_repeats", "odd_span", "without_tiny_negatives", "without_wild"]
+
+_TELLING = 0.01
+"""Share of a run in which a rate that nobody logged may matter."""
+_MULTIPLIER = 0.5
+"""Rates from here on are hardly those of an optimiser of language models."""
+_THROUGHOUT = 0.95
+_OVER = (
+    "the last logged rate, at step {last}, is 0 after {rate:.4g} at step {before}: taken for the end of the run, so "
+    "that the rate stays what it was; give the `schedule` if the rate fell to 0"
+)
 
 
 def chosen_rate(columns: Mapping[str, Column], names: Sequence[str]) -> tuple[str | None, str]:
@@ -135,9 +146,94 @@ def odd_falls(steps: NDArray[np.int64], rates: NDArray[np.float64]) -> str:
     # a rate of 0 after the last update is what some trainers log when a run is over
     sudden[-1] &= not (rates[-1] == 0 and before[-1] == 0)
     if not sudden.any():
-        return ""
+        over = rates[-1] == 0 and rates[-2] == rates[-3] and steps[-1] - steps[-2] > _TELLING * steps[-1]
+        return _OVER.format(rate=rates[-2], last=steps[-1], before=steps[-2]) if over else ""
     i = int(np.argmax(sudden))
     return (
         f"the rate falls from {rates[i]:.4g} at step {steps[i]} to {rates[i + 1]:.4g} at step {steps[i + 1]}: it is "
         "interpolated between them; give the `schedule` if it fell at once"
+    )
+
+
+def odd_span(loss_steps: NDArray[np.int64], rate_steps: NDArray[np.int64], rates: NDArray[np.float64]) -> str:
+    """Look for a part of a run whose losses are known and whose rates are not.
+
+    Parameters
+    ----------
+    loss_steps
+        Steps of the losses, shape ``[m]``, m >= 1.
+    rate_steps, rates
+        Logged rates, shape ``[n]``, n >= 1.
+
+    Returns
+    -------
+    str
+        One sentence, or nothing.
+    """
+    first, last, end = int(rate_steps[0]), int(rate_steps[-1]), int(max(loss_steps[-1], rate_steps[-1]))
+    apart = [float(np.median(np.diff(steps))) for steps in (loss_steps, rate_steps) if steps.size > 1]
+    much = max(_TELLING * end, 2.0 * max(apart, default=0.0))
+    rising = rise_end(rates) > 0
+    before = first - int(loss_steps[0]) > much and not rising
+    after = int(loss_steps[-1]) - last > much
+    if before or after:
+        taken = [f"{rates[0]:.4g} before"] * before + [f"{rates[-1]:.4g} after"] * after
+        return (
+            f"rates are logged from step {first} to {last}, losses from {loss_steps[0]} to {loss_steps[-1]}: the rate "
+            f"is taken to be {' and '.join(taken)}; give the `schedule` if it was not"
+        )
+    if not rising and (loss_steps < first).sum() > 1 and first > _TELLING * end and rates.size > 1:
+        return (
+            f"the first rate is logged at step {first}, after the first losses: the rate is taken to be {rates[0]:.4g} "
+            "from the first update on; give the `schedule` if there was a warm-up"
+        )
+    return ""
+
+
+def odd_peak(rates: NDArray[np.float64]) -> str:
+    """Look for rates that are too large to be rates.
+
+    Parameters
+    ----------
+    rates
+        Logged rates, shape ``[n]``, n >= 1.
+
+    Returns
+    -------
+    str
+        One sentence, or nothing.
+    """
+    if rates.max() < _MULTIPLIER:
+        return ""
+    return (
+        f"the largest logged rate is {rates.max():.4g}: a multiplier of the peak rate, or a rate in another unit? Runs "
+        "are comparable only if all of them log the same; give the `schedule` with its peak rate if this is none"
+    )
+
+
+def odd_repeats(steps: NDArray[np.int64], rates: NDArray[np.float64]) -> str:
+    """Look for a counter of micro-batches: each rate stands for the same number of steps.
+
+    Parameters
+    ----------
+    steps, rates
+        Logged rates, shape ``[n]``.
+
+    Returns
+    -------
+    str
+        One sentence, or nothing.
+    """
+    if rates.size < 40 or not (np.diff(steps) == 1).all():
+        return ""
+    lengths = np.diff(np.flatnonzero(np.diff(rates, prepend=-1.0, append=-1.0)))[1:-1]
+    if lengths.size < 10:
+        return ""
+    usual = int(np.median(lengths))
+    # rates that are rounded stand for different numbers of steps where they change faster or slower
+    if usual < 2 or (lengths == usual).mean() < _THROUGHOUT:
+        return ""
+    return (
+        f"each rate stands for {usual} steps: does the step count micro-batches? The law counts updates; give the "
+        "column of updates with `step` (--step), or divide it"
     )

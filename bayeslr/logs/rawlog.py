@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from bayeslr.errors import LogError
 from bayeslr.logs.limits import MAX_COLUMNS, MAX_ROWS, listed, shown
 
+_THOUSANDS: Final = re.compile(r"\d{1,3}(,\d{3})+")
 _DECIMAL_COMMA: Final = re.compile(r"[+-]?\d+,\d+([eE][+-]?\d+)?")
 
 __all__ = ["CHUNK", "Cells", "Chunk", "Column", "RawLog"]
@@ -256,6 +257,12 @@ class RawLog:
         if column.wrong is not None:
             row, value = column.wrong
             badly = " (the text is not UTF-8)" if isinstance(value, str) and "\ufffd" in value else ""
+            if isinstance(value, str) and _THOUSANDS.fullmatch(value.strip()) is not None:
+                raise LogError(
+                    f"{self.where(cells, row)}: {shown_name(name)} is {shown(value)}, with a separator of thousands or "
+                    "a decimal comma; allowed: digits and a decimal point: write the file again, for example by "
+                    "pandas.read_csv(..., thousands=',') or pandas.read_csv(..., decimal=',')"
+                )
             comma = isinstance(value, str) and _DECIMAL_COMMA.fullmatch(value.strip()) is not None
             if comma:
                 raise LogError(

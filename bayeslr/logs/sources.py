@@ -16,7 +16,7 @@ from bayeslr.logs.formats import open_log
 from bayeslr.logs.limits import ARE, counted, listed
 from bayeslr.logs.nominal import rate_mismatch
 from bayeslr.logs.partial_spec import completed
-from bayeslr.logs.rates import odd_falls
+from bayeslr.logs.rates import odd_falls, odd_peak, odd_repeats, odd_span
 from bayeslr.logs.rawlog import RawLog
 from bayeslr.logs.summary import RunRead
 from bayeslr.logs.tidy import TidyLog, tidy
@@ -254,8 +254,10 @@ def _with_schedule(source: Source, log: TidyLog) -> _Run:
             raise LogError(f"{log.path}: all {beyond}; allowed: a schedule that belongs to the log")
         if source.branch_step is None:
             notes.append(_Note(category=DataWarning, text=f"{beyond}: dropped"))
-    if source.schedule is None and (fall := odd_falls(log.rate_steps, log.rates)):
-        notes.append(_Note(category=DataWarning, text=fall))
+    if source.schedule is None:
+        steps, rates = log.rate_steps, log.rates
+        odd = [odd_span(log.steps, steps, rates), odd_peak(rates), odd_falls(steps, rates), odd_repeats(steps, rates)]
+        notes += [_Note(category=DataWarning, text=text) for text in odd if text]
     whole = source.branch_step is not None and schedule.total_steps >= source.branch_step + int(log.steps[-1])
     compared = replace(log, rate_steps=log.rate_steps + (source.branch_step or 0)) if whole else log
     if source.schedule is not None and (mismatch := rate_mismatch(compared, schedule)):

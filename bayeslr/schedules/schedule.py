@@ -127,6 +127,10 @@ class Schedule:
         return box(paragraph(self.spec or "Schedule", strong=True), drawn, paragraph(told))
 
 
+_PAUSE = 0.2
+"""Share of a rise that equal rates within it may last."""
+
+
 def _validated_rates(lr: ArrayLike) -> NDArray[np.float64]:
     """Return a checked, read-only float64 copy of the rates."""
     try:
@@ -154,5 +158,29 @@ def _validated_rates(lr: ArrayLike) -> NDArray[np.float64]:
 def _detect_warmup(lr: NDArray[np.float64]) -> int:
     """Return the index of the last update of the initial rise."""
     start = int(np.flatnonzero(lr)[0])
-    ends = np.flatnonzero(np.diff(lr[start:]) <= 0)
-    return start + int(ends[0]) if ends.size else lr.size - 1
+    return start + rise_end(lr[start:])
+
+
+def rise_end(rates: NDArray[np.float64]) -> int:
+    """Return where rates end to rise for the first time.
+
+    A short stretch of equal rates does not end a rise that goes on after it: rates are rounded in logs, repeated after
+    a restart, or held for an update whose gradients overflowed.
+
+    Parameters
+    ----------
+    rates
+        Rates in order, shape ``[n]``, n >= 1.
+
+    Returns
+    -------
+    int
+        Index of the first rate of the first stretch that is followed by a fall, or that is long: more than a fifth of
+        the way to the highest rate before a fall.
+    """
+    falls = np.flatnonzero(np.diff(rates) < 0)
+    risen = rates[: int(falls[0]) + 1] if falls.size else rates
+    top = int(np.argmax(risen == risen[-1]))
+    levels = np.append(0, np.flatnonzero(np.diff(risen[: top + 1]) > 0) + 1)
+    long = np.flatnonzero(np.diff(levels) > 1 + _PAUSE * top)
+    return int(levels[long[0]]) if long.size else top

@@ -36,20 +36,24 @@ __all__ = ["is_console_output", "open_console"]
 
 _COLOURS: Final = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _NUMBER: Final = r"[-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|nan|inf|NaN)"
-_OF: Final = r"(?:\s*/\s*(?P<total_steps>\d+))?"
+_WHOLE: Final = r"(?:\d{1,3}(?:,\d{3})+|\d+)"
+_OF: Final = rf"(?:\s*/\s*(?P<total_steps>{_WHOLE}))?"
 _PAIRS: Final = re.compile(rf"(?P<key>[A-Za-z][\w /.-]{{0,80}}?)\s*[:=]\s*\[*(?P<value>{_NUMBER})(?![\w.])")
 _SPACED: Final = re.compile(rf"(?P<key>[A-Za-z][A-Za-z_ ]*?)\s+(?P<value>{_NUMBER})(?![\w.])")
 
 _ANY: Final = re.compile(
     r"(?P<key>[A-Za-z][\w/.-]{0,60}?(?: [A-Za-z][\w/.-]{0,60}?){0,4}?)(?:\s*[:=]\s*\[*|\s+)"
-    rf"(?P<value>{_NUMBER})(?![\w.])"
+    rf"(?P<value>{_NUMBER})(?![\w.]|,\d)"
 )
 _STEP: Final = re.compile(
     r"(?i)(?<![\w./])(?:global[_ ]?)?(?:steps?|iter|iteration|update|num_updates)\s*[:=]?\s*[\[(]?\s*"
-    rf"(?P<step>\d+)(?![\w.]|[:-]\d){_OF}"
+    rf"(?P<step>{_WHOLE})(?![\w.]|[:-]\d){_OF}"
 )
-_COUNT: Final = re.compile(r"(?<![\w./])\[?\s*(?P<step>\d+)\s*/\s*(?P<total_steps>\d+)\s*[\]|,:]")
-_LOSS: Final = re.compile(rf"(?i)(?:\b|_)(?:loss|lr)\s*[:=]?\s*\[*{_NUMBER}(?![\w.])")
+_COUNT: Final = re.compile(rf"(?<![\w./])\[?\s*(?P<step>{_WHOLE})\s*/\s*(?P<total_steps>{_WHOLE})\s*[\]|,:]")
+_LOSS: Final = re.compile(rf"(?i)(?:\b|_)(?:loss|lr)\s*[:=]?\s*\[*{_NUMBER}(?![\w.]|,\d)")
+_ARGUMENTS: Final = re.compile(r"(?:^|\s)--[A-Za-z][\w-]*[ =]|(?:Namespace|Arguments?|Args|Config(?:uration)?)\(")
+_UNNAMED: Final = frozenset({"loss", "avg loss", "mean loss"})
+_VALIDATED: Final = frozenset({"eval", "evaluation", "evaluate", "val", "valid", "validation", "validate"})
 
 type Reading = Mapping[str, str]
 
@@ -86,7 +90,7 @@ def _valid_line(text: str) -> Reading | None:
 
 def _any_line(text: str) -> Reading | None:
     """Read a line of an unknown program that has a step and a loss or a rate, in any order."""
-    if _LOSS.search(text) is None:
+    if _LOSS.search(text) is None or _ARGUMENTS.search(text) is not None:
         return None
     match = _STEP.search(text)
     if match is None and "epoch" not in text.lower():
@@ -96,6 +100,10 @@ def _any_line(text: str) -> Reading | None:
     rest = f"{text[: match.start()]} | {text[match.end() :]}"
     found = {pair["key"].strip().lower(): pair["value"] for pair in _ANY.finditer(rest)}
     found = {key.rpartition("info:root:")[2] if "info:root:" in key else key: value for key, value in found.items()}
+    before = re.findall(r"[a-z]+", text[: match.start()].lower())
+    if before and before[-1] in _VALIDATED:
+        # the word in front of the step says whose losses these are
+        found = {f"val_{key}" if key in _UNNAMED else key: value for key, value in found.items()}
     return {key: value for key, value in {**found, **match.groupdict()}.items() if value}
 
 
@@ -249,6 +257,7 @@ def _readings(file: LogFile) -> Iterator[tuple[int, Reading]]:
             found = {"step": latest, "val_loss": found["val_loss_now"]}
         if "key" in found:
             found = {"step": found["step"], f"val_{found['key']}": found["value"]}
+        found = {k: v.replace(",", "") if k in ("step", "total_steps") else v for k, v in found.items()}
         latest = found.get("step", latest)
         yield number, found
 
