@@ -113,6 +113,8 @@ class Counter:
             at, there = latest, ~np.isnan(latest)
             notes.append(f"rows without a step in {name!r} belong to the step in the row before")
         if not there.any():
+            # a cell that is no number is shown
+            self.raw.require_numbers(self.cells, name)
             where = self.raw.where(self.cells, int(column.rows[0]) if column.rows.size else 0)
             raise LogError(f"{where}: {name} is missing; allowed: a whole number, 0 or more, in each row with a loss")
         if not there.all():

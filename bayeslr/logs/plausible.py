@@ -14,6 +14,7 @@ __all__ = ["Judged", "base_of", "judged"]
 
 _NO_TOKEN = 12.5
 """Nats a token that a trained model cannot have: the logarithm of the largest vocabularies is 12.5."""
+_LONG = 4
 _NO_BEGINNING = 15.0
 """Nats a token above those of the first losses of any model: the logarithm of three million tokens."""
 _JUMP = 1.9
@@ -115,8 +116,11 @@ def _held(values: NDArray[np.float64], keep: NDArray[np.bool_]) -> int:
     starts = np.append(0, np.flatnonzero(np.diff(values) != 0) + 1)
     lengths = np.diff(np.append(starts, values.size))
     inner = lengths[1:-1]
-    same = inner.size >= 3 and inner.min() == inner.max() >= 2 and max(lengths[0], lengths[-1]) <= inner[0]
-    return int(inner[0]) if same else 1
+    if inner.size < 3 or max(lengths[0], lengths[-1]) > inner.max():
+        return 1
+    # evaluations do not always fall on a logged row
+    same = inner.min() == inner.max() >= 2 or (inner.min() >= _LONG and inner.max() - inner.min() <= 1)
+    return int(np.median(inner)) if same else 1
 
 
 def _wild(values: NDArray[np.float64], keep: NDArray[np.bool_]) -> NDArray[np.intp]:

@@ -292,7 +292,9 @@ def _schedule(source: Source, log: TidyLog) -> tuple[Schedule, int]:
     if isinstance(source.schedule, Schedule):
         return source.schedule, 0
     if source.schedule is not None:
-        total = log.total_steps or max(int(log.steps[-1]), int(log.rate_steps[-1]) if log.rate_steps.size else 0)
+        seen = max(int(log.steps[-1]), int(log.rate_steps[-1]) if log.rate_steps.size else 0)
+        # a length below what was seen is that of an epoch
+        total = max(log.total_steps or 0, seen)
         warmup = _logged_schedule(log)[0].warmup_steps if log.rates.size else None
         if warmup is not None and warmup >= total - 1:
             warmup = None

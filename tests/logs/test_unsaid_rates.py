@@ -8,7 +8,7 @@ import pytest
 
 from bayeslr import schedules
 from bayeslr.errors import BayeslrError, LogError
-from bayeslr.logs import read_curves
+from bayeslr.logs import read_curves, read_logs
 from bayeslr.logs.draft import _size_in
 from bayeslr.schedules.schedule import rise_end
 
@@ -222,3 +222,59 @@ def test_params_of_a_manifest_under_another_name(tmp_path, name):
 def test_sizes_in_names(name, size):
     """Of two, nobody knows which is the corpus."""
     assert _size_in(name) == size
+
+
+def test_epochs_of_a_console_are_counted_on_with_a_schedule_of_their_length(tmp_path):
+    path = tmp_path / "train.log"
+    lines = [
+        f"Epoch {epoch} iter {step}/500 loss {losses([500 * (epoch - 1) + step])[0]:.4f}"
+        for epoch in (1, 2, 3, 4)
+        for step in range(10, 501, 10)
+    ]
+    path.write_text("\n".join(lines) + "\n")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        (curve,) = read_logs(path, schedule="cosine(peak_lr=1e-3, final_lr=1e-4, warmup_steps=100)")
+    assert (len(curve), curve.schedule.total_steps) == (200, 2000)
+
+
+def test_a_step_that_is_no_number_is_shown(tmp_path):
+    steps = np.arange(10, TOTAL + 1, 10)
+    path = tmp_path / "log.csv"
+    named = [f"{step // 1000}k{step % 1000}" for step in steps]
+    pd.DataFrame({"step": named, "loss": losses(steps), "lr": 1e-3}).to_csv(path, index=False)
+    with pytest.raises(LogError, match="0k10"):
+        read_curves(path)
+
+
+def test_rates_behind_the_losses_of_a_line_are_read(tmp_path):
+    path = tmp_path / "train.log"
+    lines = [
+        f"step {s}: train loss 4.1, val loss {losses([s])[0]:.4f}, lr {RATES[s - 1]:.4e}" for s in range(50, 2001, 50)
+    ]
+    path.write_text("\n".join(lines) + "\n")
+    curve, _ = read(path)
+    assert curve.schedule.peak_lr == pytest.approx(1e-3, rel=1e-2)
+
+
+def test_validation_results_at_an_iteration_are_read(tmp_path):
+    path = tmp_path / "train.log"
+    lines = []
+    for s in range(100, 2001, 100):
+        lines.append(f" iteration {s}/ 2000 | learning rate: {RATES[s - 1]:.3E} | lm loss: 4.0E+00 |")
+        lines.append(
+            f" validation results at iteration {s} | lm_loss value: {losses([s])[0]:.6E} | lm_loss_ppl value: 3E1 |"
+        )
+    path.write_text("\n".join(lines) + "\n")
+    curve, _ = read(path)
+    np.testing.assert_allclose(curve.loss, losses(np.arange(100, 2001, 100)), rtol=1e-6)
+
+
+def test_an_evaluation_that_is_held_for_twelve_or_thirteen_rows(tmp_path):
+    steps = np.arange(10, TOTAL + 1, 10)
+    held = losses(np.maximum(np.repeat(np.arange(16) * 125, [12, 13] * 8), 10))
+    path = tmp_path / "log.csv"
+    pd.DataFrame({"step": steps, "val_loss": held, "lr": RATES[steps - 1]}).to_csv(path, index=False)
+    curve, said = read(path)
+    assert len(curve) == 16
+    assert "each loss stands in" in said

@@ -111,7 +111,7 @@ _TRAINERS: Final[Sequence[tuple[str, Callable[[str], Reading | None]]]] = (
     (
         "Megatron",
         _line(
-            rf"validation loss at iteration (?P<iteration>\d+)(?! on test)[^|]*\|\s*lm[_ ]loss value: "
+            rf"validation (?:loss|results) at iteration (?P<iteration>\d+)(?! on test)[^|]*\|\s*lm[_ ]loss value: "
             rf"(?P<validation_loss>{_NUMBER})"
         ),
     ),
@@ -120,7 +120,8 @@ _TRAINERS: Final[Sequence[tuple[str, Callable[[str], Reading | None]]]] = (
         "nanoGPT",
         _line(
             rf"^\s*(?:\[.*\]\s*)?step (?P<step>\d+): train loss (?P<train_loss>{_NUMBER}), "
-            rf"val loss (?P<val_loss>{_NUMBER})"
+            rf"val loss (?P<val_loss>{_NUMBER})",
+            _SPACED,
         ),
     ),
     ("nanoGPT", _line(rf"\biter (?P<step>\d+): (?:train )?loss (?P<loss>{_NUMBER})", _SPACED)),
