@@ -56,23 +56,9 @@ _TEST = frozenset({"test", "testing"})
 _TRAINING = frozenset({"train", "training", "trn"})
 _SPLITS = _VALIDATION | _TEST | _TRAINING
 _NO_MEANING = frozenset(
-    {
-        "avg",
-        "mean",
-        "average",
-        "global",
-        "reduced",
-        "metrics",
-        "metric",
-        "total",
-        "lm",
-        "ce",
-        "language",
-        "per",
-        "token",
-    }
-    | {"batch", "inner", "dataloader", "idx", "0", "samples", "w", "main", "scalar", "scalars", "log", "logs", "epoch"}
-    | {"step", "rank0", "gathered"}
+    {"avg", "mean", "average", "global", "reduced", "metrics", "metric", "total", "lm", "ce", "language"}
+    | {"per", "token", "batch", "inner", "dataloader", "idx", "0", "samples", "w", "main", "scalar"}
+    | {"scalars", "log", "logs", "epoch", "step", "rank0", "gathered"}
 )
 _LESS_PLAIN = frozenset({"avg", "mean", "average", "total", "global", "reduced", "gathered"})
 _PLAIN_LOSSES = frozenset({"loss", "nll_loss", "nll", "xent", "cross_entropy", "cross_entropy_loss", "xent_loss", "ce"})

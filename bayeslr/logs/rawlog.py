@@ -257,17 +257,14 @@ class RawLog:
         if column.wrong is not None:
             row, value = column.wrong
             badly = " (the text is not UTF-8)" if isinstance(value, str) and "\ufffd" in value else ""
-            if isinstance(value, str) and _THOUSANDS.fullmatch(value.strip()) is not None:
+            text = value.strip() if isinstance(value, str) else ""
+            thousands, comma = _THOUSANDS.fullmatch(text) is not None, _DECIMAL_COMMA.fullmatch(text) is not None
+            if thousands or comma:
+                kind = "a separator of thousands or a decimal comma" if thousands else "a decimal comma"
                 raise LogError(
-                    f"{self.where(cells, row)}: {shown_name(name)} is {shown(value)}, with a separator of thousands or "
-                    "a decimal comma; allowed: digits and a decimal point: write the file again, for example by "
-                    "pandas.read_csv(..., thousands=',') or pandas.read_csv(..., decimal=',')"
-                )
-            comma = isinstance(value, str) and _DECIMAL_COMMA.fullmatch(value.strip()) is not None
-            if comma:
-                raise LogError(
-                    f"{self.where(cells, row)}: {shown_name(name)} is {shown(value)}, with a decimal comma; allowed: a "
-                    "decimal point: write the file again with points, for example by pandas.read_csv(..., decimal=',')"
+                    f"{self.where(cells, row)}: {shown_name(name)} is {shown(value)}, with {kind}; allowed: a decimal "
+                    "point: write the file again with points, for example by "
+                    f"pandas.read_csv(..., {'thousands' if thousands else 'decimal'}=',')"
                 )
             raise LogError(
                 f"{self.where(cells, row)}: {shown_name(name)} is {shown(value)}{badly}; allowed: a number, or nothing"
