@@ -7,7 +7,7 @@ from bayeslr.errors import CurveError
 from bayeslr.schedules import MAX_STEPS, Schedule
 from bayeslr.schedules.schedule import rise_end
 
-__all__ = ["interpolate_rates"]
+__all__ = ["interpolate_rates", "is_switched_off"]
 
 _RISE = 1.01
 """Rates that rise by less than this factor are constant up to rounding."""
@@ -57,11 +57,16 @@ def interpolate_rates(
         raise CurveError(f"{where}: the rate logged at step {steps[i]} is {lr[i]}; allowed: finite, not negative")
     if not lr.any():
         raise CurveError(f"{where}: all {lr.size} logged rates are zero; allowed: at least one positive rate")
-    if lr.size >= 3 and lr[-1] == 0 and lr[-2] == lr[-3]:
+    if is_switched_off(lr):
         steps, lr = steps[:-1], lr[:-1]
     if _rises_from_zero(steps, lr):
         steps, lr = np.concatenate([[0], steps]), np.concatenate([[0.0], lr])
     return Schedule(lr=np.interp(np.arange(total_steps), steps, lr))
+
+
+def is_switched_off(lr: NDArray[np.float64]) -> bool:
+    """Return whether logged rates, ``[n]``, end with a 0 after equal ones, which is taken for the end of the run."""
+    return bool(lr.size >= 3 and lr[-1] == 0 and lr[-2] == lr[-3])
 
 
 def _rises_from_zero(steps: NDArray[np.int64], lr: NDArray[np.float64]) -> bool:

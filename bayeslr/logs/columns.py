@@ -39,7 +39,7 @@ _STEPS = (
     *("iterations", "iters", "it", "update", "updates", "num_updates", "train_step", "training_step", "train_steps"),
     *("training_steps", "current_steps", "current_step", "optimizer_step", "optimizer_steps", "opt_step", "optim_step"),
     *("num_steps", "n_steps", "step_num", "global_iter", "global_iteration", "n_iter", "train_iter", "train_iteration"),
-    *("train_num_updates", "time_batch", "batch", "batches", "batch_idx", "_step"),
+    *("train_num_updates", "time_batch", "batch", "batches", "batch_idx"),
 )
 _COUNTERS = frozenset({"step", "steps", "iter", "iteration", "iterations", "num_updates", "updates", "global_step"})
 _COUNTED = frozenset({"step", "steps", "iter", "iters", "iteration", "iterations", "update", "updates"})
@@ -95,17 +95,15 @@ def step_columns(columns: Sequence[str]) -> list[str]:
         c for c in columns if is_relative(c) and set(_words(c)) - _VALIDATION - _TEST <= {"num", *_COUNTERS, "global"}
     ]
     others = [c for c in others if set(_words(c)) & (_COUNTERS | {"updates"})]
-    known = _by_rank(columns, _STEPS)
-    calls = [c for c in known if plain_name(c) == "_step"]
-    listed_ones = [c for c in known if c not in calls]
+    known, calls = _by_rank(columns, _STEPS), _by_rank(columns, ("_step",))
     # another counter by its words, such as `train/opt_step`, before W&B's own
-    alike = [c for c in columns if c not in known and not is_relative(c) and _counts(c)]
-    return [*listed_ones, *alike, *calls, *others]
+    alike = [c for c in columns if c not in (*known, *calls) and not is_relative(c) and _counts(c)]
+    return [*known, *alike, *calls, *others]
 
 
 def _counts(column: str) -> bool:
     """Return whether a name consists of words of a counter of updates."""
-    words = {word for word in plain_name(column).split("_") if word}
+    words = set(_words(column))
     return bool(words & _COUNTED) and words <= _COUNTED | _BESIDE_COUNTED
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from bayeslr.curves.rates import is_switched_off
 from bayeslr.logs.rawlog import Column
 from bayeslr.schedules.schedule import rise_end
 
@@ -146,7 +147,7 @@ def odd_falls(steps: NDArray[np.int64], rates: NDArray[np.float64]) -> str:
     # a rate of 0 after the last update is what some trainers log when a run is over
     sudden[-1] &= not (rates[-1] == 0 and before[-1] == 0)
     if not sudden.any():
-        over = rates[-1] == 0 and rates[-2] == rates[-3] and steps[-1] - steps[-2] > _TELLING * steps[-1]
+        over = is_switched_off(rates) and steps[-1] - steps[-2] > _TELLING * steps[-1]
         return _OVER.format(rate=rates[-2], last=steps[-1], before=steps[-2]) if over else ""
     i = int(np.argmax(sudden))
     return (

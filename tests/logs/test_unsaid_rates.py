@@ -172,6 +172,22 @@ def test_console_lines(tmp_path, kind):
     np.testing.assert_allclose(curve.loss, wanted, atol=1e-4)
 
 
+@pytest.mark.parametrize("form", ["step {s} loss 3,{s} lr 1e-3", "step {s}/2000 | loss 3,{s} | lr 1e-3"])
+def test_no_trainers_line_cuts_a_decimal_comma(tmp_path, form):
+    path = tmp_path / "train.log"
+    path.write_text("".join(form.format(s=s) + "\n" for s in range(100, 200, 10)))
+    with pytest.raises(LogError):
+        read_curves(path)
+
+
+def test_rates_in_a_list_without_spaces_are_read(tmp_path):
+    path = tmp_path / "train.log"
+    steps = range(10, TOTAL + 1, 10)
+    lines = (f"step {s} loss={losses([s])[0]:.4f} lr=[{RATES[s - 1]:.4e},{RATES[s - 1]:.4e}]\n" for s in steps)
+    path.write_text("".join(lines))
+    assert read(path)[0].schedule.peak_lr == pytest.approx(1e-3, rel=1e-2)
+
+
 def test_decimal_commas_on_a_console_are_not_cut(tmp_path):
     path = tmp_path / "train.log"
     path.write_text("\n".join(f"step {s} loss 3,{s} lr 1e-3" for s in range(100, 200, 10)))

@@ -28,6 +28,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 from bayeslr.errors import LogError
+from bayeslr.logs.columns import split_of
 from bayeslr.logs.formats.files import LogFile
 from bayeslr.logs.limits import MAX_COLUMNS, shown
 from bayeslr.logs.rawlog import CHUNK, Chunk, RawLog
@@ -35,7 +36,8 @@ from bayeslr.logs.rawlog import CHUNK, Chunk, RawLog
 __all__ = ["is_console_output", "open_console"]
 
 _COLOURS: Final = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
-_NUMBER: Final = r"[-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|nan|inf|NaN)"
+# a decimal comma, or one of thousands, would cut a whole number short: such a one is none
+_NUMBER: Final = r"[-+]?(?!\d+,\d)(?:\d+\.?\d*(?:[eE][-+]?\d+)?|nan|inf|NaN)"
 _WHOLE: Final = r"(?:\d{1,3}(?:,\d{3})+|\d+)"
 _OF: Final = rf"(?:\s*/\s*(?P<total_steps>{_WHOLE}))?"
 _PAIRS: Final = re.compile(rf"(?P<key>[A-Za-z][\w /.-]{{0,80}}?)\s*[:=]\s*\[*(?P<value>{_NUMBER})(?![\w.])")
@@ -43,17 +45,16 @@ _SPACED: Final = re.compile(rf"(?P<key>[A-Za-z][A-Za-z_ ]*?)\s+(?P<value>{_NUMBE
 
 _ANY: Final = re.compile(
     r"(?P<key>[A-Za-z][\w/.-]{0,60}?(?: [A-Za-z][\w/.-]{0,60}?){0,4}?)(?:\s*[:=]\s*\[*|\s+)"
-    rf"(?P<value>{_NUMBER})(?![\w.]|,\d)"
+    rf"(?P<value>{_NUMBER})(?![\w.])"
 )
 _STEP: Final = re.compile(
     r"(?i)(?<![\w./])(?:global[_ ]?)?(?:steps?|iter|iteration|update|num_updates)\s*[:=]?\s*[\[(]?\s*"
     rf"(?P<step>{_WHOLE})(?![\w.]|[:-]\d){_OF}"
 )
 _COUNT: Final = re.compile(rf"(?<![\w./])\[?\s*(?P<step>{_WHOLE})\s*/\s*(?P<total_steps>{_WHOLE})\s*[\]|,:]")
-_LOSS: Final = re.compile(rf"(?i)(?:\b|_)(?:loss|lr)\s*[:=]?\s*\[*{_NUMBER}(?![\w.]|,\d)")
+_LOSS: Final = re.compile(rf"(?i)(?:\b|_)(?:loss|lr)\s*[:=]?\s*\[*{_NUMBER}(?![\w.])")
 _ARGUMENTS: Final = re.compile(r"(?:^|\s)--[A-Za-z][\w-]*[ =]|(?:Namespace|Arguments?|Args|Config(?:uration)?)\(")
 _UNNAMED: Final = frozenset({"loss", "avg loss", "mean loss"})
-_VALIDATED: Final = frozenset({"eval", "evaluation", "evaluate", "val", "valid", "validation", "validate"})
 
 type Reading = Mapping[str, str]
 
@@ -101,7 +102,7 @@ def _any_line(text: str) -> Reading | None:
     found = {pair["key"].strip().lower(): pair["value"] for pair in _ANY.finditer(rest)}
     found = {key.rpartition("info:root:")[2] if "info:root:" in key else key: value for key, value in found.items()}
     before = re.findall(r"[a-z]+", text[: match.start()].lower())
-    if before and before[-1] in _VALIDATED:
+    if before and split_of(before[-1]) == "validation":
         # the word in front of the step says whose losses these are
         found = {f"val_{key}" if key in _UNNAMED else key: value for key, value in found.items()}
     return {key: value for key, value in {**found, **match.groupdict()}.items() if value}
