@@ -1,4 +1,4 @@
-"""Which columns of a log hold the step, the loss and the rate.
+"""Which columns of a log hold the step, the loss, the run, the time and the epoch.
 
 Names are compared in lower case with ``/ . : - ( )`` and spaces as ``_`` (``Val/Loss`` and ``valLoss`` are
 ``val_loss``); of the ``run - metric`` names in W&B's exports the metric counts. Where several names fit:
@@ -8,8 +8,6 @@ Names are compared in lower case with ``/ . : - ( )`` and spaces as ``_`` (``Val
 - *loss*: a validation loss (``val_loss, valid_loss, eval_loss, ...``), then one with more words in its name
   (``eval/c4_en-validation/CrossEntropyLoss``), then a test loss, then ``loss``, then a training loss, then any other.
   What is the best so far, a least or a greatest one, an auxiliary loss or a perplexity is none.
-- *rate*: ``lr, learning_rate``, then ``current_lr`` and the like, then names with a group or an optimiser
-  (``optim/learning_rate_group0, lr-DecoupledAdamW/group0``).
 """
 
 import re
@@ -19,6 +17,7 @@ from bayeslr.errors import LogError
 from bayeslr.logs.limits import listed, shown
 
 __all__ = [
+    "by_rank",
     "data_words",
     "epoch_columns",
     "is_relative",
@@ -27,11 +26,11 @@ __all__ = [
     "named_column",
     "perplexity_columns",
     "plain_name",
-    "rate_columns",
     "run_columns",
     "split_of",
     "step_columns",
     "time_columns",
+    "words_of",
 ]
 
 _STEPS = (
@@ -58,7 +57,7 @@ _SPLITS = _VALIDATION | _TEST | _TRAINING
 _NO_MEANING = frozenset(
     {"avg", "mean", "average", "global", "reduced", "metrics", "metric", "total", "lm", "ce", "language"}
     | {"per", "token", "batch", "inner", "dataloader", "idx", "0", "samples", "w", "main", "scalar"}
-    | {"scalars", "log", "logs", "epoch", "step", "rank0", "gathered"}
+    | {"scalars", "log", "logs", "epoch", "step", "rank0", "gathered", "nat", "nats"}
 )
 _LESS_PLAIN = frozenset({"avg", "mean", "average", "total", "global", "reduced", "gathered"})
 _PLAIN_LOSSES = frozenset({"loss", "nll_loss", "nll", "xent", "cross_entropy", "cross_entropy_loss", "xent_loss", "ce"})
@@ -67,14 +66,6 @@ _NOT_THE_LOSS = frozenset(
     | {"best", "lowest", "minimum", "maximum", "vs", "ppl", "perplexity", "diff", "delta", "norm", "weight", "target"}
     | {"count", "improvement", "spike", "kl", "stderr", "error", "threshold", "smallest", "record", "top", "highest"}
     | {"largest", "cummin", "cummax"}
-)
-_NOT_THE_RATE = frozenset(
-    {"peak", "max", "min", "init", "initial", "base", "final", "target", "end", "start", "scale", "vs", "momentum"}
-    | {"wd", "ratio", "mult", "multiplier", "log", "norm", "best", "default", "configured"}
-)
-_AFTER_RATE = re.compile(
-    r"group|group\d+|pg\d+|\d+|adam\w*|adamw|w|decoupled|sgd|lion|muon|lamb|adafactor|sophia|shampoo|soap|fused|"
-    r"distributed|optimizer|current|value|step|param|params|low|bit|8bit|paged|schedule|free"
 )
 
 
@@ -92,10 +83,10 @@ def step_columns(columns: Sequence[str]) -> list[str]:
         Some of them.
     """
     others = [
-        c for c in columns if is_relative(c) and set(_words(c)) - _VALIDATION - _TEST <= {"num", *_COUNTERS, "global"}
+        c for c in columns if is_relative(c) and set(words_of(c)) - _VALIDATION - _TEST <= {"num", *_COUNTERS, "global"}
     ]
-    others = [c for c in others if set(_words(c)) & (_COUNTERS | {"updates"})]
-    known, calls = _by_rank(columns, _STEPS), _by_rank(columns, ("_step",))
+    others = [c for c in others if set(words_of(c)) & (_COUNTERS | {"updates"})]
+    known, calls = by_rank(columns, _STEPS), by_rank(columns, ("_step",))
     # another counter by its words, such as `train/opt_step`, before W&B's own
     alike = [c for c in columns if c not in (*known, *calls) and not is_relative(c) and _counts(c)]
     return [*known, *alike, *calls, *others]
@@ -103,7 +94,7 @@ def step_columns(columns: Sequence[str]) -> list[str]:
 
 def _counts(column: str) -> bool:
     """Return whether a name consists of words of a counter of updates."""
-    words = set(_words(column))
+    words = set(words_of(column))
     return bool(words & _COUNTED) and words <= _COUNTED | _BESIDE_COUNTED
 
 
@@ -120,7 +111,7 @@ def time_columns(columns: Sequence[str]) -> list[str]:
     list of str
         Some of them.
     """
-    return _by_rank(columns, _TIMES)
+    return by_rank(columns, _TIMES)
 
 
 def run_columns(columns: Sequence[str]) -> list[str]:
@@ -136,9 +127,7 @@ def run_columns(columns: Sequence[str]) -> list[str]:
     list of str
         Some of them.
     """
-    return _by_rank(
-        columns, ("run", "run_name", "run_id", "run_uuid", "name", "experiment", "experiment_name", "exp", "exp_name")
-    )
+    return by_rank(columns, _RUNS)
 
 
 def loss_columns(columns: Sequence[str]) -> list[list[str]]:
@@ -222,7 +211,7 @@ def data_words(column: str) -> frozenset[str]:
         The words; none of a plain name, such as ``eval/loss``.
     """
     plain = _SPLITS | _NO_MEANING | {"loss", "nll", "xent", "cross", "entropy", "crossentropy", "log", "perplexity"}
-    return frozenset(_words(column)) - plain
+    return frozenset(words_of(column)) - plain
 
 
 def split_of(text: str) -> str:
@@ -286,36 +275,6 @@ def is_relative(column: str) -> bool:
     return bool((_VALIDATION | _TEST) & set(plain_name(column).split("_")))
 
 
-def rate_columns(columns: Sequence[str]) -> list[str]:
-    """Return the columns that may be the learning rate, best first.
-
-    Parameters
-    ----------
-    columns
-        Names of all columns.
-
-    Returns
-    -------
-    list of str
-        Some of them.
-    """
-    exact = _by_rank(columns, ("lr", "learning_rate"))
-    current = [c for c in columns if _is_rate(c) and {"current", "cur", "last", "actual"} & set(_words(c))]
-    return list(dict.fromkeys([*exact, *current, *(c for c in columns if _is_rate(c))]))
-
-
-def _is_rate(column: str) -> bool:
-    """Return whether a name is one of a rate: any words, ``lr``, then words about the optimiser or its groups."""
-    words = _words(column)
-    if _NOT_THE_RATE & set(words):
-        return False
-    for i in range(len(words) - 1, -1, -1):
-        if words[i] == "lr" or words[i : i + 2] == ["learning", "rate"]:
-            after = words[i + (1 if words[i] == "lr" else 2) :]
-            return all(_AFTER_RATE.fullmatch(word) for word in after)
-    return False
-
-
 def epoch_columns(columns: Sequence[str]) -> list[str]:
     """Return the columns that count epochs, best first.
 
@@ -329,7 +288,7 @@ def epoch_columns(columns: Sequence[str]) -> list[str]:
     list of str
         Some of them.
     """
-    return _by_rank(columns, ("epoch", "epochs", "train_epoch", "trainer_epoch", "current_epoch", "time_epoch"))
+    return by_rank(columns, ("epoch", "epochs", "train_epoch", "trainer_epoch", "current_epoch", "time_epoch"))
 
 
 def named_column(columns: Sequence[str], name: str, *, what: str, path: str) -> str:
@@ -363,14 +322,38 @@ def named_column(columns: Sequence[str], name: str, *, what: str, path: str) -> 
     raise LogError(f"{path}: the column {shown(name)}, named by `{what}`, {trouble}; columns: {listed(columns, 12)}")
 
 
-def _by_rank(columns: Sequence[str], names: Sequence[str]) -> list[str]:
-    """Return the columns with one of some names, in the order of the names."""
+def by_rank(columns: Sequence[str], names: Sequence[str]) -> list[str]:
+    """Return the columns with one of some names, in the order of the names.
+
+    Parameters
+    ----------
+    columns
+        Names of all columns.
+    names
+        The names, as :func:`plain_name` returns them.
+
+    Returns
+    -------
+    list of str
+        Some of the columns.
+    """
     plain = [plain_name(column) for column in columns]
     return [column for name in names for column, text in zip(columns, plain, strict=True) if text == name]
 
 
-def _words(column: str) -> list[str]:
-    """Return the words of a name."""
+def words_of(column: str) -> list[str]:
+    """Return the words of a name.
+
+    Parameters
+    ----------
+    column
+        The name.
+
+    Returns
+    -------
+    list of str
+        In lower case.
+    """
     return plain_name(column).strip("_").split("_")
 
 

@@ -154,13 +154,14 @@ def _parents(runs: dict[str, RawRun], checks: list[str]) -> dict[str, str]:
 
 def _row(source: Source, log: TidyLog, found: RunRead, folder: Path) -> dict[str, str]:
     """Return the row of a run."""
-    label = _size_in(f"{source.run} {source.path.parent.name}")
+    label = source.size or _size_in(f"{source.run} {source.path.parent.name}")
+    params = label if source.size is None else ""
     last = max(int(log.steps[-1]), log.total_steps or 0)
     return {
         "run": source.run,
         "file": relpath(source.path, folder),
         "size": label,
-        "params": label,
+        "params": params if source.params is None else f"{source.params:.15g}",
         "schedule": "" if found.rate_column else f"cosine(peak_lr=?, final_lr=?, warmup_steps=?, total_steps={last})",
         "parent": found.parent or "",
         "loss_column": log.loss_column,

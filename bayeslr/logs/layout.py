@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from bayeslr.errors import LogError
 from bayeslr.logs.columns import loss_columns, plain_name, run_columns, split_of, step_columns
 from bayeslr.logs.limits import listed, shown
+from bayeslr.logs.rate_names import rate_columns
 from bayeslr.logs.rawlog import Chunk, Column, RawLog
-from bayeslr.logs.splits import names_no_run
+from bayeslr.logs.splits import names_no_run, writer_columns
 
-__all__ = ["Layout", "as_wide", "layout_of", "one_run"]
+__all__ = ["Layout", "a_row_each", "as_wide", "layout_of", "one_run"]
 
 _SETTINGS = frozenset(
     {"seed", "model", "config", "exp_id", "experiment_id", "trial", "trial_id", "method", "optimizer", "variant"}
@@ -22,6 +23,14 @@ _SETTINGS = frozenset(
     | {"batch_size", "width", "depth", "n_params", "params"}
 )
 """Columns that tell runs apart where each of their values has steps of its own."""
+_SETTING_WORDS = frozenset(
+    {"n", "d", "m", "b", "num", "number", "model", "hidden", "embd", "embed", "embedding", "emb", "layer", "layers"}
+    | {"head", "heads", "width", "depth", "dim", "size", "params", "param", "parameters", "ff", "ffn", "mlp", "vocab"}
+    | {"context", "seq", "length", "len", "batch", "peak", "max", "base", "init", "initial", "final", "min", "lr"}
+    | {"learning", "rate", "decay", "weight", "wd", "beta1", "beta2", "eps", "dropout", "warmup", "cooldown", "id"}
+    | {"fraction", "ratio", "planned", "total", "steps", "config", "seed", "trial", "tokens", "per", "scale"}
+)
+"""Words of further such columns: settings of a model and of its training."""
 _MACHINES = frozenset(
     {
         "host",
@@ -115,20 +124,28 @@ def layout_of(raw: RawLog, *, loss: str | None = None) -> Layout:
     for column in run_columns(raw.columns):
         cells = raw.read([], [column])
         labels = cells.labels[column]
-        if not plain_name(column).startswith("run"):
+        if not plain_name(column).startswith("run") and not _names_a_run_a_row(raw, column, steps):
             labels = _with_steps_of_their_own(raw, column, steps[0]) if steps else ()
         if len(labels) > 1 and not all(split_of(label) for label in labels):
             return Layout(runs=labels, column=column)
-    for column in [name for name in raw.columns if plain_name(name) in _SETTINGS and name not in steps and steps]:
+    for column in [name for name in raw.columns if steps and name not in steps and _is_setting(name)]:
         labels = _with_steps_of_their_own(raw, column, steps[0])
         if labels:
             return Layout(runs=labels, column=column)
     for column, words in raw.words().items():
-        if steps and not set(plain_name(column).split("_")) & _MACHINES and not names_no_run(column, words):
+        machine = set(plain_name(column).split("_")) & _MACHINES or writer_columns([column])
+        if steps and not machine and not names_no_run(column, words):
             labels = _with_steps_of_their_own(raw, column, steps[0], from_the_beginning=True)
             if labels:
                 return Layout(runs=labels, column=column)
     return Layout()
+
+
+def _is_setting(column: str) -> bool:
+    """Return whether a name is one of a setting of the model or of its training, such as ``d_model``."""
+    plain = plain_name(column)
+    measured = rate_columns([column]) or step_columns([column])
+    return plain in _SETTINGS or (set(plain.split("_")) <= _SETTING_WORDS and not measured)
 
 
 def _side_by_side(columns: Sequence[str]) -> dict[str, str | None]:
@@ -161,6 +178,42 @@ def _with_steps_of_their_own(
         return ()
     # stages of one run, and the machines on which it was resumed, follow each other
     return labels if rising and all(_overlap(part, parts[0]) >= 0.5 for part in parts[1:]) else ()
+
+
+def a_row_each(raw: RawLog) -> str:
+    """Return the column of names that has another name in each row, as in a table of runs.
+
+    Parameters
+    ----------
+    raw
+        The opened log.
+
+    Returns
+    -------
+    str
+        The column; empty if there is none.
+    """
+    for column in run_columns(raw.columns):
+        cells = raw.read([], [column])
+        if 2 <= len(cells.labels[column]) == cells.texts[column].size:
+            return column
+    return ""
+
+
+def _names_a_run_a_row(raw: RawLog, column: str, steps: Sequence[str]) -> bool:
+    """Return whether each row of a log with steps names another run, as in a table of runs.
+
+    It does not where steps are evenly apart, or where the names say them, as those of checkpoints do.
+    """
+    if a_row_each(raw) != column or not steps:
+        return False
+    cells = raw.read(steps[:1], [column])
+    codes, labels = cells.texts[column], cells.labels[column]
+    at = cells.columns[steps[0]]
+    if at.values.size > 2 and np.ptp(np.diff(at.values)) == 0:
+        return False
+    said = [re.findall(r"\d+", labels[codes[row]]) for row in at.rows]
+    return not all(f"{step:.0f}" in numbers for step, numbers in zip(at.values, said, strict=True))
 
 
 def _overlap(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:

@@ -9,13 +9,24 @@ from bayeslr.curves.rates import is_switched_off
 from bayeslr.logs.rawlog import Column
 from bayeslr.schedules.schedule import rise_end
 
-__all__ = ["chosen_rate", "odd_falls", "odd_peak", "odd_repeats", "odd_span", "without_tiny_negatives", "without_wild"]
+__all__ = [
+    "chosen_rate",
+    "odd_falls",
+    "odd_peak",
+    "odd_repeats",
+    "odd_span",
+    "times_multiplier",
+    "without_tiny_negatives",
+    "without_wild",
+]
 
 _TELLING = 0.01
 """Share of a run in which a rate that nobody logged may matter."""
 _MULTIPLIER = 0.5
 """Rates from here on are hardly those of an optimiser of language models."""
 _THROUGHOUT = 0.95
+_VISIBLE = 0.03
+"""Share by which a rate falls in one piece, between two stretches at a constant rate."""
 _OVER = (
     "the last logged rate, at step {last}, is 0 after {rate:.4g} at step {before}: taken for the end of the run, so "
     "that the rate stays what it was; give the `schedule` if the rate fell to 0"
@@ -54,6 +65,37 @@ def chosen_rate(columns: Mapping[str, Column], names: Sequence[str]) -> tuple[st
     rest = [name for name in filled if name != chosen and not _same_shape(columns[chosen], columns[name])]
     listing = ", ".join(map(repr, rest[:4])) + (", ..." if len(rest) > 4 else "")
     return chosen, f"several columns may be the rate: {chosen!r} was taken, not {listing}; name one with `lr` (--lr)"
+
+
+def times_multiplier(rate: Column, multipliers: Mapping[str, Column], *, name: str) -> tuple[Column, str]:
+    """Multiply a rate that never changes by the multiplier that was logged beside it.
+
+    Parameters
+    ----------
+    rate
+        The rate.
+    multipliers
+        Columns of multipliers, such as ``lr_scale``.
+    name
+        The column of the rate, for the note.
+
+    Returns
+    -------
+    rate : Column
+        The product; the same rate where it changes, or nothing else does.
+    note : str
+        What was done; else empty.
+    """
+    if not _constant(rate) or rate.values.size < 2:
+        return rate, ""
+    for other, column in multipliers.items():
+        _, here, there = np.intersect1d(rate.rows, column.rows, assume_unique=True, return_indices=True)
+        factors = column.values[there]
+        if column.wrong or _constant(column) or here.size < 2 or not ((factors >= 0) & (factors <= 1.0 + 1e-6)).all():
+            continue
+        product = Column(rows=rate.rows[here], values=rate.values[here] * factors)
+        return product, f"{name!r} is {rate.values[0]:.4g} throughout and {other!r} changes: their product was taken"
+    return rate, ""
 
 
 def _constant(column: Column) -> bool:
@@ -146,6 +188,10 @@ def odd_falls(steps: NDArray[np.int64], rates: NDArray[np.float64]) -> str:
     sudden = (fall > 0.5 * rates[:-1]) & (rates[:-1] > 0.1 * rates.max()) & (fall > 2.5 * before) & (np.diff(steps) > 1)
     # a rate of 0 after the last update is what some trainers log when a run is over
     sudden[-1] &= not (rates[-1] == 0 and before[-1] == 0)
+    # between two stretches at a constant rate a fall of any size comes at once
+    level = np.concatenate([[False], np.diff(rates) == 0, [False]])
+    at_once = level[:-2] & level[2:] & (fall > _VISIBLE * rates[:-1]) & (np.diff(steps) > _TELLING * steps[-1])
+    sudden |= at_once
     if not sudden.any():
         over = is_switched_off(rates) and steps[-1] - steps[-2] > _TELLING * steps[-1]
         return _OVER.format(rate=rates[-2], last=steps[-1], before=steps[-2]) if over else ""

@@ -4,10 +4,9 @@ A format is one function that opens a file and returns a :class:`RawLog`: the na
 through the rows. Rows come in chunks, so that a log of ten million rows does not have to be in memory as text.
 """
 
-import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from bayeslr.errors import LogError
 from bayeslr.logs.limits import MAX_COLUMNS, MAX_ROWS, listed, shown
+from bayeslr.logs.numbers import all_numbers, number
 
 _THOUSANDS: Final = re.compile(r"\d{1,3}(,\d{3})+")
 _DECIMAL_COMMA: Final = re.compile(r"[+-]?\d+,\d+([eE][+-]?\d+)?")
@@ -31,11 +31,6 @@ _TEXTS = 2_000
 """Different texts of a column that are told apart; a column with more says nothing about runs or splits."""
 _NOT_LOGGED = frozenset({"", "null", "none", "na", "n/a", "-"})
 _NAN = frozenset({"nan", "+nan", "-nan"})
-
-_PRINTED = re.compile(
-    r"\s*(?:tensor|Array|DeviceArray|array|np\.float\d+)\(\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*[,)]"
-)
-"""A scalar of torch, JAX or NumPy that was written without being converted."""
 
 type Chunk = tuple[Sequence[int] | NDArray[np.int64], Mapping[str, "Sequence[object] | Column"]]
 """Numbers by which messages name the rows, and the cells of each column that was asked for, all or those filled."""
@@ -105,6 +100,21 @@ class Cells:
     texts: Mapping[str, NDArray[np.int16]]
     labels: Mapping[str, tuple[str, ...]]
     notes: tuple[str, ...] = ()
+
+    def taken(self, keep: NDArray[np.bool_]) -> "Cells":
+        """Return the cells of some rows; positions stay.
+
+        Parameters
+        ----------
+        keep
+            True for each row of the log to keep.
+
+        Returns
+        -------
+        Cells
+            Without the numbers of the others.
+        """
+        return replace(self, columns={name: column.taken(keep) for name, column in self.columns.items()})
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -278,7 +288,7 @@ def _few_texts(cells: Sequence[object] | Column) -> tuple[str, ...]:
         return ()
     given = dict.fromkeys(cell.strip()[:200] for cell in cells[:2_000] if isinstance(cell, str))
     given.pop("", None)
-    return tuple(given) if 2 <= len(given) <= 50 and all(_number(text) is None for text in given) else ()
+    return tuple(given) if 2 <= len(given) <= 50 and all(number(text) is None for text in given) else ()
 
 
 def shown_name(name: str) -> str:
@@ -311,7 +321,7 @@ class _Numbers:
             self.rows.append((cells.rows + start).astype(np.int32))
             self.values.append(cells.values)
             return
-        values = _all_numbers(cells)
+        values = all_numbers(cells)
         if values is not None:
             self.rows.append(np.arange(start, start + len(cells), dtype=np.int32))
             self.values.append(values)
@@ -320,10 +330,10 @@ class _Numbers:
         for i, cell in enumerate(cells):
             if cell is None or cell == "":
                 continue
-            number = _number(cell)
-            if number is not None:
+            value = number(cell)
+            if value is not None:
                 rows.append(start + i)
-                some.append(number)
+                some.append(value)
             elif self.wrong is None and not (isinstance(cell, str) and cell.strip().lower() in _NOT_LOGGED):
                 self.wrong = (start + i, cell)
         self.rows.append(np.array(rows, dtype=np.int32))
@@ -335,41 +345,6 @@ class _Numbers:
         self.rows.clear()
         values = np.concatenate(self.values) if self.values else np.empty(0)
         return Column(rows=rows, values=values, wrong=self.wrong)
-
-
-def _all_numbers(cells: Sequence[object]) -> NDArray[np.float64] | None:
-    """Convert cells that are numbers throughout, which most are; None if one is not."""
-    if not set(map(type, cells)) <= {str, int, float}:
-        return None
-    try:
-        return np.fromiter(map(float, cells), dtype=np.float64, count=len(cells))  # type: ignore[arg-type]
-    except (ValueError, OverflowError):
-        return None
-
-
-def _number(cell: object) -> float | None:
-    """Convert a cell; None if it is no number. A list of equal numbers is that number (``get_last_lr()``)."""
-    if isinstance(cell, bool):
-        return None
-    if isinstance(cell, int | float | str):
-        try:
-            return float(cell)
-        except OverflowError:
-            return math.inf
-        except ValueError:
-            if isinstance(cell, str) and cell.strip().startswith("[") and cell.strip().endswith("]"):
-                return _only([part.strip() for part in cell.strip()[1:-1].split(",")])
-            printed = _PRINTED.match(cell) if isinstance(cell, str) else None
-            return None if printed is None else float(printed[1])
-    return _only(cell) if isinstance(cell, list) else None
-
-
-def _only(values: Sequence[object]) -> float | None:
-    """Return the number of a list whose elements are all the same; None for any other."""
-    if not values or len(values) > 1_000 or any(isinstance(value, list) for value in values):
-        return None
-    numbers = [_number(value) for value in values]
-    return numbers[0] if numbers[0] is not None and numbers.count(numbers[0]) == len(numbers) else None
 
 
 class _Words:

@@ -252,7 +252,7 @@ def read_sources(
             raise LogError(f"{option}: there is no run {shown(unknown[0])}; runs: {listed(named, 10)}")
     sources = []
     for run, log in named.items():
-        label = size.get(run) if isinstance(size, Mapping) else size
+        label = size.get(run, log.size) if isinstance(size, Mapping) else size or log.size
         if label is not None and not isinstance(label, str):
             raise LogError(f"size of run {run!r}: {label!r}; allowed: a label such as '25M'")
         given = schedule.get(run) if isinstance(schedule, Mapping) else schedule
@@ -268,7 +268,7 @@ def read_sources(
                 label=log.label,
                 opened=log.opened,
                 schedule=parse_schedule(given) if isinstance(given, str) and not lacks_length(given) else given,
-                params=_params(params.get(run) if isinstance(params, Mapping) else params, label, run),
+                params=_params(params.get(run) if isinstance(params, Mapping) else params, label, run) or log.params,
                 size=label,
                 parent=None if parent is None else parent.get(run),
                 branch_step=at,

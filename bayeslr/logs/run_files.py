@@ -11,6 +11,7 @@ from bayeslr.logs.formats import looks_like_manifest, open_log
 from bayeslr.logs.formats.folders import logs_in
 from bayeslr.logs.layout import as_wide, layout_of
 from bayeslr.logs.limits import listed
+from bayeslr.logs.model_sizes import sizes_in
 from bayeslr.logs.rawlog import RawLog
 from bayeslr.logs.sources import Source
 
@@ -100,7 +101,18 @@ def _opened(name: str, path: Path, file: Path, loss: str | None, *, alone: bool)
         return [Source(run=name, path=path, opened=raw, label=layout.runs[0] if layout.runs else None)]
     if name in layout.runs:
         return [Source(run=name, path=path, opened=raw, label=name)]
-    return [Source(run=run if alone else f"{name}/{run}", path=path, opened=raw, label=run) for run in layout.runs]
+    sizes = sizes_in(raw, layout)
+    return [
+        Source(
+            run=run if alone else f"{name}/{run}",
+            path=path,
+            opened=raw,
+            label=run,
+            size=sizes.get(run, (None, None))[0],
+            params=sizes.get(run, (None, None))[1],
+        )
+        for run in layout.runs
+    ]
 
 
 def _is_log(path: Path, loss: str | None) -> bool:

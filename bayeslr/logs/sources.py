@@ -312,6 +312,11 @@ def _logged_schedule(log: TidyLog) -> tuple[Schedule, int]:
             f"{log.path}: no schedule is given and no rates are logged{place} (columns: {listed(log.columns, 12)}); "
             "allowed: a `schedule`, or a column with the rates, named by `lr` (--lr)"
         )
+    if log.rates.size == 1 and log.steps.size == 1:
+        raise LogError(
+            f"{log.path}: one loss, at step {log.steps[0]}, and one rate, {log.rates[0]:.4g}, do not say how the rate "
+            "changed; allowed: the `schedule` of each run, as a column of a manifest"
+        )
     total_steps = max(int(log.steps[-1]), int(log.rate_steps[-1]))
     schedule = interpolate_rates(log.rate_steps, log.rates, total_steps, where=log.path)
     return schedule, int(log.rate_steps[0])

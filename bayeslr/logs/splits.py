@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from bayeslr.logs.columns import plain_name, split_of
 from bayeslr.logs.rawlog import Cells, RawLog
 
-__all__ = ["names_no_run", "split_columns", "split_rows"]
+__all__ = ["names_no_run", "of_one_writer", "split_columns", "split_rows", "writer_columns"]
 
 _SPLIT_NAMES: Final = frozenset(
     {"split", "subset", "phase", "mode", "stage", "type", "kind", "dataset", "data", "set", "partition", "event", "tag"}
@@ -19,6 +20,24 @@ _SPLIT_NAMES: Final = frozenset(
 _DATA: Final = frozenset(
     {"dataset", "data", "domain", "corpus", "eval_set", "eval_dataset", "val_set", "valid_set", "task", "eval_data"}
 )
+_WRITERS: Final = frozenset(
+    {
+        "rank",
+        "local_rank",
+        "global_rank",
+        "dp_rank",
+        "worker",
+        "worker_id",
+        "gpu",
+        "gpu_id",
+        "device",
+        "device_id",
+        "node",
+    }
+    | {"node_rank", "host", "hostname", "process", "process_id", "process_index", "pid", "replica", "shard"}
+    | {"param_group", "param_group_id", "param_group_idx", "parameter_group", "pg", "optimizer_group"}
+)
+"""Columns of processes or groups of parameters that write a row each for the same step."""
 _FLAGS: Final = {"true": True, "1": True, "false": False, "0": False}
 _BEST_FIRST: Final = ("validation", "test", "training")
 
@@ -46,6 +65,58 @@ def split_columns(raw: RawLog, columns: Sequence[str]) -> list[str]:
     # under whatever name, a column of nothing but names of splits tells rows apart by them
     others = [name for name, words in raw.words().items() if name in columns and len({*map(split_of, words)}) > 1]
     return list(dict.fromkeys([*named, *(name for name in others if all(map(split_of, raw.words()[name])))]))
+
+
+def writer_columns(columns: Sequence[str]) -> list[str]:
+    """Return the columns that may name the process, or the group of parameters, that a row is of.
+
+    Parameters
+    ----------
+    columns
+        Names of the columns to consider.
+
+    Returns
+    -------
+    list of str
+        Some of them.
+    """
+    return [name for name in columns if plain_name(name) in _WRITERS]
+
+
+def of_one_writer(cells: Cells, columns: Sequence[str], losses: Sequence[str]) -> Cells:
+    """Leave out the rows of all but one of several processes that write the same losses, step by step.
+
+    Parameters
+    ----------
+    cells
+        The cells of the log.
+    columns
+        Columns that may name the process.
+    losses
+        Columns of losses; the first with values counts.
+
+    Returns
+    -------
+    Cells
+        The cells of the first process, with a note; all of them where no column names any.
+    """
+    rows = next((cells.columns[name].rows for name in losses if cells.columns[name].filled), None)
+    if rows is None:
+        return cells
+    for column in columns:
+        codes, labels = cells.texts[column], cells.labels[column]
+        found, counts = np.unique(codes[rows], return_counts=True)
+        if found[0] < 0 or not _in_turn(codes[rows], counts):
+            continue
+        numbers = {code: labels[code] for code in found.tolist() if labels[code].isdigit()}
+        first = min(numbers, key=lambda code: int(numbers[code]), default=int(codes[rows][0]))
+        others = [code for code in found.tolist() if code != first]
+        note = (
+            f"several rows a step, told apart by {column!r}: those of {labels[first]!r} were taken, not "
+            f"{', '.join(repr(labels[code]) for code in others[:3])}"
+        )
+        return replace(cells.taken(codes == first), notes=(*cells.notes, note))
+    return cells
 
 
 def names_no_run(column: str, words: Sequence[str]) -> bool:
@@ -109,11 +180,16 @@ def _one_of_several(
 ) -> tuple[NDArray[np.bool_], str, list[str]] | None:
     """Choose the rows of the first of several data sets on which the same states were measured in turn."""
     found, counts = np.unique(codes[codes >= 0], return_counts=True)
-    in_turn = np.count_nonzero(np.diff(codes)) >= counts.min(initial=codes.size)
-    if plain_name(column) not in _DATA or found.size < 2 or counts.max() > 2 * counts.min() or not in_turn:
+    if plain_name(column) not in _DATA or not _in_turn(codes, counts):
         return None
     first = int(codes[codes >= 0][0])
     return codes == first, "plain", [labels[first], *(labels[code] for code in found.tolist() if code != first)]
+
+
+def _in_turn(codes: NDArray[np.int16], counts: NDArray[np.int64]) -> bool:
+    """Return whether rows of at least two labels, about equally many, take turns."""
+    turns = np.count_nonzero(np.diff(codes)) >= counts.min(initial=codes.size)
+    return counts.size >= 2 and bool(counts.max() <= 2 * counts.min()) and bool(turns)
 
 
 def _is_flag(column: str) -> bool:

@@ -1,6 +1,6 @@
 """From a log of any format to one tidy table: steps, losses, and the rates where they were logged."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -16,18 +16,18 @@ from bayeslr.logs.columns import (
     named_column,
     perplexity_columns,
     plain_name,
-    rate_columns,
     step_columns,
     time_columns,
 )
 from bayeslr.logs.counters import Counter, Series
-from bayeslr.logs.layout import as_wide, layout_of, one_run
+from bayeslr.logs.layout import a_row_each, as_wide, layout_of, one_run
 from bayeslr.logs.limits import ARE, counted, listed
 from bayeslr.logs.losses import loss_candidates
 from bayeslr.logs.plausible import base_of, judged
-from bayeslr.logs.rates import chosen_rate, without_tiny_negatives, without_wild
+from bayeslr.logs.rate_names import multiplier_columns, rate_columns
+from bayeslr.logs.rates import chosen_rate, times_multiplier, without_tiny_negatives, without_wild
 from bayeslr.logs.rawlog import Cells, Column, RawLog
-from bayeslr.logs.splits import split_columns, split_rows
+from bayeslr.logs.splits import of_one_writer, split_columns, split_rows, writer_columns
 from bayeslr.logs.units import Unit
 
 __all__ = ["TidyLog", "tidy"]
@@ -140,18 +140,23 @@ def tidy(
     times, epochs = time_columns(columns)[:1], epoch_columns(columns)[:1]
     planned = [name for name in columns if plain_name(name) in ("total_steps", "max_steps")][:1]
     perplexities = [name for name, kind in perplexity_columns(columns).items() if kind == "perplexity"]
-    numeric = list(dict.fromkeys([*steps, *losses, *rates, *times, *epochs, *planned, *perplexities]))
+    multipliers = [] if lr else multiplier_columns(columns)
+    numeric = list(dict.fromkeys([*steps, *losses, *rates, *multipliers, *times, *epochs, *planned, *perplexities]))
     twice = next((name for name in numeric if raw.columns.count(name) > 1), None)
     if twice is not None:
         raise LogError(f"{raw.path}: the column {twice!r} occurs more than once; allowed: one column per name")
-    texts = [*split_columns(raw, columns), *([layout.column] if layout.column else [])]
-    cells = raw.read(numeric, texts)
+    splits, writers = split_columns(raw, columns), writer_columns(columns)
+    cells = raw.read(numeric, [*splits, *writers, *([layout.column] if layout.column else [])])
     if layout.column is not None and chosen_run is not None:
         code = cells.labels[layout.column].index(chosen_run)
-        cells = _rows_of(cells, cells.texts[layout.column] == code)
+        cells = cells.taken(cells.texts[layout.column] == code)
 
+    cells = of_one_writer(cells, writers, losses)
     cells = ordered(cells, times, steps, losses[0])
     rate, rate_note = chosen_rate(cells.columns, rates)
+    if rate is not None and multipliers:
+        moved, note = times_multiplier(cells.columns[rate], {m: cells.columns[m] for m in multipliers}, name=rate)
+        cells, rate_note = replace(cells, columns={**cells.columns, rate: moved}), note or rate_note
     counter = Counter(
         raw=raw,
         cells=cells,
@@ -175,6 +180,8 @@ def _no_step(raw: RawLog, columns: list[str]) -> str:
     where = "" if raw.what == "log" else f" in this {raw.what}"
     counted = [name for name in columns if set(plain_name(name).split("_")) & {"epoch", "epochs", "tokens", "samples"}]
     instead = f" ({listed(counted, 2)} counts something else than updates)" if counted else ""
+    if not counted and (names := a_row_each(raw)):
+        instead = f" (each row has another {names!r}: a table of runs has no histories, which have to be exported)"
     return f"{raw.path}: no column for the step{where}{instead}; name one with `step` (--step): {listed(columns, 12)}"
 
 
@@ -188,17 +195,6 @@ class _Found:
     kind: str
     notes: tuple[str, ...]
     dropped: int
-
-
-def _rows_of(cells: Cells, keep: NDArray[np.bool_]) -> Cells:
-    """Return the cells of some rows; positions stay."""
-    return Cells(
-        numbers=cells.numbers,
-        columns={name: column.taken(keep) for name, column in cells.columns.items()},
-        texts=cells.texts,
-        labels=cells.labels,
-        notes=cells.notes,
-    )
 
 
 def _with_values(raw: RawLog, cells: Cells, name: str) -> Column:
@@ -260,7 +256,7 @@ def _found(counter: Counter, name: str) -> _Found:
     notes: list[str] = []
     kind = loss_kind(name) or "plain"
     rows, values = column.rows, column.values
-    for split in cells.texts:
+    for split in split_columns(raw, list(cells.texts)):
         chosen = split_rows(cells, split, rows)
         if chosen is None:
             continue

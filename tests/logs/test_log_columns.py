@@ -3,7 +3,8 @@
 import pytest
 
 from bayeslr.errors import LogError
-from bayeslr.logs.columns import loss_columns, named_column, rate_columns, step_columns
+from bayeslr.logs.columns import loss_columns, named_column, step_columns
+from bayeslr.logs.rate_names import rate_columns
 
 
 @pytest.mark.parametrize(

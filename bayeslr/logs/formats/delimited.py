@@ -13,12 +13,15 @@ from pathlib import Path
 from bayeslr.errors import BayeslrError, LogError
 from bayeslr.logs.columns import loss_columns, step_columns
 from bayeslr.logs.formats.files import LogFile
-from bayeslr.logs.limits import MAX_ROWS, listed, shown
+from bayeslr.logs.limits import MAX_ROWS, counted, listed, shown
 from bayeslr.logs.rawlog import CHUNK, Chunk, RawLog
 
-__all__ = ["header_of", "open_delimited", "table_rows"]
+__all__ = ["header_of", "is_separated", "open_delimited", "table_rows"]
 
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
+
+_PROSE = 20
+"""Lines of text that may precede a header."""
 
 type Row = tuple[int, list[str], bool]
 """Number of the line in which a row ends, its values, and whether that line has an end."""
@@ -82,6 +85,27 @@ def header_of(file: LogFile) -> tuple[str, ...]:
     return _table(file, LogError)[0]
 
 
+def is_separated(file: LogFile) -> bool:
+    """Return whether the columns of a table are separated by more than spaces.
+
+    Parameters
+    ----------
+    file
+        The file.
+
+    Returns
+    -------
+    bool
+        True if its header has commas, semicolons or tabs.
+
+    Raises
+    ------
+    LogError
+        If the file is no text.
+    """
+    return _table(file, LogError)[1] != " "
+
+
 def open_delimited(file: LogFile) -> RawLog:
     """Open a table of metrics.
 
@@ -108,7 +132,7 @@ def open_delimited(file: LogFile) -> RawLog:
 
 def _table(file: LogFile, error: type[BayeslrError]) -> tuple[tuple[str, ...], str, Iterator[Row]]:
     """Return the header, the separator and the rows that follow."""
-    lines = ((number, line, ended) for number, line, ended in file.lines() if line.strip())
+    lines: Iterator[tuple[int, str, bool]] = (each for each in file.lines() if each[1].strip())
     before: list[str] = []
     first: tuple[int, str, bool] | None = None
     for number, line, ended in lines:
@@ -121,6 +145,8 @@ def _table(file: LogFile, error: type[BayeslrError]) -> tuple[tuple[str, ...], s
         header, first = first[1], None
     if not header:
         raise error(f"{file.path}: only comments; allowed: a table with a header")
+    if first is None:
+        header, lines = _without_prose(file, header, lines)
     separator = _separator(header)
     if first is None and len(header) < 8 and (told := re.fullmatch(r"\s*sep=(.)\s*", header)):
         separator, (_, header, _) = told[1], next(lines, (0, "", True))
@@ -132,6 +158,23 @@ def _table(file: LogFile, error: type[BayeslrError]) -> tuple[tuple[str, ...], s
         raise error(f"{file.path}: the first line has numbers only ({listed(columns)}); allowed: a header with names")
     rest = itertools.chain([first] if first else [], lines)
     return columns, separator, _rows(file.path, rest, separator, error)
+
+
+def _without_prose(
+    file: LogFile, header: str, lines: Iterator[tuple[int, str, bool]]
+) -> tuple[str, Iterator[tuple[int, str, bool]]]:
+    """Return the first line that names a step and a loss over numbers, where some lines of text precede it."""
+    ahead = list(itertools.islice(lines, _PROSE))
+    rest = itertools.chain(ahead, lines)
+    if _is_header_for(header, "0"):
+        return header, rest
+    for k, (_, line, _) in enumerate(ahead[:-1]):
+        if line.lstrip()[:1].isdigit():
+            break
+        if _separator(line) != " " and _is_header_for(line, ahead[k + 1][1]):
+            file.note(f"{counted(k + 1, 'line')} of text above the header: left out")
+            return line, itertools.chain(ahead[k + 1 :], lines)
+    return header, rest
 
 
 def _is_header_for(comment: str, line: str) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 from bayeslr.errors import LogError
+from bayeslr.logs.columns import loss_columns, split_of, step_columns
 from bayeslr.logs.formats.files import LogFile
 from bayeslr.logs.formats.json_values import decoded, flattened
 from bayeslr.logs.limits import MAX_COLUMNS, MAX_LINE
@@ -100,7 +101,7 @@ def _one_object_a_line(file: LogFile) -> bool:
         return False
     if isinstance(value, dict) and ("log_history" in value or any(isinstance(value.get(k), list) for k in _HISTORIES)):
         return False
-    return next(lines, None) is not None or not (_lists_in(value) or _is_of_steps(value))
+    return next(lines, None) is not None or not (_lists_in(value) or _is_of_steps(value) or _rows_by_name(value))
 
 
 def _is_of_lists(value: object) -> bool:
@@ -119,9 +120,22 @@ def _lists_in(value: object) -> Mapping[str, object] | None:
         if _is_of_lists(value):
             return value
         inner = [v for v in value.values() if isinstance(v, dict)]
-        both = {f"{k}/{key}": v for k, d in value.items() if isinstance(d, dict) for key, v in d.items()}
+        # histories by the names of their runs read like an export with a column a run
+        runs = len(inner) > 1 and all(step_columns(list(d)) and loss_columns(list(d)) for d in inner)
+        mark = " - " if runs else "/"
+        both = {f"{k}{mark}{key}": v for k, d in value.items() if isinstance(d, dict) for key, v in d.items()}
         value = inner[0] if len(inner) == 1 else both
     return None
+
+
+def _rows_by_name(value: object) -> list[dict[str, object]] | None:
+    """Return the rows of an object that has a list of rows a run, or a split; None if it is something else."""
+    if not isinstance(value, dict) or len(value) < 2 or not all(isinstance(v, list) and v for v in value.values()):
+        return None
+    if not all(isinstance(row, dict) for rows in value.values() for row in rows):
+        return None
+    column = "split" if all(map(split_of, value)) else "run"
+    return [{column: name, **flattened(row)} for name, rows in value.items() for row in rows]
 
 
 def _is_of_steps(value: object) -> bool:
@@ -229,6 +243,9 @@ class _Document:
         if _is_of_steps(value):
             records = list(enumerate(({"step": int(key), **flattened(item)} for key, item in value.items()), start=1))
             return _raw_log(self.file, lambda: iter(records), "record", None)
+        rows = _rows_by_name(value)
+        if rows is not None:
+            return _raw_log(self.file, lambda: iter(enumerate(rows, start=1)), "record", None)
         lists = _lists_in(value)
         return None if lists is None else _columns(self.file, lists)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from bayeslr.errors import LogError
 from bayeslr.logs.columns import loss_columns, step_columns
 from bayeslr.logs.formats.console import is_console_output, open_console
-from bayeslr.logs.formats.delimited import header_of, open_delimited
+from bayeslr.logs.formats.delimited import header_of, is_separated, open_delimited
 from bayeslr.logs.formats.files import LogFile
 from bayeslr.logs.formats.folders import logs_in
 from bayeslr.logs.formats.json_log import has_json_in_lines, open_json
@@ -60,8 +60,7 @@ def open_log(path: Path) -> RawLog:
     if has_json_in_lines(file, 200):
         return open_json(file)
     header = header_of(file)
-    first = next((line for _, line, _ in file.lines() if line.strip()), "")
-    separated = any(mark in first for mark in ",;\t")
+    separated = is_separated(file)
     if separated and step_columns(header) and loss_columns(header):
         return open_delimited(file)
     if is_console_output(file, 500):
