@@ -166,7 +166,8 @@ def rests_on(posterior: Posterior, plans: Iterable[Schedule], size: float | str 
     """
     target, area = find_target(posterior, size), posterior.model.law.area
     of_size = [curve for curve in posterior.fitted if target.index in (None, posterior.size_of(curve))]
-    furthest = max(float(area(plan, np.array([plan.total_steps]))[0]) for plan in plans)
+    lengths = [(float(area(plan, np.array([plan.total_steps]))[0]), plan.total_steps) for plan in plans]
+    furthest, longest = max(whole for whole, _ in lengths), max(steps for _, steps in lengths)
     seen = max(float(area(curve.schedule, curve.steps[-1:])[0]) for curve in of_size)
     steps = max(int(curve.steps[-1]) for curve in of_size)
     peaks = list(dict.fromkeys(f"{peak:.3g}" for peak in sorted(curve.schedule.peak_lr for curve in of_size)))
@@ -175,6 +176,8 @@ def rests_on(posterior: Posterior, plans: Iterable[Schedule], size: float | str 
     where = "" if target.index is not None else " of other sizes"
     ratio = furthest / seen
     beyond = "no further than they go"
+    if longest > _FURTHER * steps:
+        beyond = f"for up to {longest:,} steps, at rates so low that their sum goes no further"
     if ratio > _FURTHER:
         beyond = f"up to {ratio:.1f} times their sum of rates, " + (
             f"within the {AREA_FACTOR:g} times up to which intervals are tested: they widen with it"

@@ -288,7 +288,9 @@ def evaluate(
     sites = {name: jnp.asarray(value) for name, value in values.items()}
     of_size = {name: jnp.asarray(value) for name, value in effects.items()}
     known = {name: jnp.asarray(array) for name, array in places.items()}
-    for group in _groups([len(plan.steps) for plan in plans]):
+
+    def asked(group: Sequence[int]) -> Mapping[str, Array]:
+        """Ask for a group of curves; the answer is computed while the caller does something else."""
         chosen = [plans[k] for k in group]
         width = _width(len(chosen[0].steps))
         inputs = [prepare(model.law, plan.schedule, _filled(plan.steps, width), scale, plan.setup) for plan in chosen]
@@ -297,11 +299,17 @@ def evaluate(
         fill = (1 << (len(chosen) - 1).bit_length()) - len(chosen)
         stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *inputs, *inputs[-1:] * fill)
         of_run = jax.tree.map(lambda *leaves: np.stack(leaves), *own, *own[-1:] * fill)
-        whole = {
-            name: np.asarray(part) for name, part in _evaluate(model, sites, of_size, known, stacked, of_run).items()
-        }
-        for k, plan in enumerate(chosen):
-            parts = {name: part[k, : len(plan.steps)].T for name, part in whole.items()}
+        answer: Mapping[str, Array] = _evaluate(model, sites, of_size, known, stacked, of_run)
+        return answer
+
+    # what the next group sees of its schedules is prepared while the one before is computed
+    groups = list(_groups([len(plan.steps) for plan in plans]))
+    following = asked(groups[0])
+    for k, group in enumerate(groups):
+        answer, following = following, asked(groups[k + 1]) if k + 1 < len(groups) else {}
+        whole = {name: np.asarray(part) for name, part in answer.items()}
+        for place, curve in enumerate(group):
+            parts = {name: part[place, : len(plans[curve].steps)].T for name, part in whole.items()}
             noise = parts.pop("noise")
             yield CurveParts(**parts), noise
 

@@ -47,6 +47,9 @@ def test_how_far_beyond_the_runs_was_asked(small_posterior):
     near = rests_on(small_posterior, [constant(**COMMON | {"total_steps": 4000})], None)
     assert "times their sum of rates, within the 4 times up to which intervals are tested: they widen with it" in near
     assert "was asked no further than they go" in rests_on(small_posterior, [TARGET], None)
+    # many updates at a low rate are no large sum of rates, and yet many updates
+    slow = rests_on(small_posterior, [constant(**COMMON | {"total_steps": 4000, "peak_lr": 2e-4})], None)
+    assert "was asked for up to 4,000 steps, at rates so low that their sum goes no further" in slow
 
 
 def test_other_sizes_and_other_peaks_are_told(small_posterior):
