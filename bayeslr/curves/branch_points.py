@@ -10,8 +10,10 @@ from bayeslr.schedules import Schedule
 
 __all__ = ["checked_branch_point", "rates_apart", "shifted"]
 
-_FAR = 0.02
-"""Losses that differ by more than this share at a named branch point are worth a note."""
+_FAR = (0.006, 0.02)
+"""Losses that differ by more than this share at a named branch point are worth a note: smooth ones, and noisy ones."""
+_NOISES = 10.0
+"""The same in units of what losses differ by from one to the next; between the two shares above."""
 _ELSEWHERE = 0.05
 """A run whose loss differs by more than this from its parent's, and fits at a later step, counts its own steps."""
 _FITS = 0.01
@@ -60,7 +62,8 @@ def checked_branch_point(curve: LossCurve, parent: LossCurve, *, joined: bool = 
             f"run {curve.name!r} begins at step {first}, and its parent {parent.name!r} has no loss before: nothing "
             "was joined; if it counts its own steps, give the `branch_step`"
         )
-    if apart <= _FAR:
+    jitter = float(np.median(np.abs(np.diff(parent.loss[-20:])))) if len(parent) > 2 else 0.0
+    if apart <= np.clip(_NOISES * jitter / here, *_FAR):
         return ""
     return (
         f"run {curve.name!r} begins at step {first} with a loss of {here:.4g}, but its parent {parent.name!r} has "

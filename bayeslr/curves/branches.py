@@ -171,7 +171,9 @@ def join_branches(
                 joined = _join(run, history)
                 first = int(run.curve.steps[0])
                 alone = joined is run.curve
-                if run.parent is not None and (alone or common_updates(joined.schedule, history.schedule) >= first - 1):
+                # a cool-down that counts its own steps leaves the rates of its parent where it was branched off
+                until = first - 1 if run.branch_step is None else min(first, run.branch_step) - 1
+                if run.parent is not None and (alone or common_updates(joined.schedule, history.schedule) >= until):
                     note = checked_branch_point(run.curve, history, joined=not alone)
                     note = ("" if alone or not run.rates_from else rates_apart(run.curve, history)) or note
                 done[name] = Joined(curve=joined, parent=parent, note=note)
@@ -258,9 +260,18 @@ def _same_rates(run: RawRun, parent: LossCurve) -> bool:
     if not run.rates_from:
         return common_updates(mine, theirs, tolerance=_SAME_RATE) >= int(run.curve.steps[0])
     at = min(run.rates_from, mine.total_steps - 1)
-    if theirs.total_steps <= at:
+    if theirs.total_steps <= at and not _goes_on(run.curve, parent):
         return False
-    return abs(float(theirs.lr[at]) - float(mine.lr[at])) <= _SAME_FIRST_RATE * theirs.peak_lr
+    last = min(at, theirs.total_steps - 1)
+    # between two logs a rate changes by about as much as it did before
+    change = 2.0 * abs(float(theirs.lr[last] - theirs.lr[max(last - (at - last), 0)]))
+    return abs(float(theirs.lr[last]) - float(mine.lr[at])) <= _SAME_FIRST_RATE * theirs.peak_lr + change
+
+
+def _goes_on(curve: LossCurve, parent: LossCurve) -> bool:
+    """Return whether a log begins where another one ends, at most two logging intervals later."""
+    interval = float(np.median(np.diff(parent.steps))) if len(parent) > 1 else 0.0
+    return bool(curve.steps[0] <= parent.schedule.total_steps + 2 * interval)
 
 
 def _distance(curve: LossCurve, candidate: LossCurve) -> float:
@@ -336,10 +347,15 @@ def _joined_rates(run: RawRun, parent: LossCurve) -> Schedule:
     mine, theirs = run.curve.schedule, parent.schedule
     first = int(run.curve.steps[0])
     if theirs.total_steps < first and run.rates_from:
-        raise CurveError(
-            f"run {run.curve.name!r}: its log begins at step {first}, but the rates of its parent {parent.name!r} "
-            f"end at {theirs.total_steps}; allowed: a parent that reaches the branch point"
-        )
+        if not _goes_on(run.curve, parent):
+            raise CurveError(
+                f"run {run.curve.name!r}: its log begins at step {first}, but the rates of its parent {parent.name!r} "
+                f"end at {theirs.total_steps}; allowed: a parent that reaches the branch point"
+            )
+        # the log of a resumed run: between the two, rates are interpolated
+        known = min(run.rates_from, mine.total_steps - 1)
+        between = np.linspace(theirs.lr[-1], mine.lr[known], max(known - theirs.total_steps, 0) + 2)[1:-1]
+        theirs = Schedule(lr=np.concatenate([theirs.lr, between]), warmup_steps=theirs.warmup_steps)
     branch = min(run.rates_from or first, mine.total_steps, theirs.total_steps)
     if common_updates(mine, theirs) >= branch:
         return mine

@@ -6,7 +6,11 @@ from decimal import Decimal, InvalidOperation
 
 __all__ = ["count_label", "params_in_label", "parse_count", "rounded_range", "size_label"]
 
-_COUNT = re.compile(r"\s*([0-9.]+(?:[eE][+-]?[0-9]+)?)\s*([kKmMbBgGtT]?)\s*")
+_COUNT = re.compile(
+    r"\s*~?\s*([0-9.]+(?:[eE][+-]?[0-9]+)?)\s*([kKmMbBgGtT]?)\s*"
+    r"(?:\b(?:params|parameters|tokens|sequences|seqs|samples))?\s*"
+)
+_THOUSANDS = re.compile(r"\s*\d{1,3}(,\d{3})+\s*")
 _SUFFIXES = (("T", 1e12), ("B", 1e9), ("M", 1e6), ("k", 1e3))
 _FACTORS = {"": 1.0, "k": 1e3, "m": 1e6, "b": 1e9, "g": 1e9, "t": 1e12}
 
@@ -17,7 +21,8 @@ def parse_count(text: str) -> float | None:
     Parameters
     ----------
     text
-        A number, with a suffix K, M, B (or G) or T where it is in thousands, millions, billions or trillions.
+        A number, with a suffix K, M, B (or G) or T where it is in thousands, millions, billions or trillions; what is
+        counted may follow (``2M tokens``).
 
     Returns
     -------
@@ -56,7 +61,7 @@ def size_label(size: str | None, params: float | None) -> str:
 
 def _written(text: str) -> tuple[Decimal, float] | None:
     """Return the number as its digits say it, and the factor of its suffix; None if the text is something else."""
-    match = _COUNT.fullmatch(text.replace("_", ""))
+    match = _COUNT.fullmatch(text.replace("," if _THOUSANDS.fullmatch(text) else "_", ""))
     if match is None:
         return None
     try:

@@ -46,7 +46,18 @@ _BESIDE_COUNTED = frozenset(
     {"train", "training", "trainer", "progress", "metrics", "current", "opt", "optim", "optimizer", "optimiser"}
     | {"gradient", "grad", "num", "number", "n", "global", "count", "counter", "idx", "index"}
 )
-_RUNS = ("run", "run_name", "run_id", "run_uuid", "name", "experiment", "experiment_name", "exp", "exp_name")
+_RUNS = (
+    "run",
+    "run_name",
+    "run_id",
+    "run_uuid",
+    "name",
+    "experiment",
+    "experiment_name",
+    "exp",
+    "exp_name",
+    "dir_name",
+)
 _TIMES = ("_timestamp", "timestamp", "wall_time", "time", "created_at", "datetime")
 _VALIDATION = frozenset(
     {"val", "valid", "validation", "validate", "eval", "evaluation", "evaluate", "dev", "heldout", "holdout"}
@@ -65,7 +76,8 @@ _NOT_THE_LOSS = frozenset(
     {"aux", "auxiliary", "z", "router", "balance", "balancing", "std", "var", "min", "max", "scale", "scaled", "scaler"}
     | {"best", "lowest", "minimum", "maximum", "vs", "ppl", "perplexity", "diff", "delta", "norm", "weight", "target"}
     | {"count", "improvement", "spike", "kl", "stderr", "error", "threshold", "smallest", "record", "top", "highest"}
-    | {"largest", "cummin", "cummax"}
+    | {"largest", "cummin", "cummax", "reward", "value", "policy", "grad", "gradient", "reg", "regularization", "delta"}
+    | {"predicted", "excess", "relative", "rel", "cumulative", "cum", "sum", "log10", "penalty", "distill"}
 )
 
 
@@ -371,7 +383,9 @@ def plain_name(column: str) -> str:
         In lower case, words separated by one underscore.
     """
     before, _, metric = column.rpartition(" - ")
-    metric = f"{before} {metric}" if before.lower() in _SPLITS else metric.strip()
+    # a run may be called `eval`, too
+    own = _SPLITS & set(re.split(r"[^a-z]+", metric.lower()))
+    metric = f"{before} {metric}" if before.lower() in _SPLITS and not own else metric.strip()
     metric = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", metric).lower()
     words = re.sub(r"[/.:\-\s_()\[\]|@]+", "_", metric)
     return words.rstrip("_") if metric.startswith("_") else words.strip("_")

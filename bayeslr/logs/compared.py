@@ -5,10 +5,11 @@ from collections.abc import Mapping
 import numpy as np
 
 from bayeslr.logs.columns import data_words, plain_name
-from bayeslr.logs.limits import shown
+from bayeslr.logs.limits import listed, shown
+from bayeslr.logs.model_sizes import sizes_in_name
 from bayeslr.logs.tidy import TidyLog
 
-__all__ = ["mixed_kinds", "other_units", "own_steps"]
+__all__ = ["mixed_kinds", "odd_sizes", "other_units", "own_steps"]
 
 _WORDS = {
     "validation": "the validation loss",
@@ -17,6 +18,10 @@ _WORDS = {
     "plain": "a loss that does not say on what it was measured (often the training loss)",
 }
 _APART = 1.9
+_A_MODEL = 1e4
+"""Parameters of the smallest models."""
+_OTHER_BATCH = 1000.0
+"""Batches that differ by more than this have different units."""
 
 
 def mixed_kinds(logs: Mapping[str, TidyLog]) -> str:
@@ -107,6 +112,8 @@ def own_steps(logs: Mapping[str, TidyLog], sizes: Mapping[str, object]) -> str:
         first, loss = int(log.steps[0]), float(log.loss[0])
         others = [other for name, other in logs.items() if name != run and sizes[name] == sizes[run]]
         others = [other for other in others if other.steps[0] <= first <= other.steps[-1] and other.steps.size >= 3]
+        # another log of the same kind begins as low, and says nothing
+        others = [other for other in others if other.loss[0] > 1.1 * loss]
         if not others or loss <= 0 or log.steps.size < 3:
             continue
         there = np.array([np.interp(first, other.steps, other.loss) for other in others])
@@ -118,6 +125,43 @@ def own_steps(logs: Mapping[str, TidyLog], sizes: Mapping[str, object]) -> str:
                 "and the `branch_step`"
             )
     return ""
+
+
+def odd_sizes(runs: Mapping[str, tuple[str | None, float | None]], batches: Mapping[str, float | None]) -> list[str]:
+    """Return what is odd about the sizes of models and batches.
+
+    Parameters
+    ----------
+    runs
+        Label and number of parameters of each run.
+    batches
+        Batch size of each run.
+
+    Returns
+    -------
+    list of str
+        Sentences.
+    """
+    found = []
+    small = [f"{params:g}" for _, params in runs.values() if params is not None and params < _A_MODEL]
+    if small:
+        found.append(
+            f"params {listed(dict.fromkeys(small), 3)}: fewer than any language model has; in millions or billions? "
+            "Write 125M or 1.3B"
+        )
+    named = {run: said[0] for run in runs if len(said := sizes_in_name(run)) == 1}
+    if all(size is None and params is None for size, params in runs.values()) and len({*named.values()}) > 1:
+        found.append(
+            f"the names of the runs say sizes ({listed(dict.fromkeys(named.values()), 3)}), which are not read: all "
+            "runs count as one size; give `params` or `size`"
+        )
+    known = [batch for batch in batches.values() if batch]
+    if known and max(known) > _OTHER_BATCH * min(known):
+        found.append(
+            f"batch sizes range from {min(known):g} to {max(known):g}: sequences in some runs and tokens in others? "
+            "Give all in one unit"
+        )
+    return found
 
 
 def _ratios(logs: Mapping[str, TidyLog]) -> dict[str, float]:

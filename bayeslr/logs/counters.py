@@ -353,12 +353,15 @@ class Counter:
             if found is not None:
                 return found
         found = resume_offsets(rows, steps, values, column=name)
-        if found is None or self.rate is None:
+        if self.rate is None:
             return found
         rate = self.cells.columns[self.rate]
         at = self._at(name)[rate.rows]
         good = np.isfinite(rate.values) & (at == np.floor(at)) & (at >= 0) & (at <= MAX_STEPS)
-        return aligned(found, rate.rows[good], at[good].astype(np.int64), rate.values[good], column=name)
+        logged = (rate.rows[good], at[good].astype(np.int64), rate.values[good])
+        if found is None:
+            return resume_offsets(*logged, column=name, what="rate")
+        return aligned(found, *logged, column=name)
 
     def _too_many(self, name: str, last: float, *, short: bool = False) -> str:
         """Return the message about steps that are too large."""

@@ -1,7 +1,6 @@
 """A manifest from logs: what was found in each, and what has to be checked or filled in."""
 
 import csv
-import re
 from dataclasses import dataclass
 from os.path import relpath
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Final
 from bayeslr.curves.branches import RawRun, join_branches, starts_late
 from bayeslr.errors import BayeslrError, CurveError, LogError
 from bayeslr.logs.compared import mixed_kinds, other_units, own_steps
+from bayeslr.logs.model_sizes import sizes_in_name
 from bayeslr.logs.run_files import Paths, logs_of
 from bayeslr.logs.sources import ColumnNames, Source, read_run
 from bayeslr.logs.summary import RunRead
@@ -21,12 +21,8 @@ _COLUMNS: Final = (
     *("run", "file", "size", "params", "schedule", "parent", "loss_column", "rate_column"),
     *("total_steps", "warmup_steps", "peak_lr"),
 )
-_SIZE: Final = re.compile(r"(?<![A-Za-z0-9.])(\d+(?:\.\d+)?)([MB])(?![A-Za-z0-9])", re.IGNORECASE)
-_NOT_A_SIZE: Final = re.compile(
-    r"(?<![A-Za-z0-9.])\d+(?:\.\d+)?[MB][-_ ]?(?:tok|seq|steps|batch|data)[a-z]*"
-    r"|(?:batch|bs|tok|tokens|data|corpus|ctx)[-_= ]?\d+(?:\.\d+)?[MB](?![A-Za-z0-9])",
-    re.IGNORECASE,
-)
+_SETUP: Final = ("batch_size", "weight_decay")
+"""Further columns, where a log says them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +52,8 @@ class Draft:
             The file.
         """
         with path.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, fieldnames=_COLUMNS, lineterminator="\n")
+            setup = [name for name in _SETUP if any(name in row for row in self.rows)]
+            writer = csv.DictWriter(file, fieldnames=[*_COLUMNS, *setup], lineterminator="\n", restval="")
             writer.writeheader()
             writer.writerows(self.rows)
 
@@ -116,7 +113,7 @@ def draft(paths: Paths, *, folder: Path, columns: ColumnNames) -> Draft:
                 f"{name}: planned for {log.total_steps} updates, logged up to {found.total_steps}: if it has not "
                 "ended, give its schedule"
             )
-    several = {name: said_sizes for name in kept if len(said_sizes := _sizes_in(name)) > 1}
+    several = {name: said_sizes for name in kept if len(said_sizes := sizes_in_name(name)) > 1}
     if several:
         first = next(iter(several))
         checks.append(
@@ -169,17 +166,11 @@ def _row(source: Source, log: TidyLog, found: RunRead, folder: Path) -> dict[str
         "total_steps": str(found.total_steps if found.rate_column else last),
         "warmup_steps": str(found.warmup_steps) if found.rate_column else "",
         "peak_lr": f"{found.peak_lr:.6g}" if found.rate_column else "",
+        **{name: f"{source.metadata[name]:.15g}" for name in _SETUP if name in source.metadata},
     }
 
 
 def _size_in(name: str) -> str:
     """Return the number of parameters that a name says, such as 25M; empty if it says none."""
-    found = _sizes_in(name)
+    found = sizes_in_name(name)
     return found[0] if len(found) == 1 else ""
-
-
-def _sizes_in(name: str) -> list[str]:
-    """Return all that may be a number of parameters in a name; two are a size and a corpus, and nobody knows which."""
-    text = _NOT_A_SIZE.sub(" ", name.replace("/", " "))
-    sizes = (f"{number}{unit.upper()}" for number, unit in _SIZE.findall(text))
-    return list(dict.fromkeys(sizes))

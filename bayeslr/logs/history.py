@@ -150,9 +150,9 @@ def _fractions(
 
 
 def resume_offsets(
-    rows: NDArray[np.int32], steps: NDArray[np.int64], values: NDArray[np.float64], *, column: str
+    rows: NDArray[np.int32], steps: NDArray[np.int64], values: NDArray[np.float64], *, column: str, what: str = "loss"
 ) -> Offsets | None:
-    """Return the offsets of a counter that starts again while the loss goes on.
+    """Return the offsets of a counter that starts again while the loss, or the rate, goes on.
 
     Parameters
     ----------
@@ -164,11 +164,13 @@ def resume_offsets(
         Losses there, finite.
     column
         The column of the steps, for messages.
+    what
+        What the values are, for messages. Default: the loss.
 
     Returns
     -------
     Offsets or None
-        None if the steps do not go back to their beginning, or the loss goes back with them.
+        None if the steps do not go back to their beginning, or the values go back with them.
     """
     starts = np.flatnonzero(np.diff(steps) < 0) + 1
     if not starts.size or 2 * starts.size > steps.size:
@@ -193,7 +195,7 @@ def resume_offsets(
         rows=rows[starts].astype(np.int64),
         added=np.array(added, dtype=np.int64),
         note=(
-            f"the steps in {column!r} start again at {steps[starts[0]]} while the loss goes on (a resume that "
+            f"the steps in {column!r} start again at {steps[starts[0]]} while the {what} goes on (a resume that "
             f"counts its own steps): they are counted on from {', '.join(map(str, added[:4]))}"
         ),
     )
@@ -292,9 +294,11 @@ def history(steps: NDArray[np.int64], values: NDArray[np.float64]) -> tuple[NDAr
             void = steps >= lowest_later
             order = np.flatnonzero(~void)
             times = "once" if back.size == 1 else f"{back.size} times"
+            anew = steps[back + 1].min() <= steps[: back[0] + 1].min()
             notes.append(
                 f"the step goes back {times} (first to {steps[back[0] + 1]}): after a restart "
                 f"{counted(int(void.sum()), 'earlier row', DO)} not count"
+                + (" (if these are several runs, a column has to name them)" if anew else "")
             )
     kept = steps[order]
     is_last = np.append(kept[1:] != kept[:-1], True)[: kept.size]
@@ -304,6 +308,7 @@ def history(steps: NDArray[np.int64], values: NDArray[np.float64]) -> tuple[NDAr
         step = int(kept[repeated[differ][0]])
         notes.append(
             f"{counted(int(differ.sum()), 'step', ARE)} repeated with other values (first {step}): the last one counts"
+            + ("; are these several runs or losses in turn?" if 2 * differ.sum() >= is_last.sum() else "")
         )
     return order[is_last], notes
 

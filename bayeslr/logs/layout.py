@@ -14,7 +14,7 @@ from bayeslr.logs.rate_names import rate_columns
 from bayeslr.logs.rawlog import Chunk, Column, RawLog
 from bayeslr.logs.splits import names_no_run, writer_columns
 
-__all__ = ["Layout", "a_row_each", "as_wide", "layout_of", "one_run"]
+__all__ = ["Layout", "a_row_each", "as_wide", "layout_of", "one_run", "tells_machines"]
 
 _SETTINGS = frozenset(
     {"seed", "model", "config", "exp_id", "experiment_id", "trial", "trial_id", "method", "optimizer", "variant"}
@@ -124,7 +124,7 @@ def layout_of(raw: RawLog, *, loss: str | None = None) -> Layout:
     for column in run_columns(raw.columns):
         cells = raw.read([], [column])
         labels = cells.labels[column]
-        if not plain_name(column).startswith("run") and not _names_a_run_a_row(raw, column, steps):
+        if not plain_name(column).startswith(("run", "dir")) and not _names_a_run_a_row(raw, column, steps):
             labels = _with_steps_of_their_own(raw, column, steps[0]) if steps else ()
         if len(labels) > 1 and not all(split_of(label) for label in labels):
             return Layout(runs=labels, column=column)
@@ -133,12 +133,27 @@ def layout_of(raw: RawLog, *, loss: str | None = None) -> Layout:
         if labels:
             return Layout(runs=labels, column=column)
     for column, words in raw.words().items():
-        machine = set(plain_name(column).split("_")) & _MACHINES or writer_columns([column])
-        if steps and not machine and not names_no_run(column, words):
+        if steps and not tells_machines(column) and not names_no_run(column, words):
             labels = _with_steps_of_their_own(raw, column, steps[0], from_the_beginning=True)
             if labels:
                 return Layout(runs=labels, column=column)
     return Layout()
+
+
+def tells_machines(column: str) -> bool:
+    """Return whether the values of a column tell the parts of one run apart, such as the jobs that went on with it.
+
+    Parameters
+    ----------
+    column
+        Its name.
+
+    Returns
+    -------
+    bool
+        True if its name has a word of them.
+    """
+    return bool(set(plain_name(column).split("_")) & _MACHINES or writer_columns([column]))
 
 
 def _is_setting(column: str) -> bool:

@@ -22,12 +22,11 @@ from pathlib import Path
 import pandas as pd
 
 from bayeslr.curves.counts import params_in_label, parse_count
-from bayeslr.curves.curve import BATCH_SEQUENCES, BATCH_TOKENS
 from bayeslr.errors import ManifestError, ScheduleError
 from bayeslr.logs.formats.delimited import table_rows
 from bayeslr.logs.formats.files import LogFile
 from bayeslr.logs.limits import listed, shown
-from bayeslr.logs.model_sizes import ALSO_PARAMS, with_sizes
+from bayeslr.logs.model_sizes import ALSO_PARAMS, COUNTS, with_known_names
 from bayeslr.logs.partial_spec import lacks_length
 from bayeslr.logs.sources import Source
 from bayeslr.schedules import MAX_UPDATES, Schedule, parse_schedule
@@ -36,7 +35,6 @@ __all__ = ["Manifest", "parse_manifest"]
 
 _REQUIRED = ("run", "file")
 _KNOWN = (*_REQUIRED, "params", "size", "schedule", "parent", "branch_step")
-_COUNTS = frozenset({*BATCH_TOKENS, *BATCH_SEQUENCES})
 _ROWS = 20_000
 
 
@@ -113,9 +111,11 @@ def parse_manifest(path: Path) -> Manifest:
         raise ManifestError(f"{path}: the column {twice!r} occurs more than once; allowed: one column per name")
     if not rows:
         raise ManifestError(f"{path}: the manifest has no runs; allowed: at least one row")
-    cells = with_sizes([dict(zip(names, (value.strip() for value in values), strict=True)) for _, values in rows])
+    cells = with_known_names([dict(zip(names, (value.strip() for value in values), strict=True)) for _, values in rows])
     lines = tuple(line for line, _ in rows)
-    metadata = {name: _typed(name, [row[name] for row in cells]) for name in names if name not in _KNOWN}
+    metadata = {
+        name: _typed(name, [row[name] for row in cells], path, lines) for name in cells[0] if name not in _KNOWN
+    }
 
     seen: dict[str, int] = {}
     updates = 0
@@ -187,7 +187,7 @@ def _schedule(spec: str, folder: Path, where: str) -> Schedule | str | None:
         raise ManifestError(f"{where}: {problem}") from None
 
 
-def _typed(name: str, values: Sequence[str]) -> list[object]:
+def _typed(name: str, values: Sequence[str], path: Path, lines: Sequence[int]) -> list[object]:
     """Convert the values of a column if all of them are numbers, or all truth values; None where empty."""
     given = [value for value in values if value]
     truths = {"true": True, "false": False}
@@ -198,7 +198,13 @@ def _typed(name: str, values: Sequence[str]) -> list[object]:
             return [convert(value) if value else None for value in values]
         except ValueError:
             continue
-    # counts with suffixes, as in `batch_size`
-    if given and name.lower() in _COUNTS and all(parse_count(value) is not None for value in given):
+    if name in COUNTS or name == "weight_decay":
+        # counts with suffixes
+        for value, line in zip(values, lines, strict=True):
+            if value and parse_count(value) is None:
+                raise ManifestError(
+                    f"{path}, line {line}: {name} is {shown(value)}; allowed: a number, such as "
+                    f"{'0.1' if name == 'weight_decay' else '524288 or 0.5M'}, or nothing"
+                )
         return [parse_count(value) if value else None for value in values]
     return [value or None for value in values]

@@ -1,32 +1,78 @@
-"""Under which names tables say the size of a model: manifests, and logs of several runs."""
+"""Under which names tables say the size of a model and its batch: manifests, and logs of several runs."""
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from bayeslr.curves.counts import params_in_label, parse_count
+from bayeslr.curves.curve import BATCH_SEQUENCES, BATCH_TOKENS
 from bayeslr.logs.columns import plain_name
 from bayeslr.logs.layout import Layout
 from bayeslr.logs.rawlog import RawLog
 
-__all__ = ["ALSO_PARAMS", "sizes_in", "with_sizes"]
+__all__ = ["ALSO_PARAMS", "COUNTS", "Settings", "settings_in", "sizes_in_name", "with_known_names"]
 
 ALSO_PARAMS: Final = ("n_params", "num_params", "num_parameters", "parameters", "non_embedding_params", "param_count")
 """Other names of the column ``params``."""
+COUNTS: Final = (*BATCH_TOKENS, *BATCH_SEQUENCES)
+"""Columns of batches, whose numbers may have a suffix."""
 _IN_UNITS: Final = re.compile(r"(?:n_|num_)?(?:params|parameters)_(?P<unit>k|m|b|millions?|billions?)")
 _LABELS: Final = ("size", "model_size", "model", "model_name", "n")
-"""Columns that say the size where their values read as counts with a suffix, such as 25M."""
+"""Columns that say the size where their values read as counts with a suffix, such as 25M, or have one in them."""
 _SHAPES: Final = frozenset(
     {"d_model", "n_embd", "n_layer", "n_layers", "num_layers", "layers", "hidden_size", "hidden_dim", "hidden", "dim"}
     | {"embed_dim", "width", "depth", "model", "model_size", "size"}
 )
 """Columns that tell sizes apart, though not how many parameters they have."""
+_SETUP: Final = {**{name: name for name in COUNTS}, "weight_decay": "weight_decay", "wd": "weight_decay"}
 _A_MODEL: Final = 1e4
 """Parameters of the smallest models; a smaller ``N`` counts something else."""
+_SIZE: Final = re.compile(r"(?<![A-Za-z0-9.])(\d+(?:\.\d+)?)([MB])(?![A-Za-z0-9])", re.IGNORECASE)
+_NOT_A_SIZE: Final = re.compile(
+    r"(?<![A-Za-z0-9.])\d+(?:\.\d+)?[MB][-_ ]?(?:tok|seq|steps|batch|data)[a-z]*"
+    r"|(?:batch|bs|tok|tokens|data|corpus|ctx)[-_= ]?\d+(?:\.\d+)?[MB](?![A-Za-z0-9])",
+    re.IGNORECASE,
+)
 
 
-def with_sizes(rows: list[dict[str, str]]) -> list[dict[str, str]]:
-    """Add the sizes that a column of another name says in every row (``params_M``, or a ``model`` such as 25M).
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What a table of several runs says of one of them.
+
+    Parameters
+    ----------
+    size, params
+        Label and number of parameters; None where it does not say them.
+    metadata
+        Batch size and weight decay.
+    """
+
+    size: str | None = None
+    params: float | None = None
+    metadata: Mapping[str, object] = field(default_factory=dict)
+
+
+def sizes_in_name(name: str) -> list[str]:
+    """Return all that may be a number of parameters in a name; two are a size and a corpus, and nobody knows which.
+
+    Parameters
+    ----------
+    name
+        The name of a run or a model.
+
+    Returns
+    -------
+    list of str
+        Such as 25M.
+    """
+    text = _NOT_A_SIZE.sub(" ", name.replace("/", " "))
+    sizes = (f"{number}{unit.upper()}" for number, unit in _SIZE.findall(text.replace("_", " ")))
+    return list(dict.fromkeys(sizes))
+
+
+def with_known_names(rows: list[dict[str, str]]) -> list[dict[str, str]]:
+    """Add what columns of other names say: ``params_M``, a ``model`` such as 25M, ``Batch Size``, ``wd``.
 
     Parameters
     ----------
@@ -36,8 +82,12 @@ def with_sizes(rows: list[dict[str, str]]) -> list[dict[str, str]]:
     Returns
     -------
     list of dict
-        The same with ``params`` or ``size`` where they had none of them and another column says it.
+        The same with ``params`` or ``size`` where they had none of them, and with batch size and weight decay.
     """
+    for name in list(rows[0]):
+        known = _SETUP.get(plain_name(name))
+        if known is not None and known not in rows[0]:
+            rows = [{**row, known: row[name]} for row in rows]
     if {"params", "size"} & rows[0].keys():
         return rows
     for name in rows[0]:
@@ -55,8 +105,12 @@ def _said_by(name: str, texts: Sequence[str]) -> tuple[str, list[str]] | None:
     counts = [parse_count(text) for text in texts]
     if unit is not None and all(counts):
         return "params", [text if text[-1].isalpha() else text + unit["unit"][0] for text in texts]
-    if plain in _LABELS and all(params_in_label(text) is not None for text in texts):
-        return "size", list(texts)
+    if plain in _LABELS:
+        if all(params_in_label(text) is not None for text in texts):
+            return "size", list(texts)
+        named = [sizes_in_name(text) for text in texts]
+        if all(len(sizes) == 1 for sizes in named):
+            return "size", [sizes[0] for sizes in named]
     if (plain == "n" and all((count or 0.0) >= _A_MODEL for count in counts)) or (
         plain in ("params", *ALSO_PARAMS) and all(counts)
     ):
@@ -64,8 +118,8 @@ def _said_by(name: str, texts: Sequence[str]) -> tuple[str, list[str]] | None:
     return None
 
 
-def sizes_in(raw: RawLog, layout: Layout) -> Mapping[str, tuple[str | None, float | None]]:
-    """Return what a table of several runs says of the sizes of their models.
+def settings_in(raw: RawLog, layout: Layout) -> Mapping[str, Settings]:
+    """Return what a table of several runs says of their models and batches.
 
     Parameters
     ----------
@@ -77,28 +131,44 @@ def sizes_in(raw: RawLog, layout: Layout) -> Mapping[str, tuple[str | None, floa
     Returns
     -------
     Mapping
-        Label and number of parameters by run, None where it says nothing; empty where it says nothing at all.
+        By run.
     """
     if layout.column is None:
-        return {}
-    shape = None
-    for name in raw.columns:
+        return {run: Settings() for run in layout.runs}
+    told = {name: texts for name in raw.columns if (texts := _of_runs(raw, layout.column, name))}
+    shape: dict[str, str] = {}
+    size: dict[str, str] = {}
+    params: dict[str, str] = {}
+    metadata: dict[str, dict[str, object]] = {run: {} for run in layout.runs}
+    for name, texts in told.items():
         plain = plain_name(name)
-        if plain not in _SHAPES and plain not in ("params", "n", *ALSO_PARAMS) and not _IN_UNITS.fullmatch(plain):
-            continue
-        cells = raw.read([], [name, layout.column])
-        runs, codes = cells.texts[layout.column], cells.texts[name]
-        of = {run: {*codes[runs == k].tolist()} - {-1} for k, run in enumerate(cells.labels[layout.column])}
-        if any(len(found) != 1 for found in of.values()):
-            continue
-        texts = {run: cells.labels[name][found.pop()] for run, found in of.items()}
-        said = _said_by(name, list(texts.values()))
-        if said is not None:
-            column, values = said
-            given = dict(zip(texts, values, strict=True))
-            if column == "size":
-                return {run: (text, params_in_label(text)) for run, text in given.items()}
-            return {run: (None, parse_count(text)) for run, text in given.items()}
-        if plain in _SHAPES and shape is None:
-            shape = {run: (f"{name} {text}", None) for run, text in texts.items()}
-    return shape or {}
+        if plain in _SETUP:
+            for run, text in texts.items():
+                metadata[run][_SETUP[plain]] = parse_count(text) or 0.0
+        elif not size and not params and (said := _said_by(name, list(texts.values()))) is not None:
+            (size if said[0] == "size" else params).update(zip(texts, said[1], strict=True))
+        elif plain in _SHAPES and not shape:
+            shape = {run: f"{name} {text}" for run, text in texts.items()}
+    labels = size or ({} if params else shape)
+    return {
+        run: Settings(
+            size=labels.get(run),
+            params=parse_count(params[run]) if params else params_in_label(size.get(run)),
+            metadata=metadata[run],
+        )
+        for run in layout.runs
+    }
+
+
+def _of_runs(raw: RawLog, runs: str, name: str) -> dict[str, str]:
+    """Return the value of a column in each run where it has one, and the name may be one of a size or a batch."""
+    plain = plain_name(name)
+    known = plain in _SHAPES or plain in _SETUP or plain in ("params", "n", *ALSO_PARAMS)
+    if not known and not _IN_UNITS.fullmatch(plain):
+        return {}
+    cells = raw.read([], [name, runs])
+    of_row, codes = cells.texts[runs], cells.texts[name]
+    of = {run: {*codes[of_row == k].tolist()} - {-1} for k, run in enumerate(cells.labels[runs])}
+    if any(len(found) != 1 for found in of.values()):
+        return {}
+    return {run: cells.labels[name][found.pop()] for run, found in of.items()}

@@ -17,6 +17,8 @@ _NO_TOKEN = 12.5
 _LONG = 4
 _NO_BEGINNING = 15.0
 """Nats a token above those of the first losses of any model: the logarithm of three million tokens."""
+_TOO_LOW = 0.05
+"""A loss below this throughout is hardly one of a model that is still learning."""
 _JUMP = 1.9
 """A loss that stays this many times higher or lower from one row to the next has another unit."""
 _WILD = 4.0
@@ -68,9 +70,9 @@ def judged(steps: NDArray[np.int64], values: NDArray[np.float64], numbers: NDArr
                 f"{counted(int(blank.sum()), 'loss', ARE)} {empty}, {why} (first at step {steps[first]}, {unit} "
                 f"{numbers[first]}): dropped"
             )
-    held = _held(values, keep)
+    held, measured = _held(values, keep)
     if held > 1:
-        keep &= np.append(True, np.diff(values) != 0)
+        keep &= measured
         notes.append(
             f"each loss stands in {held} rows, as one that is repeated until the next is measured: the first row counts"
         )
@@ -106,21 +108,41 @@ def judged(steps: NDArray[np.int64], values: NDArray[np.float64], numbers: NDArr
             f"the loss begins at {rest[0]:.4g}, far above the logarithm of any vocabulary: a perplexity, or a sum over "
             "accumulation steps or bytes? Give its unit with `loss_unit` (--loss-unit), or divide it"
         )
+    elif rest.size >= 3 and 0 < float(rest.max()) < _TOO_LOW:
+        notes.append(
+            f"all losses are below {_TOO_LOW}, the largest is {rest.max():.3g}: are these rates, or another unit?"
+        )
     return Judged(keep=keep, notes=tuple(notes))
 
 
-def _held(values: NDArray[np.float64], keep: NDArray[np.bool_]) -> int:
-    """Return in how many rows each value stands if that is the same number throughout; else 1."""
+def _held(values: NDArray[np.float64], keep: NDArray[np.bool_]) -> tuple[int, NDArray[np.bool_]]:
+    """Return in how many rows each value stands if that is the same number throughout, else 1, and its first rows."""
+    every = np.ones(values.size, dtype=bool)
     if values.size < 8 or not keep.all():
-        return 1
+        return 1, every
     starts = np.append(0, np.flatnonzero(np.diff(values) != 0) + 1)
     lengths = np.diff(np.append(starts, values.size))
     inner = lengths[1:-1]
-    if inner.size < 3 or max(lengths[0], lengths[-1]) > inner.max():
-        return 1
+    if inner.size < 3:
+        return 1, every
+    usual = int(np.median(inner))
+    # two evaluations in turn may have the same value, after rounding
+    times = np.maximum((inner / usual).round(), 1).astype(int)
+    several = usual >= _LONG and times.sum() <= 1.5 * inner.size
+    single = inner - (times - 1) * usual if several else inner
+    if lengths[0] > max((1 + several) * usual, int(single.max())) or (lengths[-1] > single.max() and not several):
+        return 1, every
     # evaluations do not always fall on a logged row
-    same = inner.min() == inner.max() >= 2 or (inner.min() >= _LONG and inner.max() - inner.min() <= 1)
-    return int(np.median(inner)) if same else 1
+    if not (single.min() == single.max() >= 2 or (single.min() >= _LONG and np.ptp(single) <= 1)):
+        return 1, every
+    first = np.zeros(values.size, dtype=bool)
+    first[starts] = True
+    if several:
+        for start, length in zip(starts[1:], lengths[1:], strict=True):
+            # a length that is off by one is still one evaluation, but at the end, where all others are exact
+            more = length - (0 if start == starts[-1] and np.ptp(single) == 0 else 2)
+            first[start + usual : start + max(more, 0) : usual] = True
+    return usual, first
 
 
 def _wild(values: NDArray[np.float64], keep: NDArray[np.bool_]) -> NDArray[np.intp]:

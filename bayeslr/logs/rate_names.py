@@ -17,7 +17,8 @@ _NOT_THE_RATE = frozenset(
 )
 _AFTER_RATE = re.compile(
     r"group|group\d+|pg\d+|\d+|adam\w*|adamw|w|decoupled|sgd|lion|muon|lamb|adafactor|sophia|shampoo|soap|fused|"
-    r"distributed|optimizer|current|value|step|param|params|low|bit|8bit|paged|schedule|free"
+    r"distributed|optimizer|current|value|step|param|params|low|bit|8bit|paged|schedule|free|now|actual|effective|sched|scheduled|scheduler|t|"
+    r"decayed"
 )
 
 

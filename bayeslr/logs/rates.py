@@ -1,6 +1,7 @@
 """Which of several columns is the rate, and what is odd about it."""
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +13,12 @@ from bayeslr.schedules.schedule import rise_end
 __all__ = [
     "chosen_rate",
     "odd_falls",
+    "odd_levels",
     "odd_peak",
     "odd_repeats",
+    "odd_rises",
     "odd_span",
+    "one_a_change",
     "times_multiplier",
     "without_tiny_negatives",
     "without_wild",
@@ -155,6 +159,10 @@ def without_wild(steps: NDArray[np.int64], rates: NDArray[np.float64]) -> tuple[
     keep = np.ones(rates.size, dtype=bool)
     if rates.size < 5:
         return keep, ""
+    if steps[0] == 0 and rates[0] > 2 * rates[1] and rates[1] < rates[2]:
+        # a setting that was logged before the first update
+        keep[0] = False
+        return keep, f"the rate of {rates[0]:.4g} at step 0 is followed by {rates[1]:.4g} and a warm-up: dropped"
     around = np.maximum(rates[2:], rates[:-2])
     wild = 1 + np.flatnonzero((rates[1:-1] > 10 * around) & (around > 0))
     if not wild.size or wild.size > max(1, rates.size // 50):
@@ -199,6 +207,59 @@ def odd_falls(steps: NDArray[np.int64], rates: NDArray[np.float64]) -> str:
     return (
         f"the rate falls from {rates[i]:.4g} at step {steps[i]} to {rates[i + 1]:.4g} at step {steps[i + 1]}: it is "
         "interpolated between them; give the `schedule` if it fell at once"
+    )
+
+
+def odd_rises(steps: NDArray[np.int64], rates: NDArray[np.float64]) -> str:
+    """Look for a rate that rises again by more than half of the peak between two logged steps, as at a restart.
+
+    Parameters
+    ----------
+    steps, rates
+        Logged rates, shape ``[n]``.
+
+    Returns
+    -------
+    str
+        One sentence, or nothing.
+    """
+    begun = np.maximum.accumulate(rates)[:-1] > rates[:-1]
+    sudden = begun & (np.diff(rates) > 0.5 * rates.max()) & (np.diff(steps) > 1)
+    if not sudden.any():
+        return ""
+    i = int(np.argmax(sudden))
+    return (
+        f"the rate rises from {rates[i]:.4g} at step {steps[i]} to {rates[i + 1]:.4g} at step {steps[i + 1]}: it is "
+        "interpolated between them; give the `schedule` if it rose at once"
+    )
+
+
+def odd_levels(rates: NDArray[np.float64]) -> str:
+    """Look for rates that were printed with too few digits, or held between a few values: all are multiples of one.
+
+    Parameters
+    ----------
+    rates
+        Logged rates, shape ``[n]``.
+
+    Returns
+    -------
+    str
+        One sentence, or nothing.
+    """
+    levels = np.unique(rates[rates > 0])
+    if levels.size < 3 or rates.size < 5 * levels.size or np.unique(np.diff(np.flatnonzero(np.diff(rates)))).size < 2:
+        return ""
+    unit = float(np.diff(levels).min())
+    multiples = levels / unit
+    if levels[-1] > 30 * unit or np.abs(multiples - multiples.round()).max() > 1e-3:
+        return ""
+    # halved rates are multiples of the smallest, too, but leave many out
+    if levels.size < 0.7 * (multiples[-1] - multiples[0] + 1):
+        return ""
+    return (
+        f"the logged rates have {levels.size} values, multiples of {unit:.3g}: rounded, as printed with too few "
+        "digits, or held? The warm-up may be longer than they show, and the last rate another one; give the `schedule`"
     )
 
 
@@ -258,6 +319,51 @@ def odd_peak(rates: NDArray[np.float64]) -> str:
     )
 
 
+def one_a_change(
+    steps: NDArray[np.int64], rates: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.float64], str]:
+    """Leave out the rows of a rate that was held until the next one was logged: its first row counts.
+
+    A first rate that rises shows it; without a warm-up, a rate may well be lowered in steps.
+
+    Parameters
+    ----------
+    steps, rates
+        Logged rates, shape ``[n]``.
+
+    Returns
+    -------
+    steps, rates : numpy.ndarray
+        Those to keep; all where rates are not held.
+    note : str
+        What was left out; else empty.
+    """
+    starts = np.flatnonzero(np.diff(rates, prepend=-1.0))
+    usual, lengths = _usual_length(starts, rates.size)
+    if usual < 2 or lengths.size < 10 or _every_step(steps) or not (np.diff(rates[starts[:2]]) > 0).all():
+        return steps, rates, ""
+    # where the rate is constant, and at the end of the log
+    rows = np.concatenate([np.arange(begin, end, usual) for begin, end in pairwise([*starts, rates.size])])
+    at = np.union1d(rows, rates.size - 1)
+    note = f"each rate stands in {usual} rows, as one that is repeated until the next is logged: the first row counts"
+    return steps[at], rates[at], note
+
+
+def _usual_length(starts: NDArray[np.intp], size: int) -> tuple[int, NDArray[np.intp]]:
+    """Return in how many rows nearly every rate stands, 1 if that is no one number, and the lengths of all but two."""
+    lengths = np.diff(np.append(starts, size))[1:-1]
+    if not lengths.size:
+        return 1, lengths
+    usual = int(np.median(lengths))
+    # rates that are rounded stand for different numbers of rows where they change faster or slower
+    return (usual if (lengths % usual == 0).mean() >= _THROUGHOUT and usual > 1 else 1), lengths
+
+
+def _every_step(steps: NDArray[np.int64]) -> bool:
+    """Return whether every step was logged."""
+    return bool((np.diff(steps) == 1).all())
+
+
 def odd_repeats(steps: NDArray[np.int64], rates: NDArray[np.float64]) -> str:
     """Look for a counter of micro-batches: each rate stands for the same number of steps.
 
@@ -271,14 +377,10 @@ def odd_repeats(steps: NDArray[np.int64], rates: NDArray[np.float64]) -> str:
     str
         One sentence, or nothing.
     """
-    if rates.size < 40 or not (np.diff(steps) == 1).all():
+    if rates.size < 40 or not _every_step(steps):
         return ""
-    lengths = np.diff(np.flatnonzero(np.diff(rates, prepend=-1.0, append=-1.0)))[1:-1]
-    if lengths.size < 10:
-        return ""
-    usual = int(np.median(lengths))
-    # rates that are rounded stand for different numbers of steps where they change faster or slower
-    if usual < 2 or (lengths == usual).mean() < _THROUGHOUT:
+    usual, lengths = _usual_length(np.flatnonzero(np.diff(rates, prepend=-1.0)), rates.size)
+    if usual < 2 or lengths.size < 10:
         return ""
     return (
         f"each rate stands for {usual} steps: does the step count micro-batches? The law counts updates; give the "

@@ -270,6 +270,7 @@ def read_sources(
                 schedule=parse_schedule(given) if isinstance(given, str) and not lacks_length(given) else given,
                 params=_params(params.get(run) if isinstance(params, Mapping) else params, label, run) or log.params,
                 size=label,
+                metadata=log.metadata,
                 parent=None if parent is None else parent.get(run),
                 branch_step=at,
             )

@@ -9,10 +9,11 @@ from bayeslr.errors import DataWarning, LogError
 from bayeslr.logs.columns import loss_columns, perplexity_columns, step_columns
 from bayeslr.logs.formats import looks_like_manifest, open_log
 from bayeslr.logs.formats.folders import logs_in
-from bayeslr.logs.layout import as_wide, layout_of
+from bayeslr.logs.layout import layout_of
 from bayeslr.logs.limits import listed
-from bayeslr.logs.model_sizes import sizes_in
+from bayeslr.logs.model_sizes import settings_in
 from bayeslr.logs.rawlog import RawLog
+from bayeslr.logs.run_names import arranged
 from bayeslr.logs.sources import Source
 
 __all__ = ["Paths", "logs_of"]
@@ -95,21 +96,22 @@ def _runs_of(name: str, path: Path, loss: str | None, *, alone: bool) -> list[So
 
 def _opened(name: str, path: Path, file: Path, loss: str | None, *, alone: bool) -> list[Source]:
     """Open a log and return its runs."""
-    raw = as_wide(open_log(file))
+    raw = arranged(open_log(file))
     layout = layout_of(raw, loss=loss)
     if len(layout.runs) <= 1:
         return [Source(run=name, path=path, opened=raw, label=layout.runs[0] if layout.runs else None)]
     if name in layout.runs:
         return [Source(run=name, path=path, opened=raw, label=name)]
-    sizes = sizes_in(raw, layout)
+    settings = settings_in(raw, layout)
     return [
         Source(
             run=run if alone else f"{name}/{run}",
             path=path,
             opened=raw,
             label=run,
-            size=sizes.get(run, (None, None))[0],
-            params=sizes.get(run, (None, None))[1],
+            size=settings[run].size,
+            params=settings[run].params,
+            metadata=settings[run].metadata,
         )
         for run in layout.runs
     ]
@@ -118,7 +120,7 @@ def _opened(name: str, path: Path, file: Path, loss: str | None, *, alone: bool)
 def _is_log(path: Path, loss: str | None) -> bool:
     """Return whether a file of a folder is a log: a table with steps and a loss."""
     try:
-        raw: RawLog = as_wide(open_log(path))
+        raw: RawLog = arranged(open_log(path))
     except LogError:
         return not path.name.lower().removesuffix(".gz").endswith((".json", ".txt", ".out", ".log"))
     columns = raw.columns

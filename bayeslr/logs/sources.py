@@ -11,12 +11,12 @@ from bayeslr.curves import CurveSet, LossCurve
 from bayeslr.curves.branches import Joined, RawRun, join_branches, starts_late
 from bayeslr.curves.rates import interpolate_rates
 from bayeslr.errors import DataWarning, LogError, ScheduleMismatchWarning
-from bayeslr.logs.compared import mixed_kinds, other_units, own_steps
+from bayeslr.logs.compared import mixed_kinds, odd_sizes, other_units, own_steps
 from bayeslr.logs.formats import open_log
-from bayeslr.logs.limits import ARE, counted, listed
+from bayeslr.logs.limits import ARE, counted, listed, shown
 from bayeslr.logs.nominal import rate_mismatch
 from bayeslr.logs.partial_spec import completed
-from bayeslr.logs.rates import odd_falls, odd_peak, odd_repeats, odd_span
+from bayeslr.logs.rates import odd_falls, odd_levels, odd_peak, odd_repeats, odd_rises, odd_span
 from bayeslr.logs.rawlog import RawLog
 from bayeslr.logs.summary import RunRead
 from bayeslr.logs.tidy import TidyLog, tidy
@@ -181,13 +181,27 @@ def curves_from_sources(
     alone = {name: logs[name] for name, run in zip(runs, joined, strict=True) if run.parent is None}
     sizes = {name: (by_name[name].size, by_name[name].params) for name in alone}
     kinds = mixed_kinds(logs) if columns.loss is None else ""
-    together = (kinds, other_units(logs), own_steps(alone, sizes))
+    together = [kinds, other_units(logs), own_steps(alone, sizes)]
+    sized = {name: (by_name[name].size, by_name[name].params) for name in runs}
+    together += odd_sizes(sized, {name: read[name].raw.curve.batch_size for name in runs})
+    together += _one_log_for_several([by_name[name] for name in runs], logs)
     notes += [("", _Note(category=DataWarning, text=text)) for text in together if text]
     _warn(notes)
     return Reading(
         curves=CurveSet(curves=tuple(run.curve for run in joined)),
         read=tuple(_run_read(read[name], run) for name, run in zip(runs, joined, strict=True)),
     )
+
+
+def _one_log_for_several(sources: Sequence[Source], logs: Mapping[str, TidyLog]) -> list[str]:
+    """Return what to say where two runs were given one log, and it tells no runs apart."""
+    first: dict[tuple[Path, str, int], str] = {}
+    for source in sources:
+        log = logs[source.run]
+        same = (source.path, log.loss_column, hash(log.loss.tobytes()))
+        if first.setdefault(same, source.run) != source.run and source.branch_step is None:
+            return [f"the runs {shown(first[same], 40)} and {shown(source.run, 40)} have the same losses of {log.path}"]
+    return []
 
 
 def _possible_parents(run: RawRun, source: Source, sources: Sequence[Source]) -> list[str]:
@@ -256,7 +270,8 @@ def _with_schedule(source: Source, log: TidyLog) -> _Run:
             notes.append(_Note(category=DataWarning, text=f"{beyond}: dropped"))
     if source.schedule is None:
         steps, rates = log.rate_steps, log.rates
-        odd = [odd_span(log.steps, steps, rates), odd_peak(rates), odd_falls(steps, rates), odd_repeats(steps, rates)]
+        odd = [odd_span(log.steps, steps, rates), odd_peak(rates), odd_falls(steps, rates), odd_rises(steps, rates)]
+        odd += [odd_repeats(steps, rates), odd_levels(rates)]
         notes += [_Note(category=DataWarning, text=text) for text in odd if text]
     whole = source.branch_step is not None and schedule.total_steps >= source.branch_step + int(log.steps[-1])
     compared = replace(log, rate_steps=log.rate_steps + (source.branch_step or 0)) if whole else log

@@ -20,13 +20,14 @@ from bayeslr.logs.columns import (
     time_columns,
 )
 from bayeslr.logs.counters import Counter, Series
-from bayeslr.logs.layout import a_row_each, as_wide, layout_of, one_run
+from bayeslr.logs.layout import a_row_each, layout_of, one_run
 from bayeslr.logs.limits import ARE, counted, listed
 from bayeslr.logs.losses import loss_candidates
 from bayeslr.logs.plausible import base_of, judged
 from bayeslr.logs.rate_names import multiplier_columns, rate_columns
-from bayeslr.logs.rates import chosen_rate, times_multiplier, without_tiny_negatives, without_wild
+from bayeslr.logs.rates import chosen_rate, one_a_change, times_multiplier, without_tiny_negatives, without_wild
 from bayeslr.logs.rawlog import Cells, Column, RawLog
+from bayeslr.logs.run_names import arranged
 from bayeslr.logs.splits import of_one_writer, split_columns, split_rows, writer_columns
 from bayeslr.logs.units import Unit
 
@@ -127,7 +128,7 @@ def tidy(
     LogError
         If a column is not found or holds something else than numbers, or no finite loss is left.
     """
-    raw = as_wide(raw)
+    raw = arranged(raw)
     named = named_column(raw.columns, loss, what="loss", path=raw.path) if loss else None
     layout = layout_of(raw, loss=named)
     chosen_run = one_run(raw, layout, run)
@@ -307,7 +308,10 @@ def _tidied(
     empty = [name for name in losses[: losses.index(found.name)] if _only_nan(cells.columns[name])]
     if empty:
         notes.append(f"{', '.join(map(repr, empty[:4]))} has only NaN: {found.name!r} was taken")
-    usable = [name for name in losses if cells.columns[name].filled and name != found.name]
+    # a trainer's last row sums the run up
+    least = _FEW if found.series.steps.size > 5 * _FEW else 1
+    filled = [name for name in losses if cells.columns[name].filled and name != found.name]
+    usable = [n for n in filled if cells.columns[n].values.size >= least or loss_kind(n) in ("validation", "test")]
     if usable:
         alike = any(loss_kind(name) == loss_kind(found.name) for name in usable)
         notes.append(
@@ -346,8 +350,8 @@ def _tidied(
             notes.append(odd)
         if tiny:
             notes.append(f"{tiny} rates are negative by rounding (lowest {logged.values.min():.3g}): taken as 0")
-        rate_steps, rates = logged.steps[kept], clean[kept]
-        notes.extend(filter(None, [rate_note]))
+        rate_steps, rates, once = one_a_change(logged.steps[kept], clean[kept])
+        notes.extend(filter(None, [rate_note, once]))
     total = raw.total_steps
     if total is None and planned and (values_there := cells.columns[planned[0]].values).size:
         top = float(values_there[-1])

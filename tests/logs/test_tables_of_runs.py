@@ -190,8 +190,9 @@ def test_the_unit_in_the_name_of_a_loss_is_no_part_of_it(tmp_path, name):
     ],
 )
 def test_other_names_of_sizes_in_a_manifest(tmp_path, column, values, params, size):
-    table().to_csv(tmp_path / "log.csv", index=False)
-    rows = "".join(f"{name},log.csv,{value},0.5M\n" for name, value in zip("ab", values, strict=True))
+    table().to_csv(tmp_path / "a.csv", index=False)
+    table().assign(loss=losses(2.3)).to_csv(tmp_path / "b.csv", index=False)
+    rows = "".join(f"{name},{name}.csv,{value},0.5M\n" for name, value in zip("ab", values, strict=True))
     (tmp_path / "runs.csv").write_text(f"run,file,{column},batch_size\n{rows}")
     curves = read_curves(tmp_path / "runs.csv")
     assert [curve.params for curve in curves] == params

@@ -219,8 +219,10 @@ def test_a_separator_of_thousands_is_not_called_a_decimal_comma(tmp_path):
 def test_params_of_a_manifest_under_another_name(tmp_path, name):
     steps = np.arange(10, TOTAL + 1, 10)
     log = written(tmp_path, steps, RATES[steps - 1])
+    other = tmp_path / "other.csv"
+    pd.read_csv(log).assign(loss=losses(steps) - 0.1).to_csv(other, index=False)
     manifest = tmp_path / "runs.csv"
-    manifest.write_text(f"run,file,{name}\na,{log.name},60M\nb,{log.name},400M\n")
+    manifest.write_text(f"run,file,{name}\na,{log.name},60M\nb,{other.name},400M\n")
     assert [curve.params for curve in read_curves(manifest)] == [60e6, 400e6]
 
 

@@ -1,7 +1,8 @@
 """Console logs of the common trainers: lines such as ``step 100/2000 | loss 3.69 | lr 1e-3`` among other text.
 
 A trainer is a pattern of a line; what the groups of the pattern catch are the columns. Whatever else is printed is left
-out. Colours are removed first.
+out. Colours, and constructors such as ``tensor(3.69, device='cuda:0')``, are removed first. Of two values of the same
+name in a line the first counts.
 
 ================  ======================================================================================================
 trainer           line
@@ -18,139 +19,32 @@ fairseq           ``epoch 001: 100 / 500 loss=5.3, ..., num_updates=100, lr=0.00
 OLMo              ``[step=100/2000]`` and, in lines of their own, ``train/CrossEntropyLoss=3.69``
 Composer          ``[batch=100/2000]:`` and, in lines of their own, ``Train loss/train/total: 3.69``
 any other         a step, and a loss or a rate: ``step 100 | lr 1e-3 | loss 3.69``, ``[100/2000] loss: 3.69``
-Hugging Face      ``{'loss': 3.69, 'learning_rate': 0.001, 'epoch': 0.1}``: only where a step is printed too
+Hugging Face      ``{'loss': 3.69, 'learning_rate': 0.001, 'epoch': 0.1}``: only where a step is printed too, or a bar
+                  ``1%|..| 100/2000 [00:10<10:00, ...`` before it
+an evaluation     ``step 100 [val] loss 3.69``, ``[eval/c4] step=100 loss=3.69``, ``eval at step 100 on c4: loss 3.69``,
+                  ``validation loss after step 100: 3.69``; without a step, ``Validation loss: 3.69``
 ================  ======================================================================================================
+
+Where words beside the pairs of a line are about an evaluation, its loss is ``val_loss``, or ``val_c4_loss`` where they
+name a data set. A validation loss without a step belongs to the latest step. The best so far, losses of Megatron on the
+test set and bars of an evaluation are left out. A ``[rank0]`` in front of a line is its ``rank``.
 """
 
-import ast
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from bayeslr.errors import LogError
-from bayeslr.logs.columns import split_of
+from bayeslr.logs.columns import step_columns
+from bayeslr.logs.formats.console_lines import BELOW, OPENING, Reading, cleaned, printed, rank_of, said, validated
 from bayeslr.logs.formats.files import LogFile
 from bayeslr.logs.limits import MAX_COLUMNS, shown
 from bayeslr.logs.rawlog import CHUNK, Chunk, RawLog
 
 __all__ = ["is_console_output", "open_console"]
 
-_COLOURS: Final = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
-# a decimal comma, or one of thousands, would cut a whole number short: such a one is none
-_NUMBER: Final = r"[-+]?(?!\d+,\d)(?:\d+\.?\d*(?:[eE][-+]?\d+)?|nan|inf|NaN)"
-_WHOLE: Final = r"(?:\d{1,3}(?:,\d{3})+|\d+)"
-_OF: Final = rf"(?:\s*/\s*(?P<total_steps>{_WHOLE}))?"
-_PAIRS: Final = re.compile(rf"(?P<key>[A-Za-z][\w /.-]{{0,80}}?)\s*[:=]\s*\[*(?P<value>{_NUMBER})(?![\w.])")
-_SPACED: Final = re.compile(rf"(?P<key>[A-Za-z][A-Za-z_ ]*?)\s+(?P<value>{_NUMBER})(?![\w.])")
-
-_ANY: Final = re.compile(
-    r"(?P<key>[A-Za-z][\w/.-]{0,60}?(?: [A-Za-z][\w/.-]{0,60}?){0,4}?)(?:\s*[:=]\s*\[*|\s+)"
-    rf"(?P<value>{_NUMBER})(?![\w.])"
-)
-_STEP: Final = re.compile(
-    r"(?i)(?<![\w./])(?:global[_ ]?)?(?:steps?|iter|iteration|update|num_updates)\s*[:=]?\s*[\[(]?\s*"
-    rf"(?P<step>{_WHOLE})(?![\w.]|[:-]\d){_OF}"
-)
-_COUNT: Final = re.compile(rf"(?<![\w./])\[?\s*(?P<step>{_WHOLE})\s*/\s*(?P<total_steps>{_WHOLE})\s*[\]|,:]")
-_LOSS: Final = re.compile(rf"(?i)(?:\b|_)(?:loss|lr)\s*[:=]?\s*\[*{_NUMBER}(?![\w.])")
-_ARGUMENTS: Final = re.compile(r"(?:^|\s)--[A-Za-z][\w-]*[ =]|(?:Namespace|Arguments?|Args|Config(?:uration)?)\(")
-_UNNAMED: Final = frozenset({"loss", "avg loss", "mean loss"})
-
-type Reading = Mapping[str, str]
-
-
-def _with_pairs(match: re.Match[str], found: re.Pattern[str], rest: str) -> dict[str, str]:
-    """Return the named groups of a line and the pairs of names and numbers in the rest of it."""
-    values = {pair["key"].strip().lower(): pair["value"] for pair in found.finditer(rest)}
-    return {**{key: value for key, value in match.groupdict().items() if value}, **values}
-
-
-def _line(pattern: str, found: re.Pattern[str] | None = None) -> Callable[[str], Reading | None]:
-    """Return a reader of lines with a pattern, followed by pairs."""
-    compiled = re.compile(pattern)
-
-    def read(text: str) -> Reading | None:
-        match = compiled.search(text)
-        if match is None:
-            return None
-        if found is None:
-            return {key: value for key, value in match.groupdict().items() if value}
-        return _with_pairs(match, found, text[match.end() :])
-
-    return read
-
-
-def _valid_line(text: str) -> Reading | None:
-    """Read fairseq's line about a validation, whose names do not say that they are about one."""
-    match = re.search(r"\bvalid on '[^']*' subset \|", text)
-    if match is None:
-        return None
-    found = re.finditer(rf"\|\s*(?P<key>[A-Za-z_]+) (?P<value>{_NUMBER})(?=\s|$)", text[match.end() - 1 :])
-    return {(p["key"] if p["key"] == "num_updates" else f"valid_{p['key']}"): p["value"] for p in found}
-
-
-def _any_line(text: str) -> Reading | None:
-    """Read a line of an unknown program that has a step and a loss or a rate, in any order."""
-    if _LOSS.search(text) is None or _ARGUMENTS.search(text) is not None:
-        return None
-    match = _STEP.search(text)
-    if match is None and "epoch" not in text.lower():
-        match = _COUNT.search(text)
-    if match is None:
-        return None
-    rest = f"{text[: match.start()]} | {text[match.end() :]}"
-    found = {pair["key"].strip().lower(): pair["value"] for pair in _ANY.finditer(rest)}
-    found = {key.rpartition("info:root:")[2] if "info:root:" in key else key: value for key, value in found.items()}
-    before = re.findall(r"[a-z]+", text[: match.start()].lower())
-    if before and split_of(before[-1]) == "validation":
-        # the word in front of the step says whose losses these are
-        found = {f"val_{key}" if key in _UNNAMED else key: value for key, value in found.items()}
-    return {key: value for key, value in {**found, **match.groupdict()}.items() if value}
-
-
-_TRAINERS: Final[Sequence[tuple[str, Callable[[str], Reading | None]]]] = (
-    (
-        "Megatron",
-        _line(
-            rf"validation (?:loss|results) at iteration (?P<iteration>\d+)(?! on test)[^|]*\|\s*lm[_ ]loss value: "
-            rf"(?P<validation_loss>{_NUMBER})"
-        ),
-    ),
-    ("Megatron", _line(rf"(?<!at )\biteration\s+(?P<iteration>\d+){_OF}\s*\|", _ANY)),
-    (
-        "nanoGPT",
-        _line(
-            rf"^\s*(?:\[.*\]\s*)?step (?P<step>\d+): train loss (?P<train_loss>{_NUMBER}), "
-            rf"val loss (?P<val_loss>{_NUMBER})",
-            _SPACED,
-        ),
-    ),
-    ("nanoGPT", _line(rf"\biter (?P<step>\d+): (?:train )?loss (?P<loss>{_NUMBER})", _SPACED)),
-    ("modded-nanogpt", _line(rf"\bstep:(?P<step>\d+){_OF}\s+(?=\w+:)", _PAIRS)),
-    ("llm.c", _line(rf"^s:(?P<step>\d+) tel:(?P<val_loss>{_NUMBER})")),
-    ("llm.c", _line(rf"^s:(?P<step>\d+) trl:(?P<train_loss>{_NUMBER})", _PAIRS)),
-    ("llm.c", _line(rf"^val loss:? (?P<val_loss_now>{_NUMBER})")),
-    ("llm.c", _line(rf"^step\s+(?P<step>\d+){_OF}\s*\|\s*(?=(?:train )?loss {_NUMBER})", _SPACED)),
-    ("nanochat", _line(rf"\bstep\s+(?P<step>\d+){_OF}\s*(?:\([\d.]+%\)\s*)?\|\s*(?=\w+:)", _PAIRS)),
-    ("nanochat", _line(rf"^Step\s+(?P<step>\d+)\s*\|\s*Validation (?P<key>bpb|loss): (?P<value>{_NUMBER})")),
-    (
-        "litgpt",
-        _line(
-            rf"\biter \d+ step (?P<step>\d+)\s*[|:] loss(?: train)?:? (?P<train_loss>{_NUMBER})"
-            rf"(?:, val: (?P<val_loss>{_NUMBER}))?"
-        ),
-    ),
-    ("fairseq", _line(r"\bepoch \d+:\s+\d+ / \d+ (?=loss=)", _PAIRS)),
-    ("fairseq", _valid_line),
-    ("torchtitan", _line(rf"\bvalidate step:\s*(?P<step>\d+)\s+loss:\s*(?P<val_loss>{_NUMBER})")),
-    ("torchtitan", _line(r"\bstep:\s*(?P<step>\d+)\s+(?=loss:)", _PAIRS)),
-    ("Lightning", _line(r"^Epoch (?P<epoch>\d+):.*\|\s*(?P<step>\d+)/\d+ \[(?=[^\]]*loss(?:_step)?=)", _PAIRS)),
-    ("a bar of tqdm", _line(r"\|\s*(?P<step>\d+)/(?P<total_steps>\d+) \[(?=[^\]]*loss=)", _PAIRS)),
-    ("a trainer", _any_line),
-)
-_OPENING: Final = re.compile(r"\[(?:step|epoch=\d+\]\[batch|batch)=(?P<step>\d+)(?:/(?P<total_steps>\d+))?[\],]")
-_BELOW: Final = re.compile(rf"^\s*(?:Train|Eval)?\s*(?P<key>[A-Za-z][\w /.()-]*?)\s*[=:]\s*(?P<value>{_NUMBER})\s*$")
-_KEYS: Final = frozenset({"loss", "lm loss", "lm_loss", "train_loss", "val_loss", "validation_loss", "valid_loss"})
+_BAR: Final = re.compile(r"^\s*\d+%\|[^|]*\|\s*(?P<step>\d+)/(?P<total_steps>\d+) \[")
+_COUNTERS: Final = ("step", "iteration", "num_updates", "global_step")
 
 
 def is_console_output(file: LogFile, lines: int) -> bool:
@@ -169,8 +63,7 @@ def is_console_output(file: LogFile, lines: int) -> bool:
         True if a line has one of the patterns.
     """
     return any(
-        number <= lines
-        and (_OPENING.search(line) is not None or _printed(line) is not None or _matched(line) is not None)
+        number <= lines and (OPENING.search(line) is not None or printed(line) is not None or said(line) is not None)
         for number, line, _ in _until(file, lines)
     )
 
@@ -203,7 +96,7 @@ def open_console(file: LogFile) -> RawLog:
         if len(columns) > MAX_COLUMNS:
             raise LogError(f"{file.path}: more than {MAX_COLUMNS} different names; allowed: fewer")
     planned.discard("")
-    if not {"step", "iteration", "num_updates", "global_step"} & columns.keys():
+    if not columns.keys() & set(_COUNTERS):
         raise LogError(
             f"{file.path}: console output without a step ({first}); allowed: a log that has steps, such as the "
             "trainer_state.json in a checkpoint of the Hugging Face Trainer"
@@ -222,7 +115,7 @@ def open_console(file: LogFile) -> RawLog:
         if numbers:
             yield numbers, cells
 
-    total = int(planned.pop()) if len(planned) == 1 else None
+    total = int(only) if len(planned) == 1 and (only := planned.pop()).isdigit() else None
     names = tuple(name for name in columns if name != "total_steps")
     return RawLog(
         path=str(file.path), columns=names, chunks=chunks, notes=file.notes, total_steps=total, what="console output"
@@ -233,57 +126,67 @@ def _until(file: LogFile, lines: int) -> Iterator[tuple[int, str, bool]]:
     for number, line, ended in file.lines():
         if number > lines:
             return
-        yield number, _COLOURS.sub("", line), ended
+        yield number, cleaned(line), ended
 
 
 def _readings(file: LogFile) -> Iterator[tuple[int, Reading]]:
     """Go through what the lines say."""
     below: str | None = None
-    latest: str = "0"
+    latest: dict[str, str] = {}
+    bars = _Bars()
     for number, line, ended in _until(file, 1 << 62):
         if not ended and not line.rstrip().endswith(("|", "}")):
             # the last number may have been cut off
             line = line[: max(line.rfind("|"), line.rfind(" "), 0)]
-        opening = _OPENING.search(line)
+        opening = OPENING.search(line)
         if opening is not None:
             below = opening["step"]
             yield number, {key: value for key, value in opening.groupdict().items() if value}
             continue
-        if below is not None and (match := _BELOW.match(line)):
+        if below is not None and (match := BELOW.match(line)):
             yield number, {"step": below, match["key"].strip(): match["value"]}
             continue
-        found = _matched(line) or _printed(line)
+        bars.look_at(line)
+        found = said(line)
+        if found is None and (values := printed(line)) is not None:
+            found = {**bars.step_of(values), **values}
+        if found is None and latest and (loss := validated(line)) is not None:
+            found = {"val_loss_now": loss}
         if found is None:
             continue
         if "val_loss_now" in found:
-            found = {"step": latest, "val_loss": found["val_loss_now"]}
-        if "key" in found:
-            found = {"step": found["step"], f"val_{found['key']}": found["value"]}
+            found = {**(latest or {"step": "0"}), "val_loss": found["val_loss_now"]}
         found = {k: v.replace(",", "") if k in ("step", "total_steps") else v for k, v in found.items()}
-        latest = found.get("step", latest)
-        yield number, found
+        counter = next((name for name in _COUNTERS if name in found), None)
+        if counter is not None:
+            latest = {name: found[name] for name in (counter, "epoch") if name in found}
+        rank = rank_of(line)
+        yield number, found if rank is None else {"rank": rank, **found}
 
 
-def _matched(line: str) -> Reading | None:
-    """Return what a line says if it has the pattern of a trainer."""
-    if not any(c.isdigit() for c in line) or len(line) > 10_000:
-        return None
-    for _, read in _TRAINERS:
-        found = read(line)
-        if found is not None:
-            return found
-    return None
+class _Bars:
+    """The progress bars of a run, among whose lines dicts without a step are printed."""
 
+    def __init__(self) -> None:
+        self._steps: dict[str, str] = {}
+        self._moved: set[str] = set()
+        self._total = ""
 
-def _printed(line: str) -> Reading | None:
-    """Return the numbers of a Python dict that was printed."""
-    start, end = line.find("{'"), line.rfind("}")
-    if start < 0 or end < start or end - start > 10_000:
-        return None
-    try:
-        values = ast.literal_eval(line[start : end + 1].replace(": nan", ": 'nan'").replace(": inf", ": 'inf'"))
-    except (ValueError, SyntaxError, RecursionError, MemoryError):
-        return None
-    if not isinstance(values, dict) or not any("loss" in str(key) for key in values):
-        return None
-    return {str(key): str(value) for key, value in values.items() if isinstance(value, int | float | str)}
+    def look_at(self, line: str) -> None:
+        """Remember how far a bar is, if a line is one that is not about anything else."""
+        match = _BAR.match(line)
+        if match is not None and self._steps.get(match["total_steps"]) != match["step"]:
+            self._steps[match["total_steps"]] = match["step"]
+            self._moved.add(match["total_steps"])
+
+    def step_of(self, values: Reading) -> Reading:
+        """Return the step of a dict that has none: that of the bar of the training, which came first."""
+        if not self._steps or step_columns(list(values)):
+            return {}
+        if self._total not in self._moved and "loss" in values:
+            # another run, or no bar since the last dict
+            self._total = next((total for total in self._steps if total in self._moved), "")
+        if "loss" in values:
+            self._moved.clear()
+        total = self._total or next(iter(self._steps))
+        return {"step": self._steps[total], "total_steps": total} if self._total or "loss" not in values else {}

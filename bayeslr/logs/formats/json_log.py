@@ -117,6 +117,7 @@ def _lists_in(value: object) -> Mapping[str, object] | None:
     for _ in range(3):
         if not isinstance(value, dict):
             return None
+        value = _of_index(value)
         if _is_of_lists(value):
             return value
         inner = [v for v in value.values() if isinstance(v, dict)]
@@ -126,6 +127,16 @@ def _lists_in(value: object) -> Mapping[str, object] | None:
         both = {f"{k}{mark}{key}": v for k, d in value.items() if isinstance(d, dict) for key, v in d.items()}
         value = inner[0] if len(inner) == 1 else both
     return None
+
+
+def _of_index(value: dict[str, object]) -> dict[str, object]:
+    """Return an object of columns, each an object of rows by their numbers (as pandas writes), as one of lists."""
+    indices = [list(column) if isinstance(column, dict) else [] for column in value.values()]
+    if len(indices) < 2 or len(indices[0]) < 2 or any(index != indices[0] for index in indices[1:]):
+        return value
+    if not all(key.isdigit() for key in indices[0]):
+        return value
+    return {name: list(column.values()) for name, column in value.items() if isinstance(column, dict)}
 
 
 def _rows_by_name(value: object) -> list[dict[str, object]] | None:

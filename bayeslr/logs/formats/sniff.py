@@ -105,6 +105,8 @@ def looks_like_manifest(path: Path) -> bool:
     if file.head(4).startswith(b":W&B") or file.head(4096).decode(file.encoding(), "replace").lstrip()[:1] in "{[":
         return False
     names = {column.lower() for column in header_of(file)}
+    if {"run", "file"} <= names:
+        return True
     return bool(names & {"run", "file", "schedule"}) and not names & {"step", "_step", "loss"}
 
 

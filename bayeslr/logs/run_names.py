@@ -1,0 +1,103 @@
+"""Names for the runs of a table that no single column has: the columns that change where steps begin again."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayeslr.logs.columns import (
+    epoch_columns,
+    loss_columns,
+    perplexity_columns,
+    run_columns,
+    step_columns,
+    time_columns,
+)
+from bayeslr.logs.layout import as_wide, layout_of, tells_machines
+from bayeslr.logs.limits import listed
+from bayeslr.logs.rate_names import multiplier_columns, rate_columns
+from bayeslr.logs.rawlog import Chunk, Column, RawLog
+from bayeslr.logs.splits import split_columns
+
+__all__ = ["arranged"]
+
+_MOST = 500
+"""Runs of a table, at most."""
+_COLUMNS = 100
+"""Columns of a table that is looked through."""
+
+
+def arranged(raw: RawLog) -> RawLog:
+    """Return a log with one column per quantity, and one that names the runs where it has several.
+
+    Parameters
+    ----------
+    raw
+        The opened log.
+
+    Returns
+    -------
+    RawLog
+        The same log if it is neither long nor of several runs, or names them itself.
+    """
+    raw = as_wide(raw)
+    steps = step_columns(raw.columns)[:1]
+    if not steps or len(raw.columns) > _COLUMNS or run_columns(raw.columns) or layout_of(raw).runs:
+        return raw
+    begins = _beginnings(raw, steps[0])
+    if begins is None:
+        return raw
+    known = [*epoch_columns(raw.columns), *time_columns(raw.columns), *rate_columns(raw.columns)]
+    known += [*step_columns(raw.columns), *multiplier_columns(raw.columns), *perplexity_columns(raw.columns)]
+    known += [*split_columns(raw, raw.columns), *(name for group in loss_columns(raw.columns) for name in group)]
+    others = [name for name in raw.columns if name not in known and not tells_machines(name)]
+    names = _names(raw, others, begins)
+    if names is None:
+        return raw
+    raw.notes.append(f"runs are told apart by what changes where the steps begin again: {listed(names, 2)}")
+    return _with_column(raw, names, begins)
+
+
+def _beginnings(raw: RawLog, step: str) -> NDArray[np.int32] | None:
+    """Return the rows at which the steps begin again, if each part is a run from its beginning."""
+    at = raw.read([step]).columns[step]
+    back = np.flatnonzero(np.diff(at.values) < 0) + 1
+    if at.wrong is not None or not 1 <= back.size < _MOST:
+        return None
+    parts = np.split(at.values, back)
+    if min(part.size for part in parts) < 3:
+        return None
+    near = 2 * float(np.median(np.diff(parts[0])))
+    alike = all(abs(part[0] - parts[0][0]) <= near and np.ptp(part) >= 0.3 * np.ptp(parts[0]) for part in parts)
+    return at.rows[back] if alike else None
+
+
+def _names(raw: RawLog, columns: Sequence[str], begins: NDArray[np.int32]) -> list[str] | None:
+    """Return a name for each run from the columns that change there and nowhere else; None if they do not differ."""
+    cells = raw.read([], columns)
+    told: list[list[str]] = []
+    for name in columns:
+        codes, labels = cells.texts[name], cells.labels[name]
+        parts = np.split(codes, begins)
+        if len(labels) > 1 and all(part.min() == part.max() >= 0 for part in parts):
+            told.append([f"{name} {labels[part[0]]}" for part in parts])
+    names = [", ".join(each) for each in zip(*told, strict=True)]
+    return names if names and len(set(names)) == len(names) else None
+
+
+def _with_column(raw: RawLog, names: Sequence[str], begins: NDArray[np.int32]) -> RawLog:
+    """Return a log with a further column of names."""
+    parts = np.array(names, dtype=object)
+
+    def chunks(wanted: Sequence[str]) -> Iterator[Chunk]:
+        start = 0
+        for numbers, cells in raw.chunks([name for name in wanted if name != "run"]):
+            rows = np.arange(start, start + len(numbers))
+            start += len(numbers)
+            found: dict[str, Sequence[object] | Column] = dict(cells)
+            if "run" in wanted:
+                found["run"] = parts[np.searchsorted(begins, rows, side="right")].tolist()
+            yield numbers, found
+
+    return replace(raw, columns=(*raw.columns, "run"), chunks=chunks)
