@@ -16,6 +16,7 @@ from bayeslr.logs.columns import (
 )
 from bayeslr.logs.layout import as_wide, layout_of, tells_machines
 from bayeslr.logs.limits import listed
+from bayeslr.logs.numbers import number
 from bayeslr.logs.rate_names import multiplier_columns, rate_columns
 from bayeslr.logs.rawlog import Chunk, Column, RawLog
 from bayeslr.logs.splits import split_columns
@@ -26,6 +27,8 @@ _MOST = 500
 """Runs of a table, at most."""
 _COLUMNS = 100
 """Columns of a table that is looked through."""
+_ROWS = 100_000
+"""Rows among which the first run of a table ends."""
 
 
 def arranged(raw: RawLog) -> RawLog:
@@ -41,22 +44,48 @@ def arranged(raw: RawLog) -> RawLog:
     RawLog
         The same log if it is neither long nor of several runs, or names them itself.
     """
-    raw = as_wide(raw)
+    return raw if raw.arranged else replace(_arranged(as_wide(raw)), arranged=True)
+
+
+def _arranged(raw: RawLog) -> RawLog:
+    """Return a log with a column that names its runs, where it needs one."""
     steps = step_columns(raw.columns)[:1]
     if not steps or len(raw.columns) > _COLUMNS or run_columns(raw.columns) or layout_of(raw).runs:
-        return raw
-    begins = _beginnings(raw, steps[0])
-    if begins is None:
         return raw
     known = [*epoch_columns(raw.columns), *time_columns(raw.columns), *rate_columns(raw.columns)]
     known += [*step_columns(raw.columns), *multiplier_columns(raw.columns), *perplexity_columns(raw.columns)]
     known += [*split_columns(raw, raw.columns), *(name for group in loss_columns(raw.columns) for name in group)]
     others = [name for name in raw.columns if name not in known and not tells_machines(name)]
+    others = _at_rest(raw, others)
+    begins = _beginnings(raw, steps[0]) if others and _go_back(raw, steps[0]) else None
+    if begins is None:
+        return raw
     names = _names(raw, others, begins)
     if names is None:
         return raw
     raw.notes.append(f"runs are told apart by what changes where the steps begin again: {listed(names, 2)}")
     return _with_column(raw, names, begins)
+
+
+def _go_back(raw: RawLog, step: str) -> bool:
+    """Return whether steps go back in the first rows: a long log of one run is not read for this to its end."""
+    seen, last = 0, -np.inf
+    for numbers, cells in raw.chunks([step]):
+        given = cells[step]
+        values = given.values if isinstance(given, Column) else [v for v in map(number, given) if v is not None]
+        if (np.diff(values, prepend=last) < 0).any():
+            return True
+        seen, last = seen + len(numbers), values[-1] if len(values) else last
+        if seen >= _ROWS:
+            break
+    return False
+
+
+def _at_rest(raw: RawLog, columns: Sequence[str]) -> list[str]:
+    """Return the columns that have one value in the first rows, so that most logs need not be read for the others."""
+    _, cells = next(raw.chunks(columns), ((), {})) if columns else ((), {})
+    first = {name: list(given[:3]) for name, given in cells.items() if not isinstance(given, Column)}
+    return [name for name, given in first.items() if len(given) == 3 and given[0] and given.count(given[0]) == 3]
 
 
 def _beginnings(raw: RawLog, step: str) -> NDArray[np.int32] | None:
