@@ -46,7 +46,8 @@ def ordered(cells: Cells, times: Sequence[str], steps: Sequence[str], loss: str)
             rows = place[column.rows]
             by_row = np.argsort(rows)
             wrong = None if column.wrong is None else (int(place[column.wrong[0]]), column.wrong[1])
-            columns[key] = Column(rows=rows[by_row], values=column.values[by_row], wrong=wrong)
+            several = None if column.several is None else (int(place[column.several[0]]), column.several[1])
+            columns[key] = Column(rows=rows[by_row], values=column.values[by_row], wrong=wrong, several=several)
         sorted_cells = replace(
             cells,
             numbers=cells.numbers[order],

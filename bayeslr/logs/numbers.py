@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["all_numbers", "number"]
+__all__ = ["all_numbers", "first_number", "number"]
 
 _PRINTED = re.compile(
     r"\s*(?:tensor|Array|DeviceArray|array|np\.float\d+)\(\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*[,)]"
@@ -40,6 +40,16 @@ def number(cell: object) -> float | None:
             printed = _PRINTED.match(cell) if isinstance(cell, str) else None
             return None if printed is None else float(printed[1])
     return _only(cell) if isinstance(cell, list) else None
+
+
+def first_number(cell: object) -> float | None:
+    """Return the first of a list of numbers, such as the rates of several groups of parameters; None for any other."""
+    if isinstance(cell, str) and cell.strip().startswith("[") and cell.strip().endswith("]"):
+        cell = [part.strip() for part in cell.strip()[1:-1].split(",")]
+    if not isinstance(cell, list) or not 1 < len(cell) <= 1_000 or any(isinstance(value, list) for value in cell):
+        return None
+    numbers = [number(value) for value in cell]
+    return None if None in numbers else numbers[0]
 
 
 def _only(values: Sequence[object]) -> float | None:

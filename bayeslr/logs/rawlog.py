@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from bayeslr.errors import LogError
 from bayeslr.logs.limits import MAX_COLUMNS, MAX_ROWS, listed, shown
-from bayeslr.logs.numbers import all_numbers, number
+from bayeslr.logs.numbers import all_numbers, first_number, number
 
 _THOUSANDS: Final = re.compile(r"\d{1,3}(,\d{3})+")
 _DECIMAL_COMMA: Final = re.compile(r"[+-]?\d+,\d+([eE][+-]?\d+)?")
@@ -48,11 +48,14 @@ class Column:
         The numbers, shape ``[m]``.
     wrong
         Position of the first cell that is no number, and the cell; None if there is none.
+    several
+        The same of a cell that is a list of different numbers, of which the first counts.
     """
 
     rows: NDArray[np.int32]
     values: NDArray[np.float64]
     wrong: tuple[int, object] | None = None
+    several: tuple[int, object] | None = None
 
     def taken(self, keep: NDArray[np.bool_]) -> "Column":
         """Return the column at some of the rows; positions stay.
@@ -69,12 +72,18 @@ class Column:
         """
         mask = keep[self.rows]
         wrong = self.wrong if self.wrong is not None and keep[self.wrong[0]] else None
-        return Column(rows=self.rows[mask], values=self.values[mask], wrong=wrong)
+        several = self.several if self.several is not None and keep[self.several[0]] else None
+        return Column(rows=self.rows[mask], values=self.values[mask], wrong=wrong, several=several)
 
     @property
     def filled(self) -> bool:
         """True if there is a number other than NaN, or something that is no number."""
         return self.wrong is not None or bool(np.isfinite(self.values).any())
+
+    @property
+    def only_nan(self) -> bool:
+        """True if something was logged, but no finite number."""
+        return self.values.size > 0 and not self.filled
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -246,7 +255,7 @@ class RawLog:
         """
         return f"{self.path}, {self.unit} {cells.numbers[row]}"
 
-    def require_numbers(self, cells: Cells, name: str) -> Column:
+    def require_numbers(self, cells: Cells, name: str, *, lists: bool = False) -> Column:
         """Return a column all of whose cells are numbers.
 
         Parameters
@@ -255,6 +264,8 @@ class RawLog:
             The cells that were read.
         name
             The column.
+        lists
+            Whether a cell may be a list of different numbers. Default False.
 
         Returns
         -------
@@ -267,8 +278,9 @@ class RawLog:
             If a cell is something else.
         """
         column = cells.columns[name]
-        if column.wrong is not None:
-            row, value = column.wrong
+        odd = column.wrong or (None if lists else column.several)
+        if odd is not None:
+            row, value = odd
             badly = " (the text is not UTF-8)" if isinstance(value, str) and "\ufffd" in value else ""
             text = value.strip() if isinstance(value, str) else ""
             thousands, comma = _THOUSANDS.fullmatch(text) is not None, _DECIMAL_COMMA.fullmatch(text) is not None
@@ -317,6 +329,7 @@ class _Numbers:
         self.rows: list[NDArray[np.int32]] = []
         self.values: list[NDArray[np.float64]] = []
         self.wrong: tuple[int, object] | None = None
+        self.several: tuple[int, object] | None = None
 
     def add(self, cells: Sequence[object] | Column, start: int) -> None:
         """Add the cells of rows ``start, start + 1, ...``."""
@@ -337,6 +350,10 @@ class _Numbers:
             if value is not None:
                 rows.append(start + i)
                 some.append(value)
+            elif (first := first_number(cell)) is not None:
+                rows.append(start + i)
+                some.append(first)
+                self.several = self.several or (start + i, cell)
             elif self.wrong is None and not (isinstance(cell, str) and cell.strip().lower() in _NOT_LOGGED):
                 self.wrong = (start + i, cell)
         self.rows.append(np.array(rows, dtype=np.int32))
@@ -347,7 +364,7 @@ class _Numbers:
         rows = np.concatenate(self.rows) if self.rows else np.empty(0, dtype=np.int32)
         self.rows.clear()
         values = np.concatenate(self.values) if self.values else np.empty(0)
-        return Column(rows=rows, values=values, wrong=self.wrong)
+        return Column(rows=rows, values=values, wrong=self.wrong, several=self.several)
 
 
 class _Words:

@@ -21,7 +21,7 @@ from bayeslr.logs.columns import (
 )
 from bayeslr.logs.counters import Counter, Series
 from bayeslr.logs.layout import a_row_each, layout_of, one_run
-from bayeslr.logs.limits import ARE, counted, listed
+from bayeslr.logs.limits import ARE, counted, listed, shown
 from bayeslr.logs.losses import loss_candidates
 from bayeslr.logs.plausible import base_of, judged
 from bayeslr.logs.rate_names import multiplier_columns, rate_columns
@@ -172,6 +172,8 @@ def tidy(
             f"{raw.path}: the column {lr!r}, named by `lr` (--lr), has no values; columns: {listed(columns, 12)}"
         )
     rate_rows = _with_values(raw, counter.cells, rate) if rate else None
+    if rate and (several := counter.cells.columns[rate].several) is not None:
+        rate_note = rate_note or f"{rate!r} has several rates a row ({shown(several[1], 40)}): the first was taken"
     found = _chosen_loss(counter, losses, rate_rows, planned)
     return _tidied(counter, found, losses, rate, rate_rows, rate_note, columns, planned, perplexities, unit)
 
@@ -200,7 +202,7 @@ class _Found:
 
 def _with_values(raw: RawLog, cells: Cells, name: str) -> Column:
     """Return the finite values of a column all of whose cells are numbers."""
-    column = raw.require_numbers(cells, name)
+    column = raw.require_numbers(cells, name, lists=True)
     finite = np.isfinite(column.values)
     return Column(rows=column.rows[finite], values=column.values[finite])
 
@@ -305,7 +307,7 @@ def _tidied(
     raw, cells, series = counter.raw, counter.cells, found.series
     notes = [*cells.notes, *raw.notes]
     notes = list(dict.fromkeys(notes))
-    empty = [name for name in losses[: losses.index(found.name)] if _only_nan(cells.columns[name])]
+    empty = [name for name in losses[: losses.index(found.name)] if cells.columns[name].only_nan]
     if empty:
         notes.append(f"{', '.join(map(repr, empty[:4]))} has only NaN: {found.name!r} was taken")
     # a trainer's last row sums the run up
@@ -378,11 +380,6 @@ def _one_value(column: Column) -> bool:
     """Return whether all finite values of a column are the same, as where nothing was measured."""
     values = column.values[np.isfinite(column.values)]
     return values.size > 0 and float(np.ptp(values)) == 0
-
-
-def _only_nan(column: Column) -> bool:
-    """Return whether something was logged, but no finite number."""
-    return column.values.size > 0 and not column.filled
 
 
 def _base(cells: Cells, found: _Found, perplexities: list[str]) -> float | None:

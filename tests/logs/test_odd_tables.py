@@ -115,6 +115,21 @@ def test_the_rate_that_changes_is_taken_under_further_names(tmp_path, name):
     assert f"{name!r} was taken, not 'lr'" in said
 
 
+@pytest.mark.parametrize("end", ["csv", "jsonl"])
+def test_of_the_rates_of_several_groups_the_first_is_taken(tmp_path, end):
+    frame = table().assign(lr=[[rate, 0.1 * rate] for rate in RATES])
+    path = tmp_path / f"log.{end}"
+    frame.to_csv(path, index=False) if end == "csv" else frame.to_json(path, orient="records", lines=True)
+    (curve,), said = read(path)
+    assert curve.schedule.peak_lr == pytest.approx(1e-3, rel=0.01)
+    assert "'lr' has several rates a row" in said
+    # of losses there is one
+    frame = table().assign(loss=[[loss, 0.1] for loss in losses()])
+    frame.to_csv(path, index=False) if end == "csv" else frame.to_json(path, orient="records", lines=True)
+    with pytest.raises(LogError, match=r"loss is .*\[.*allowed: a number, or nothing"):
+        read(path)
+
+
 def test_steps_that_begin_again_while_the_rate_goes_on_are_counted_on(tmp_path):
     """The loss of the last epochs hardly changes; the rate does."""
     loss = losses() + 0.05 * np.random.default_rng(0).standard_normal(STEPS.size)
@@ -270,6 +285,21 @@ def test_the_sum_of_a_run_in_its_last_row_is_no_choice(tmp_path):
 def test_what_is_no_loss_is_not_taken_for_one(tmp_path, name):
     with pytest.raises(LogError, match="no column for the loss"):
         read(written(tmp_path, table().rename(columns={"loss": name})))
+
+
+def test_downloads_of_a_run_from_tensorboard_are_one_log(tmp_path):
+    for tag, column in (("train_loss", "loss"), ("train_lr", "lr")):
+        frame = pd.DataFrame({"Wall time": 1.7e9 + STEPS, "Step": STEPS, "Value": table()[column]})
+        written(tmp_path, frame, f"run-25M_tag-{tag}.csv")
+    (curve,), said = read(tmp_path)
+    np.testing.assert_allclose(curve.loss, losses())
+    assert curve.schedule.peak_lr == pytest.approx(1e-3, rel=0.01)
+    assert not said
+    # those of two runs are no log of one
+    for tag in ("train_loss", "train_lr"):
+        (tmp_path / f"run-25M_tag-{tag}.csv").rename(tmp_path / f"run-{tag}_tag-{tag}.csv")
+    with pytest.raises(LogError, match="no schedule is given"):
+        read(tmp_path)
 
 
 def test_rates_in_place_of_losses_are_spoken_of(tmp_path):

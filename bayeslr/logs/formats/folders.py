@@ -6,6 +6,7 @@ from typing import Final
 
 from bayeslr.errors import LogError
 from bayeslr.logs.columns import split_of
+from bayeslr.logs.formats.tensorboard_downloads import downloads_in
 
 __all__ = ["log_of_run", "logs_in", "split_folders"]
 
@@ -30,8 +31,8 @@ def log_of_run(folder: Path) -> Path | None:
     Returns
     -------
     Path or None
-        The log: a file, the folder itself if it holds event files or MLflow's metrics; None if it is no folder of a
-        run.
+        The log: a file, the folder itself if it holds event files, downloads of their scalars or MLflow's metrics; None
+        if it is no folder of a run.
 
     Raises
     ------
@@ -40,7 +41,7 @@ def log_of_run(folder: Path) -> Path | None:
     """
     if (folder / "metrics").is_dir() and (folder / "meta.yaml").is_file():
         return folder
-    if len(split_folders(folder)) > 1:
+    if len(split_folders(folder)) > 1 or downloads_in(folder):
         return folder
     for pattern in _ONE_RUN:
         found = sorted(file for file in folder.glob(pattern) if file.is_file())

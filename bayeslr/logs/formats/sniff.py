@@ -11,6 +11,7 @@ from bayeslr.logs.formats.files import LogFile
 from bayeslr.logs.formats.folders import logs_in
 from bayeslr.logs.formats.json_log import has_json_in_lines, open_json
 from bayeslr.logs.formats.mlflow_metrics import open_mlflow
+from bayeslr.logs.formats.tensorboard_downloads import downloads_in, open_downloads
 from bayeslr.logs.formats.tensorboard_events import open_tensorboard
 from bayeslr.logs.formats.wandb_file import open_wandb
 from bayeslr.logs.limits import listed, shown
@@ -48,6 +49,8 @@ def open_log(path: Path) -> RawLog:
             raise LogError(f"{path}: {len(logs)} logs in this folder ({listed(logs, 4)}); allowed: one, so name it")
         path = next(iter(logs.values()))
     if path.is_dir():
+        if downloads_in(path):
+            return open_downloads(path)
         return open_mlflow(path) if (path / "metrics").is_dir() else open_tensorboard(path)
     if "tfevents" in path.name:
         return open_tensorboard(path)
