@@ -9,6 +9,7 @@ from typing import Final
 from bayeslr.curves.branches import RawRun, join_branches, starts_late
 from bayeslr.errors import BayeslrError, CurveError, LogError
 from bayeslr.logs.compared import mixed_kinds, other_units, own_steps
+from bayeslr.logs.limits import listed
 from bayeslr.logs.model_sizes import sizes_in_name
 from bayeslr.logs.run_files import Paths, logs_of
 from bayeslr.logs.sources import ColumnNames, Source, read_run
@@ -119,11 +120,12 @@ def draft(paths: Paths, *, folder: Path, columns: ColumnNames) -> Draft:
         checks.append(
             f"{first}: the name says {' and '.join(several[first])}: fill in the size, and params without embeddings"
         )
-    sized = [row["run"] for row in rows if row["size"]]
-    if sized:
-        checks.append(
-            f"sizes are taken from names ({rows[0]['size'] or sized[0]}): params has to be without embeddings"
-        )
+    named = [row["size"] for row in rows if row["size"] and kept[row["run"]].size is None]
+    if named:
+        checks.append(f"sizes are taken from names ({named[0]}): params has to be without embeddings")
+    unknown = list(dict.fromkeys(row["size"] for row in rows if row["size"] and not row["params"]))
+    if unknown:
+        checks.append(f"params are not known of {listed(unknown, 3)}: fill them in, without embeddings")
     sizes = {row["run"]: row["size"] for row in rows}
     alone = {name: log for name, log in logs.items() if name not in parents}
     checks += filter(None, [mixed_kinds(logs), other_units(logs), own_steps(alone, sizes)])

@@ -97,3 +97,18 @@ def test_nothing_is_replaced_unasked(run, tmp_path, force):
     assert code == (0 if force else 2)
     assert ((tmp_path / "runs.csv").read_text() == "mine") != force
     assert force or "the file exists" in err
+
+
+def test_settings_of_a_table_go_into_the_manifest(run, tmp_path):
+    """Sizes whose parameters nobody says have to be filled in; batch sizes are columns where a table has them."""
+    steps = np.arange(10, 501, 10)
+    table = {"batch_size": 64, "step": steps, "lr": 1e-3, "loss": 3.0 + steps**-0.5}
+    pd.concat([pd.DataFrame({"width": width, **table}) for width in (256, 512)]).to_csv(tmp_path / "log.csv")
+    code, out, err = run("init", tmp_path / "log.csv", "-o", tmp_path / "runs.csv")
+    assert (code, err) == (0, "")
+    said = " ".join(out.split())
+    assert "params are not known of width 256, width 512: fill them in, without embeddings" in said
+    assert "taken from names" not in said
+    rows = pd.read_csv(tmp_path / "runs.csv")
+    assert rows["size"].tolist() == ["width 256", "width 512"]
+    assert rows["batch_size"].tolist() == [64, 64]
