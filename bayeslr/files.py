@@ -14,11 +14,46 @@ from bayeslr.errors import BayeslrError
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["open_text", "require_place", "write_atomically"]
+__all__ = ["is_folder", "is_there", "open_text", "require_place", "write_atomically"]
 
 _PREFIX: Final = ".bayeslr-"
 _MAX_TEXT: Final = 100_000_000
 """Longest text file that is read as a whole, in bytes."""
+
+
+def is_there(path: Path) -> bool:
+    """Return whether a path exists; one that no system could have, such as a name of a thousand letters, does not.
+
+    Parameters
+    ----------
+    path
+        The path.
+
+    Returns
+    -------
+    bool
+        True if it exists.
+    """
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
+
+
+def is_folder(path: Path) -> bool:
+    """Return whether a path is a folder; see :func:`is_there`.
+
+    Parameters
+    ----------
+    path
+        The path.
+
+    Returns
+    -------
+    bool
+        True if it is one.
+    """
+    return is_there(path) and path.is_dir()
 
 
 def open_text(path: Path) -> TextIO:

@@ -13,6 +13,7 @@ from bayeslr.cli.commands import app
 from bayeslr.cli.interrupt import INTERRUPTED, obeyed_interrupts
 from bayeslr.cli.terminal import hint, program_name, set_quiet, show_warning, tell_line
 from bayeslr.errors import BayeslrError, BayeslrWarning, one_line
+from bayeslr.files import is_there
 
 __all__ = ["main", "program"]
 
@@ -77,18 +78,11 @@ def program() -> NoReturn:
 
 def _unexpected(error: Exception, given: Sequence[str]) -> str:
     """Say what happened to which input, where no check foresaw it."""
-    files = [text for text in given[1:] if not text.startswith("-") and _is_file(text)]
+    files = [text for text in given[1:] if not text.startswith("-") and is_there(Path(text))]
     about = ", ".join(files) or " ".join(given)
     kind = "not enough memory" if isinstance(error, MemoryError) else type(error).__name__
     reason = " ".join(str(error).split())[:200]
     return f"{about}: {kind}{f' ({reason})' if reason else ''}, which no check of the input foresaw; see --debug"
-
-
-def _is_file(text: str) -> bool:
-    try:
-        return Path(text).exists()
-    except (OSError, ValueError):
-        return False
 
 
 def _text(problem: object) -> str:

@@ -8,6 +8,7 @@ from bayeslr.curves import CurveSet
 from bayeslr.curves.counts import params_in_label, parse_count
 from bayeslr.curves.selection import matching_rows
 from bayeslr.errors import LogError, ManifestError
+from bayeslr.files import is_folder, is_there
 from bayeslr.logs.formats import looks_like_manifest
 from bayeslr.logs.limits import listed, shown
 from bayeslr.logs.manifest import Manifest, parse_manifest
@@ -296,7 +297,7 @@ def manifest_in(path: Path) -> Path | None:
     LogError
         If the path does not exist or cannot be read.
     """
-    if path.is_dir():
+    if is_folder(path):
         own = path / "runs.csv"
         return own if own.is_file() and looks_like_manifest(own) else None
     return path if looks_like_manifest(path) else None
@@ -337,7 +338,7 @@ def _require_files(manifest: Manifest, chosen: Sequence[int]) -> None:
     """Refuse a manifest whose logs are not there."""
     for i in chosen:
         source = manifest.sources[i]
-        if not source.path.exists():
+        if not is_there(source.path):
             raise ManifestError(
                 f"{manifest.path}, line {manifest.lines[i]}: the file of run {source.run!r}, {source.path}, does not "
                 "exist; allowed: a path relative to the manifest"

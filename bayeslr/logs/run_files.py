@@ -6,6 +6,7 @@ from os import PathLike
 from pathlib import Path
 
 from bayeslr.errors import DataWarning, LogError
+from bayeslr.files import is_folder
 from bayeslr.logs.columns import loss_columns, perplexity_columns, step_columns
 from bayeslr.logs.formats import looks_like_manifest, open_log
 from bayeslr.logs.formats.folders import logs_in
@@ -68,9 +69,9 @@ def logs_of(paths: Paths, *, loss: str | None = None) -> list[Source]:
 
 def _runs_of(name: str, path: Path, loss: str | None, *, alone: bool) -> list[Source]:
     """Return the runs of one path, called by their own names where it is the only one."""
-    logs = logs_in(path) if path.is_dir() else {"": path}
+    logs = logs_in(path) if is_folder(path) else {"": path}
     if len(logs) == 1 and "" in logs:
-        return _opened(name, path if path.is_dir() else logs[""], logs[""], loss, alone=alone)
+        return _opened(name, path if is_folder(path) else logs[""], logs[""], loss, alone=alone)
     found: list[Source] = []
     skipped: list[str] = []
     stems = [Path(inner.removesuffix(".gz")).stem if logs[inner].is_file() else inner for inner in logs]
@@ -131,4 +132,4 @@ def _is_log(path: Path, loss: str | None) -> bool:
 def _stem(path: Path) -> str:
     """Return the name of a file without its suffixes, or of a folder."""
     path = path.resolve() if path.name in ("", "..") else path
-    return path.name if path.is_dir() else Path(path.name.removesuffix(".gz")).stem
+    return path.name if is_folder(path) else Path(path.name.removesuffix(".gz")).stem

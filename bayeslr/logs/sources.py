@@ -11,6 +11,7 @@ from bayeslr.curves import CurveSet, LossCurve
 from bayeslr.curves.branches import Joined, RawRun, join_branches, starts_late
 from bayeslr.curves.rates import interpolate_rates
 from bayeslr.errors import DataWarning, LogError, ScheduleMismatchWarning
+from bayeslr.files import is_there
 from bayeslr.logs.compared import mixed_kinds, odd_sizes, other_units, own_steps
 from bayeslr.logs.formats import open_log
 from bayeslr.logs.limits import ARE, counted, listed, shown
@@ -161,7 +162,7 @@ def curves_from_sources(
     while waiting:
         name = waiting.pop(0)
         source = by_name[name]
-        if name in read or (name not in runs and not source.path.exists()):
+        if name in read or (name not in runs and not is_there(source.path)):
             continue
         if source.path not in opened:
             opened = {source.path: source.opened or open_file(source.path)}

@@ -232,3 +232,13 @@ def test_a_cut_file_is_read_up_to_the_cut(tmp_path):
         np.testing.assert_allclose(log.loss, [round(loss_at(s), 4) for s in STEPS[:14]])
     (tmp_path / "log.csv.gz").write_bytes(gzip.compress((good_log("csv") * 20).encode())[:-9])
     assert any("gzip file is cut off" in note for note in tidy(open_log(tmp_path / "log.csv.gz")).notes)
+
+
+@pytest.mark.parametrize("name", ["x" * 400 + ".csv", "a\0b.csv"])
+def test_names_that_no_file_can_have_are_answered(tmp_path, name):
+    manifest = tmp_path / "runs.csv"
+    manifest.write_text(f"run,file\na,{name}\n")
+    with pytest.raises(BayeslrError, match=r"runs\.csv, line 2: .*(does not exist|is empty)"):
+        read_curves(manifest)
+    with pytest.raises(BayeslrError, match="cannot be read"):
+        read_logs([tmp_path / name])

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from bayeslr.errors import LogError
+from bayeslr.files import is_folder
 from bayeslr.logs.columns import loss_columns, step_columns
 from bayeslr.logs.formats.console import is_console_output, open_console
 from bayeslr.logs.formats.delimited import header_of, is_separated, open_delimited
@@ -43,12 +44,12 @@ def open_log(path: Path) -> RawLog:
     LogError
         If there is no such file, or it is none of these formats.
     """
-    if path.is_dir():
+    if is_folder(path):
         logs = logs_in(path)
         if len(logs) > 1:
             raise LogError(f"{path}: {len(logs)} logs in this folder ({listed(logs, 4)}); allowed: one, so name it")
         path = next(iter(logs.values()))
-    if path.is_dir():
+    if is_folder(path):
         if downloads_in(path):
             return open_downloads(path)
         return open_mlflow(path) if (path / "metrics").is_dir() else open_tensorboard(path)
@@ -102,7 +103,7 @@ def looks_like_manifest(path: Path) -> bool:
     LogError
         If there is no such file, or it is no text.
     """
-    if path.is_dir() or "tfevents" in path.name or path.suffix == ".wandb":
+    if is_folder(path) or "tfevents" in path.name or path.suffix == ".wandb":
         return False
     file = LogFile(path=path)
     if file.head(4).startswith(b":W&B") or file.head(4096).decode(file.encoding(), "replace").lstrip()[:1] in "{[":
