@@ -46,6 +46,7 @@ from bayeslr.cli.options import (
     Seed,
     Size,
     Steps,
+    TargetAcceptProb,
     WeightDecay,
 )
 from bayeslr.cli.planning import metric, next_run
@@ -101,6 +102,7 @@ def fit(
     chains: Chains = 4,
     draws: ChainDraws = 1000,
     num_warmup: Adaptation = 250,
+    target_accept_prob: TargetAcceptProb = 0.85,
     seed: Seed = 0,
     format: Format = "table",  # noqa: A002
     force: Force = False,
@@ -134,6 +136,7 @@ def fit(
         model,
         seed=seed,
         num_warmup=num_warmup,
+        target_accept_prob=target_accept_prob,
         num_samples=draws,
         num_chains=chains,
         method=method,

@@ -28,6 +28,7 @@ __all__ = [
     "Seed",
     "Size",
     "Steps",
+    "TargetAcceptProb",
     "WeightDecay",
 ]
 
@@ -90,4 +91,8 @@ Draws = Annotated[int, typer.Option("--draws", min=50, help="Posterior draws to 
 Plot = Annotated[Path | None, typer.Option("--plot", metavar="FILE", help="Draw a picture: .png, .pdf or .svg.")]
 Chains = Annotated[int, typer.Option("--chains", min=1, max=64, help="Number of chains.")]
 ChainDraws = Annotated[int, typer.Option("--draws", min=50, max=100_000, help="Draws per chain.")]
+TargetAcceptProb = Annotated[
+    float,
+    typer.Option("--target-accept-prob", min=0.5, max=0.999, help="Acceptance to adapt steps to; higher is slower."),
+]
 Adaptation = Annotated[int, typer.Option("--num-warmup", min=50, max=100_000, help="Steps of adaptation per chain.")]

@@ -217,7 +217,7 @@ def _likely_parent(run: RawRun, candidates: Sequence[LossCurve], distance: Mappi
     curve = run.curve
     first = int(curve.steps[0])
     problem = f"run {curve.name!r} starts at step {first}"
-    way_out = "; allowed: name its `parent`, or pass allow_late_start=True"
+    way_out = "; allowed: name its `parent`, or pass allow_late_start=True (--allow-late-start)"
     if run.rates_from:
         problem += " and its earlier rates are not logged"
         way_out += ", or give its `schedule` if it is no branch"

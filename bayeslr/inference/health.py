@@ -15,6 +15,8 @@ __all__ = ["STEADY_SHARE", "Check", "Health", "Status", "check", "steady_share"]
 # loaded at its first use: it brings scipy.stats and scipy.signal, a third of the time to import everything else
 arviz_stats = lazy_loader.load("arviz_stats")
 
+_FEW_DIVERGENT = 0.001
+"""Share of the draws below which divergences leave out too little to be seen."""
 _MAX_RHAT = 1.01
 _ESS_PER_CHAIN = 100
 _MIN_BFMI = 0.3
@@ -132,7 +134,12 @@ def _geometry(posterior: Posterior) -> list[Check]:
             evidence=f"{diverging} of {total} draws diverged",
             advice=""
             if diverging == 0
-            else "part of the posterior was not explored; raise target_accept_prob to 0.95, or check for odd curves",
+            else (
+                "too few to move medians or intervals; to be sure, "
+                if share < _FEW_DIVERGENT
+                else "part of the posterior was not explored; "
+            )
+            + "raise target_accept_prob (--target-accept-prob) to 0.95, or check for odd curves",
         ),
         Check(
             name="length of trajectories",

@@ -70,9 +70,11 @@ def _follows(posterior: Posterior) -> Check:
     return Check(
         name="distance of fit and losses",
         status=bad if problems else "PASS",
-        evidence="; ".join(shown) if problems else f"losses lie as far from the fit as it says ({worst:.2f} times)",
-        advice="look at plot_residuals: a jump, a spike or a change of the data is not part of any law; leave such "
-        "runs or steps out"
+        evidence="; ".join(shown)
+        if problems
+        else f"losses lie {worst:.2f} times as far from the fit as it says, below {_LARGE:g} wanted",
+        advice="look at bl.plots.plot_residuals: a jump, a spike or a change of the data is not part of any law; leave "
+        "such runs or steps out"
         if problems
         else "",
     )
