@@ -63,7 +63,9 @@ def checked_branch_point(curve: LossCurve, parent: LossCurve, *, joined: bool = 
             "was joined; if it counts its own steps, give the `branch_step`"
         )
     jitter = float(np.median(np.abs(np.diff(parent.loss[-20:])))) if len(parent) > 2 else 0.0
-    if apart <= np.clip(_NOISES * jitter / here, *_FAR):
+    # a cool-down has already gained something when it is first measured
+    gained = abs(float(curve.loss[1] - curve.loss[0])) / here if len(curve) > 1 else 0.0
+    if apart <= max(float(np.clip(_NOISES * jitter / here, *_FAR)), min(2.0 * gained, _FAR[1])):
         return ""
     return (
         f"run {curve.name!r} begins at step {first} with a loss of {here:.4g}, but its parent {parent.name!r} has "

@@ -347,10 +347,11 @@ def _joined_rates(run: RawRun, parent: LossCurve) -> Schedule:
     mine, theirs = run.curve.schedule, parent.schedule
     first = int(run.curve.steps[0])
     if theirs.total_steps < first and run.rates_from:
-        if not _goes_on(run.curve, parent):
+        if not _goes_on(run.curve, parent) or not _same_rates(run, parent):
             raise CurveError(
                 f"run {run.curve.name!r}: its log begins at step {first}, but the rates of its parent {parent.name!r} "
-                f"end at {theirs.total_steps}; allowed: a parent that reaches the branch point"
+                f"end at {theirs.total_steps}, with {theirs.lr[-1]:.4g}; allowed: a parent that reaches the branch "
+                "point"
             )
         # the log of a resumed run: between the two, rates are interpolated
         known = min(run.rates_from, mine.total_steps - 1)

@@ -10,7 +10,7 @@ _COUNT = re.compile(
     r"\s*~?\s*([0-9.]+(?:[eE][+-]?[0-9]+)?)\s*([kKmMbBgGtT]?)\s*"
     r"(?:\b(?:params|parameters|tokens|sequences|seqs|samples))?\s*"
 )
-_THOUSANDS = re.compile(r"\s*\d{1,3}(,\d{3})+\s*")
+_THOUSANDS = re.compile(r"\s*[1-9]\d{0,2}(,\d{3})+\s*")
 _SUFFIXES = (("T", 1e12), ("B", 1e9), ("M", 1e6), ("k", 1e3))
 _FACTORS = {"": 1.0, "k": 1e3, "m": 1e6, "b": 1e9, "g": 1e9, "t": 1e12}
 

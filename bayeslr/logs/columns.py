@@ -76,7 +76,7 @@ _NOT_THE_LOSS = frozenset(
     {"aux", "auxiliary", "z", "router", "balance", "balancing", "std", "var", "min", "max", "scale", "scaled", "scaler"}
     | {"best", "lowest", "minimum", "maximum", "vs", "ppl", "perplexity", "diff", "delta", "norm", "weight", "target"}
     | {"count", "improvement", "spike", "kl", "stderr", "error", "threshold", "smallest", "record", "top", "highest"}
-    | {"largest", "cummin", "cummax", "reward", "value", "policy", "grad", "gradient", "reg", "regularization", "delta"}
+    | {"largest", "cummin", "cummax", "reward", "value", "policy", "grad", "gradient", "reg", "regularization"}
     | {"predicted", "excess", "relative", "rel", "cumulative", "cum", "sum", "log10", "penalty", "distill"}
 )
 

@@ -360,7 +360,7 @@ class Counter:
         good = np.isfinite(rate.values) & (at == np.floor(at)) & (at >= 0) & (at <= MAX_STEPS)
         logged = (rate.rows[good], at[good].astype(np.int64), rate.values[good])
         if found is None:
-            return resume_offsets(*logged, column=name, what="rate")
+            return None if _begins_anew(steps, values) else resume_offsets(*logged, column=name, what="rate")
         return aligned(found, *logged, column=name)
 
     def _too_many(self, name: str, last: float, *, short: bool = False) -> str:
@@ -372,6 +372,15 @@ class Counter:
             f"{said}; allowed: at most {MAX_STEPS} updates; tokens or samples are no updates, so name a column of "
             f"updates with `step` (--step){instead}"
         )
+
+
+def _begins_anew(steps: NDArray[np.int64], values: NDArray[np.float64]) -> bool:
+    """Return whether losses go back to where they began when the steps do."""
+    starts = np.flatnonzero(np.diff(steps) < 0) + 1
+    begun = float(np.median(values[:3]))
+    after = [float(np.median(values[start : start + 3])) for start in starts]
+    before = [float(np.median(values[max(start - 3, 0) : start])) for start in starts]
+    return any(abs(now - was) > abs(now - begun) for now, was in zip(after, before, strict=True))
 
 
 def _one_by_one(steps: NDArray[np.int64] | NDArray[np.float64]) -> bool:

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from bayeslr.errors import LogError
 from bayeslr.logs.columns import loss_columns, plain_name, run_columns, split_of, step_columns
 from bayeslr.logs.limits import listed, shown
+from bayeslr.logs.numbers import number
 from bayeslr.logs.rate_names import rate_columns
 from bayeslr.logs.rawlog import Chunk, Column, RawLog
 from bayeslr.logs.splits import names_no_run, writer_columns
 
-__all__ = ["Layout", "a_row_each", "as_wide", "layout_of", "one_run", "tells_machines"]
+__all__ = ["Layout", "a_row_each", "as_wide", "goes_back", "layout_of", "one_run", "tells_machines"]
 
 _SETTINGS = frozenset(
     {"seed", "model", "config", "exp_id", "experiment_id", "trial", "trial_id", "method", "optimizer", "variant"}
@@ -24,8 +25,8 @@ _SETTINGS = frozenset(
 )
 """Columns that tell runs apart where each of their values has steps of its own."""
 _SETTING_WORDS = frozenset(
-    {"n", "d", "m", "b", "num", "number", "model", "hidden", "embd", "embed", "embedding", "emb", "layer", "layers"}
-    | {"head", "heads", "width", "depth", "dim", "size", "params", "param", "parameters", "ff", "ffn", "mlp", "vocab"}
+    {"n", "d", "m", "b", "num", "number", "model", "hidden", "embd", "embed", "embedding", "emb", "layers", "heads"}
+    | {"width", "depth", "dim", "size", "params", "parameters", "ff", "ffn", "mlp", "vocab"}
     | {"context", "seq", "length", "len", "batch", "peak", "max", "base", "init", "initial", "final", "min", "lr"}
     | {"learning", "rate", "decay", "weight", "wd", "beta1", "beta2", "eps", "dropout", "warmup", "cooldown", "id"}
     | {"fraction", "ratio", "planned", "total", "steps", "config", "seed", "trial", "tokens", "per", "scale"}
@@ -50,6 +51,8 @@ _MACHINES = frozenset(
     | {"session", "file", "checkpoint", "ckpt", "time", "machine", "server", "process", "timestamp", "slurm"}
 )
 """Words of columns that tell the parts of one run apart."""
+_FIRST_ROWS = 200_000
+"""Rows among which the first run of a table of several ends."""
 _SIDE_BY_SIDE = re.compile(
     r"(?P<run>.+?)[\s/_.:-]+"
     r"(?:(?P<loss>(?:(?:val|valid|validation|eval|test|train)[/_. ]?)?loss)|(?P<rate>lr|learning[_ ]rate))",
@@ -124,20 +127,51 @@ def layout_of(raw: RawLog, *, loss: str | None = None) -> Layout:
     for column in run_columns(raw.columns):
         cells = raw.read([], [column])
         labels = cells.labels[column]
-        if not plain_name(column).startswith(("run", "dir")) and not _names_a_run_a_row(raw, column, steps):
-            labels = _with_steps_of_their_own(raw, column, steps[0]) if steps else ()
+        if not plain_name(column).startswith("run") and not _names_a_run_a_row(raw, column, steps):
+            labels = _with_steps_of_their_own(raw, column, steps[0], [column]) if steps else ()
+        if plain_name(column) == "dir_name":
+            # a folder a run, with rows about several quantities of the same steps
+            labels = cells.labels[column] if 3 * len(cells.labels[column]) <= cells.numbers.size else ()
         if len(labels) > 1 and not all(split_of(label) for label in labels):
             return Layout(runs=labels, column=column)
-    for column in [name for name in raw.columns if steps and name not in steps and _is_setting(name)]:
-        labels = _with_steps_of_their_own(raw, column, steps[0])
+    settings = [name for name in raw.columns if name not in steps and _is_setting(name)]
+    words = [c for c, texts in raw.words().items() if not tells_machines(c) and not names_no_run(c, texts)]
+    candidates = list(dict.fromkeys([*settings, *words]))
+    if not steps or not candidates or not goes_back(raw, steps[0]):
+        return Layout()
+    for column in candidates:
+        beginning = column not in settings
+        labels = _with_steps_of_their_own(raw, column, steps[0], candidates, from_the_beginning=beginning)
         if labels:
             return Layout(runs=labels, column=column)
-    for column, words in raw.words().items():
-        if steps and not tells_machines(column) and not names_no_run(column, words):
-            labels = _with_steps_of_their_own(raw, column, steps[0], from_the_beginning=True)
-            if labels:
-                return Layout(runs=labels, column=column)
     return Layout()
+
+
+def goes_back(raw: RawLog, step: str) -> bool:
+    """Return whether steps repeat or go back in the first rows, among which the first run of a table of several ends.
+
+    Parameters
+    ----------
+    raw
+        The opened log.
+    step
+        The column of the steps.
+
+    Returns
+    -------
+    bool
+        True if they do; a long log of one run is not read to its end.
+    """
+    seen, last = 0, -np.inf
+    for numbers, cells in raw.chunks([step]):
+        given = cells[step]
+        values = given.values if isinstance(given, Column) else [v for v in map(number, given) if v is not None]
+        if (np.diff(values, prepend=last) <= 0).any():
+            return True
+        seen, last = seen + len(numbers), values[-1] if len(values) else last
+        if seen >= _FIRST_ROWS:
+            break
+    return False
 
 
 def tells_machines(column: str) -> bool:
@@ -160,7 +194,10 @@ def _is_setting(column: str) -> bool:
     """Return whether a name is one of a setting of the model or of its training, such as ``d_model``."""
     plain = plain_name(column)
     measured = rate_columns([column]) or step_columns([column])
-    return plain in _SETTINGS or (set(plain.split("_")) <= _SETTING_WORDS and not measured)
+    words = set(plain.split("_"))
+    # `n_layer` is a setting, and `layer` says which of them a row is about
+    words -= {"layer", "head", "param"} if words & {"n", "num", "number", "size", "dim", "d"} else set()
+    return plain in _SETTINGS or (words <= _SETTING_WORDS and not measured)
 
 
 def _side_by_side(columns: Sequence[str]) -> dict[str, str | None]:
@@ -177,10 +214,14 @@ def _side_by_side(columns: Sequence[str]) -> dict[str, str | None]:
 
 
 def _with_steps_of_their_own(
-    raw: RawLog, column: str, step: str, *, from_the_beginning: bool = False
+    raw: RawLog, column: str, step: str, together: Sequence[str], *, from_the_beginning: bool = False
 ) -> tuple[str, ...]:
-    """Return the values of a column if each has rising steps of its own, and all together have not."""
-    cells = raw.read([step], [column])
+    """Return the values of a column if each has rising steps and losses of its own, and all together have not.
+
+    The column is read together with others of which the same will be asked.
+    """
+    loss = [name for group in loss_columns(raw.columns) for name in group][:1]
+    cells = raw.read([step, *loss], together)
     codes, labels, at = cells.texts[column], cells.labels[column], cells.columns[step]
     if not 2 <= len(labels) <= codes.size // 3 or all(split_of(label) for label in labels):
         return ()
@@ -191,8 +232,16 @@ def _with_steps_of_their_own(
     rising = all(part.size >= 3 and (np.diff(part) > 0).all() for part in parts)
     if from_the_beginning and any(abs(part[0] - parts[0][0]) > 2 * np.median(np.diff(parts[0])) for part in parts[1:]):
         return ()
+    if loss and rising and _same_losses(cells.columns[loss[0]], codes, len(labels)):
+        return ()
     # stages of one run, and the machines on which it was resumed, follow each other
     return labels if rising and all(_overlap(part, parts[0]) >= 0.5 for part in parts[1:]) else ()
+
+
+def _same_losses(loss: Column, codes: NDArray[np.int16], count: int) -> bool:
+    """Return whether all parts of a table have the same losses, as rows about the layers of one model do."""
+    first = loss.values[codes[loss.rows] == 0]
+    return first.size > 2 and all(np.array_equal(loss.values[codes[loss.rows] == k], first) for k in range(1, count))
 
 
 def a_row_each(raw: RawLog) -> str:

@@ -199,12 +199,20 @@ def _typed(name: str, values: Sequence[str], path: Path, lines: Sequence[int]) -
         except ValueError:
             continue
     if name in COUNTS or name == "weight_decay":
-        # counts with suffixes
+        # batches are counts with suffixes
         for value, line in zip(values, lines, strict=True):
-            if value and parse_count(value) is None:
+            if value and (_decay(value) if name == "weight_decay" else parse_count(value)) is None:
+                example = "0.1" if name == "weight_decay" else "524288 or 0.5M"
                 raise ManifestError(
-                    f"{path}, line {line}: {name} is {shown(value)}; allowed: a number, such as "
-                    f"{'0.1' if name == 'weight_decay' else '524288 or 0.5M'}, or nothing"
+                    f"{path}, line {line}: {name} is {shown(value)}; allowed: a number, such as {example}, or nothing"
                 )
         return [parse_count(value) if value else None for value in values]
     return [value or None for value in values]
+
+
+def _decay(text: str) -> float | None:
+    """Return a number as it is written; None of anything else."""
+    try:
+        return float(text)
+    except ValueError:
+        return None

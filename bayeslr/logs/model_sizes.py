@@ -136,28 +136,41 @@ def settings_in(raw: RawLog, layout: Layout) -> Mapping[str, Settings]:
     if layout.column is None:
         return {run: Settings() for run in layout.runs}
     told = {name: texts for name in raw.columns if (texts := _of_runs(raw, layout.column, name))}
-    shape: dict[str, str] = {}
-    size: dict[str, str] = {}
-    params: dict[str, str] = {}
+    shape: dict[str, list[str]] = {run: [] for run in layout.runs}
+    found: dict[str, dict[str, str]] = {}
     metadata: dict[str, dict[str, object]] = {run: {} for run in layout.runs}
     for name, texts in told.items():
         plain = plain_name(name)
         if plain in _SETUP:
+            numbers = {run: _setting(_SETUP[plain], text) for run, text in texts.items()}
+            for run, value in numbers.items():
+                if None not in numbers.values():
+                    metadata[run][_SETUP[plain]] = value
+        elif (said := _said_by(name, list(texts.values()))) is not None:
+            found.setdefault(said[0], dict(zip(texts, said[1], strict=True)))
+        elif plain in _SHAPES and len({*texts.values()}) > 1:
             for run, text in texts.items():
-                metadata[run][_SETUP[plain]] = parse_count(text) or 0.0
-        elif not size and not params and (said := _said_by(name, list(texts.values()))) is not None:
-            (size if said[0] == "size" else params).update(zip(texts, said[1], strict=True))
-        elif plain in _SHAPES and not shape:
-            shape = {run: f"{name} {text}" for run, text in texts.items()}
-    labels = size or ({} if params else shape)
+                shape[run].append(f"{name} {text}")
+    labels = found.get("size") or ({} if "params" in found else {run: ", ".join(parts) for run, parts in shape.items()})
+    params = found.get("params", {})
     return {
         run: Settings(
-            size=labels.get(run),
-            params=parse_count(params[run]) if params else params_in_label(size.get(run)),
+            size=labels.get(run) or None,
+            params=parse_count(params[run]) if run in params else params_in_label(found.get("size", {}).get(run)),
             metadata=metadata[run],
         )
         for run in layout.runs
     }
+
+
+def _setting(name: str, text: str) -> float | None:
+    """Return a batch size above 0 or a weight decay from 0 on; None of anything else."""
+    if name != "weight_decay":
+        return parse_count(text)
+    try:
+        return float(text) if float(text) >= 0.0 else None
+    except ValueError:
+        return None
 
 
 def _of_runs(raw: RawLog, runs: str, name: str) -> dict[str, str]:

@@ -93,8 +93,9 @@ def times_multiplier(rate: Column, multipliers: Mapping[str, Column], *, name: s
     if not _constant(rate) or rate.values.size < 2:
         return rate, ""
     for other, column in multipliers.items():
-        _, here, there = np.intersect1d(rate.rows, column.rows, assume_unique=True, return_indices=True)
-        factors = column.values[there]
+        logged = column.at(np.isfinite(column.values))
+        _, here, there = np.intersect1d(rate.rows, logged.rows, assume_unique=True, return_indices=True)
+        factors = logged.values[there]
         if column.wrong or _constant(column) or here.size < 2 or not ((factors >= 0) & (factors <= 1.0 + 1e-6)).all():
             continue
         product = Column(rows=rate.rows[here], values=rate.values[here] * factors)
@@ -247,8 +248,10 @@ def odd_levels(rates: NDArray[np.float64]) -> str:
     str
         One sentence, or nothing.
     """
-    levels = np.unique(rates[rates > 0])
-    if levels.size < 3 or rates.size < 5 * levels.size or np.unique(np.diff(np.flatnonzero(np.diff(rates)))).size < 2:
+    levels, rows = np.unique(rates[rates > 0], return_counts=True)
+    # a schedule of a few levels begins with the highest; and of a linear warm-up each is logged once
+    few = levels.size < 3 or rates.size < 5 * levels.size
+    if few or rates[0] >= levels[-1] or (rows > 1).mean() < 0.7:
         return ""
     unit = float(np.diff(levels).min())
     multiples = levels / unit

@@ -70,10 +70,13 @@ class Column:
         Column
             Without the others.
         """
-        mask = keep[self.rows]
         wrong = self.wrong if self.wrong is not None and keep[self.wrong[0]] else None
         several = self.several if self.several is not None and keep[self.several[0]] else None
-        return Column(rows=self.rows[mask], values=self.values[mask], wrong=wrong, several=several)
+        return replace(self.at(keep[self.rows]), wrong=wrong, several=several)
+
+    def at(self, keep: NDArray[np.bool_]) -> "Column":
+        """Return the column with some of its values, True for each to keep, shape ``[m]``."""
+        return replace(self, rows=self.rows[keep], values=self.values[keep])
 
     @property
     def filled(self) -> bool:

@@ -13,10 +13,10 @@ from bayeslr.logs.columns import (
     run_columns,
     step_columns,
     time_columns,
+    words_of,
 )
-from bayeslr.logs.layout import as_wide, layout_of, tells_machines
+from bayeslr.logs.layout import as_wide, goes_back, layout_of, tells_machines
 from bayeslr.logs.limits import listed
-from bayeslr.logs.numbers import number
 from bayeslr.logs.rate_names import multiplier_columns, rate_columns
 from bayeslr.logs.rawlog import Chunk, Column, RawLog
 from bayeslr.logs.splits import split_columns
@@ -25,10 +25,12 @@ __all__ = ["arranged"]
 
 _MOST = 500
 """Runs of a table, at most."""
+_COUNTED = frozenset(
+    {"ep", "epoch", "epochs", "pass", "cycle", "phase", "world", "gpus", "nproc", "nodes", "seq", "shard"}
+)
+"""Words of columns that change along one run, or with the machines on which it goes on."""
 _COLUMNS = 100
 """Columns of a table that is looked through."""
-_ROWS = 100_000
-"""Rows among which the first run of a table ends."""
 
 
 def arranged(raw: RawLog) -> RawLog:
@@ -55,9 +57,9 @@ def _arranged(raw: RawLog) -> RawLog:
     known = [*epoch_columns(raw.columns), *time_columns(raw.columns), *rate_columns(raw.columns)]
     known += [*step_columns(raw.columns), *multiplier_columns(raw.columns), *perplexity_columns(raw.columns)]
     known += [*split_columns(raw, raw.columns), *(name for group in loss_columns(raw.columns) for name in group)]
-    others = [name for name in raw.columns if name not in known and not tells_machines(name)]
+    others = [c for c in raw.columns if c not in known and not tells_machines(c) and not _COUNTED & set(words_of(c))]
     others = _at_rest(raw, others)
-    begins = _beginnings(raw, steps[0]) if others and _go_back(raw, steps[0]) else None
+    begins = _beginnings(raw, steps[0]) if others and goes_back(raw, steps[0]) else None
     if begins is None:
         return raw
     names = _names(raw, others, begins)
@@ -65,20 +67,6 @@ def _arranged(raw: RawLog) -> RawLog:
         return raw
     raw.notes.append(f"runs are told apart by what changes where the steps begin again: {listed(names, 2)}")
     return _with_column(raw, names, begins)
-
-
-def _go_back(raw: RawLog, step: str) -> bool:
-    """Return whether steps go back in the first rows: a long log of one run is not read for this to its end."""
-    seen, last = 0, -np.inf
-    for numbers, cells in raw.chunks([step]):
-        given = cells[step]
-        values = given.values if isinstance(given, Column) else [v for v in map(number, given) if v is not None]
-        if (np.diff(values, prepend=last) < 0).any():
-            return True
-        seen, last = seen + len(numbers), values[-1] if len(values) else last
-        if seen >= _ROWS:
-            break
-    return False
 
 
 def _at_rest(raw: RawLog, columns: Sequence[str]) -> list[str]:
@@ -99,7 +87,21 @@ def _beginnings(raw: RawLog, step: str) -> NDArray[np.int32] | None:
         return None
     near = 2 * float(np.median(np.diff(parts[0])))
     alike = all(abs(part[0] - parts[0][0]) <= near and np.ptp(part) >= 0.3 * np.ptp(parts[0]) for part in parts)
-    return at.rows[back] if alike else None
+    return at.rows[back] if alike and _all_begin_high(raw, step, at.rows[back]) else None
+
+
+def _all_begin_high(raw: RawLog, step: str, begins: NDArray[np.int32]) -> bool:
+    """Return whether the losses of every part begin as those of a new model do, and do not go on where others ended."""
+    losses = [name for group in loss_columns(raw.columns) for name in group][:1]
+    if not losses:
+        return False
+    loss = raw.read([step, *losses]).columns[losses[0]]
+    good = np.isfinite(loss.values)
+    parts = np.split(loss.values[good], np.searchsorted(loss.rows[good], begins))
+    if min(part.size for part in parts) < 3:
+        return False
+    first, last = (np.array([float(np.median(part[ends])) for part in parts]) for ends in (slice(3), slice(-3, None)))
+    return bool((first[1:] - last[:-1] > 0.5 * (first[0] - last[0])).all())
 
 
 def _names(raw: RawLog, columns: Sequence[str], begins: NDArray[np.int32]) -> list[str] | None:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayeslr.logs.columns import plain_name, split_of
-from bayeslr.logs.rawlog import Cells, RawLog
+from bayeslr.logs.rawlog import Cells, Column, RawLog
 
 __all__ = ["names_no_run", "of_one_writer", "split_columns", "split_rows", "writer_columns"]
 
@@ -83,8 +83,10 @@ def writer_columns(columns: Sequence[str]) -> list[str]:
     return [name for name in columns if plain_name(name) in _WRITERS]
 
 
-def of_one_writer(cells: Cells, columns: Sequence[str], losses: Sequence[str]) -> Cells:
-    """Leave out the rows of all but one of several processes that write the same losses, step by step.
+def of_one_writer(
+    cells: Cells, columns: Sequence[str], *, step: str, losses: Sequence[str], splits: Sequence[str]
+) -> Cells:
+    """Leave out what several processes wrote of the same step, but for the first of them.
 
     Parameters
     ----------
@@ -92,31 +94,56 @@ def of_one_writer(cells: Cells, columns: Sequence[str], losses: Sequence[str]) -
         The cells of the log.
     columns
         Columns that may name the process.
+    step
+        The column of the steps.
     losses
-        Columns of losses; the first with values counts.
+        Columns of losses; the first with values shows whether processes wrote the same steps.
+    splits
+        Columns that may name the split of the data, of which the same is asked apart.
 
     Returns
     -------
     Cells
-        The cells of the first process, with a note; all of them where no column names any.
+        Those that count, with a note; all of them where no column names processes that wrote the same steps.
     """
-    rows = next((cells.columns[name].rows for name in losses if cells.columns[name].filled), None)
-    if rows is None:
+    first = next((cells.columns[name] for name in losses if cells.columns[name].filled), None)
+    if first is None:
         return cells
+    steps = np.full(cells.numbers.size, np.nan)
+    steps[cells.columns[step].rows] = cells.columns[step].values
+    groups = np.stack([steps, *(cells.texts[name].astype(float) for name in splits)])
     for column in columns:
         codes, labels = cells.texts[column], cells.labels[column]
-        found, counts = np.unique(codes[rows], return_counts=True)
-        if found[0] < 0 or not _in_turn(codes[rows], counts):
+        if (codes[first.rows] < 0).any() or len(labels) < 2:
             continue
-        numbers = {code: labels[code] for code in found.tolist() if labels[code].isdigit()}
-        first = min(numbers, key=lambda code: int(numbers[code]), default=int(codes[rows][0]))
-        others = [code for code in found.tolist() if code != first]
-        note = (
-            f"several rows a step, told apart by {column!r}: those of {labels[first]!r} were taken, not "
-            f"{', '.join(repr(labels[code]) for code in others[:3])}"
-        )
-        return replace(cells.taken(codes == first), notes=(*cells.notes, note))
+        order = sorted(range(len(labels)), key=lambda code: (_number_in(labels[code]), code))
+        rank = np.empty(len(labels), dtype=np.int64)
+        rank[order] = np.arange(len(labels))
+        kept = {name: _first_ranks(value, groups, rank[codes]) for name, value in cells.columns.items()}
+        if 2 * kept[next(n for n in losses if cells.columns[n] is first)].sum() > 1.5 * first.rows.size:
+            continue
+        others = ", ".join(repr(labels[code]) for code in order[1:4])
+        note = f"several rows a step, told apart by {column!r}: those of {labels[order[0]]!r} were taken, not {others}"
+        values = {name: value.at(kept[name]) for name, value in cells.columns.items()}
+        return replace(cells, columns=values, notes=(*cells.notes, note))
     return cells
+
+
+def _number_in(label: str) -> float:
+    """Return the number in the name of a process; those without one come last."""
+    found = re.search(r"\d+", label)
+    return float(found[0]) if found else np.inf
+
+
+def _first_ranks(column: Column, groups: NDArray[np.float64], ranks: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return which values of a column are those of the first process that wrote of their step and split."""
+    here = groups[:, column.rows]
+    _, group = np.unique(np.nan_to_num(here, nan=-1.0), axis=1, return_inverse=True)
+    group = group.ravel()
+    lowest = np.full(int(group.max(initial=-1)) + 1, np.iinfo(np.int64).max)
+    np.minimum.at(lowest, group, ranks[column.rows])
+    kept: NDArray[np.bool_] = (ranks[column.rows] == lowest[group]) | np.isnan(here[0])
+    return kept
 
 
 def names_no_run(column: str, words: Sequence[str]) -> bool:

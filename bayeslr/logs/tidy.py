@@ -152,7 +152,8 @@ def tidy(
         code = cells.labels[layout.column].index(chosen_run)
         cells = cells.taken(cells.texts[layout.column] == code)
 
-    cells = of_one_writer(cells, writers, losses)
+    if writers:
+        cells = of_one_writer(cells, writers, step=steps[0], losses=losses, splits=splits)
     cells = ordered(cells, times, steps, losses[0])
     rate, rate_note = chosen_rate(cells.columns, rates)
     if rate is not None and multipliers:

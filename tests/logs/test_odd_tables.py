@@ -47,6 +47,30 @@ def test_columns_that_change_where_steps_begin_again_name_the_runs(tmp_path, key
     assert "restart" not in said
 
 
+@pytest.mark.parametrize("column", ["ep", "cycle", "shard_idx", "x"])
+def test_epochs_that_count_their_own_steps_are_one_run(tmp_path, column):
+    """Whatever is constant within each of them, the loss goes on."""
+    epochs = table(**{column: np.repeat([0, 1, 2, 3], STEPS.size // 4)}).assign(step=(STEPS - 1) % 500 + 1)
+    (curve,), said = read(written(tmp_path, epochs))
+    assert curve.steps[-1] == 2000
+    assert "they are counted on from" in said
+
+
+@pytest.mark.parametrize("column", ["layer", "layer_id", "param", "head"])
+def test_rows_about_the_parts_of_a_model_are_one_run(tmp_path, column):
+    rows = pd.concat([table(**{column: k}) for k in range(3)]).sort_values("step", kind="stable")
+    curves, _ = read(written(tmp_path, rows))
+    assert len(curves) == 1
+
+
+def test_a_run_at_a_lower_rate_does_not_go_on_with_the_one_before(tmp_path):
+    """The rate of the second begins where that of the first ended; its loss begins anew."""
+    rows = pd.concat([table(), table().assign(lr=1e-4)])
+    (curve,), said = read(written(tmp_path, rows))
+    assert curve.steps[-1] == 2000
+    assert "restart" in said
+
+
 def test_a_column_that_changes_elsewhere_names_no_run(tmp_path):
     """Two halves of a run that began anew, with a value that belongs to the time of day."""
     both = pd.concat([table(), table()]).assign(x=np.repeat([1, 2, 3, 4], STEPS.size // 2))
@@ -88,9 +112,16 @@ def test_rates_with_too_few_digits_are_spoken_of(tmp_path, peak):
     assert "multiples of 0.0001: rounded, as printed with too few digits" in said
 
 
-@pytest.mark.parametrize("milestones", [[0.5, 0.25], [0.1, 0.01], [0.316, 0.1], [0.8, 0.6]])
-def test_a_few_levels_are_a_schedule(tmp_path, milestones):
-    lr = np.where(STEPS < 1000, 1.0, np.where(STEPS < 1500, *milestones)) * 1e-3
+@pytest.mark.parametrize("warmup", [50, 100, 200])
+def test_a_linear_warmup_is_not_rounded(tmp_path, warmup):
+    _, said = read(written(tmp_path, table().assign(lr=1e-3 * np.minimum(STEPS / warmup, 1.0))))
+    assert not said
+
+
+@pytest.mark.parametrize("levels", [[1.0, 0.5, 0.25], [1.0, 0.1, 0.01], [1.0, 0.8, 0.6, 0.4, 0.2]])
+def test_a_few_levels_are_a_schedule(tmp_path, levels):
+    until = np.sort(np.random.default_rng(len(levels)).integers(200, 1900, size=len(levels) - 1))
+    lr = 1e-3 * np.array(levels)[np.searchsorted(until, STEPS)]
     _, said = read(written(tmp_path, table().assign(lr=lr)))
     assert "rounded" not in said
 
@@ -159,7 +190,7 @@ def test_a_log_that_begins_much_later_is_not_joined(tmp_path):
     written(tmp_path, table(slice(None, 100)), "a.csv")
     written(tmp_path, table(slice(130, None)), "b.csv")
     (tmp_path / "runs.csv").write_text("run,file,parent\na,a.csv,\nb,b.csv,a\n")
-    with pytest.raises(CurveError, match="end at 1000; allowed: a parent that reaches the branch point"):
+    with pytest.raises(CurveError, match=r"end at 1000, with .*; allowed: a parent that reaches the branch point"):
         read_curves(tmp_path / "runs.csv")
 
 

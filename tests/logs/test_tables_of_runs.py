@@ -78,7 +78,7 @@ def test_one_of_several_rows_a_step_is_taken_and_said(tmp_path, column, end):
     (curve,), said = read(path)
     np.testing.assert_allclose(curve.loss, losses(), rtol=1e-6)
     assert curve.schedule.peak_lr == pytest.approx(RATES.max(), rel=1e-5)
-    assert f"told apart by '{column}': those of '0' were taken, not '2', '1'" in said
+    assert f"told apart by '{column}': those of '0' were taken, not '1', '2'" in said
 
 
 def test_groups_of_parameters_by_name_are_no_runs(tmp_path):
@@ -87,6 +87,49 @@ def test_groups_of_parameters_by_name_are_no_runs(tmp_path):
     (curve,), said = read(tmp_path / "log.csv")
     assert curve.schedule.peak_lr == pytest.approx(RATES.max(), rel=1e-5)
     assert "those of 'decay' were taken, not 'no_decay'" in said
+
+
+@pytest.mark.parametrize("column", ["shard", "device", "rank"])
+def test_steps_that_only_one_process_wrote_are_kept(tmp_path, column):
+    table(**{column: np.arange(STEPS.size) % 4}).to_csv(tmp_path / "log.csv", index=False)
+    (curve,), said = read(tmp_path / "log.csv")
+    assert len(curve) == STEPS.size
+    assert not said
+
+
+def test_processes_that_wrote_of_different_splits_are_kept(tmp_path):
+    frames = [table(rank=0, split="train"), table(rank=1, split="eval").assign(loss=losses(2.6))]
+    pd.concat(frames).sort_values("step", kind="stable").to_csv(tmp_path / "log.csv", index=False)
+    (curve,), said = read(tmp_path / "log.csv")
+    np.testing.assert_allclose(curve.loss, losses(2.6))
+    assert "those whose 'split' is 'eval' were taken" in said
+
+
+def test_rates_that_another_process_wrote_are_kept(tmp_path):
+    frames = [table(rank=1), table(rank=0).drop(columns="lr").assign(loss=losses(2.6))]
+    pd.concat(frames).sort_values("step", kind="stable").to_csv(tmp_path / "log.csv", index=False)
+    (curve,), _ = read(tmp_path / "log.csv")
+    np.testing.assert_allclose(curve.loss, losses(2.6))
+    assert curve.schedule.peak_lr == pytest.approx(RATES.max(), rel=1e-5)
+
+
+@pytest.mark.parametrize(("column", "value"), [("batch_size", "2x512"), ("weight_decay", -0.1)])
+def test_settings_that_are_no_numbers_are_left_out(tmp_path, column, value):
+    frames = [table(run=name, **{column: value}).assign(loss=losses(level)) for name, level in (("a", 2.5), ("b", 2.4))]
+    pd.concat(frames).to_csv(tmp_path / "log.csv", index=False)
+    curves, _ = read(tmp_path / "log.csv")
+    assert [getattr(curve, column) for curve in curves] == [None, None]
+
+
+def test_all_widths_and_depths_that_differ_tell_sizes_apart(tmp_path):
+    shapes = [(12, 256, 8), (12, 512, 8), (24, 512, 8)]
+    frames = [
+        table(run=f"run {k}", n_layer=depth, d_model=width, n_layers=same).assign(loss=losses(2.5 - 0.1 * k))
+        for k, (depth, width, same) in enumerate(shapes)
+    ]
+    pd.concat(frames).to_csv(tmp_path / "log.csv", index=False)
+    curves, _ = read(tmp_path / "log.csv")
+    assert [curve.size for curve in curves] == [f"n_layer {depth}, d_model {width}" for depth, width, _ in shapes]
 
 
 def test_processes_that_follow_each_other_are_restarts(tmp_path):

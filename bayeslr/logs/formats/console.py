@@ -44,6 +44,7 @@ from bayeslr.logs.rawlog import CHUNK, Chunk, RawLog
 __all__ = ["is_console_output", "open_console"]
 
 _BAR: Final = re.compile(r"^\s*\d+%\|[^|]*\|\s*(?P<step>\d+)/(?P<total_steps>\d+) \[")
+_SHORT: Final = 1_000
 _COUNTERS: Final = ("step", "iteration", "num_updates", "global_step")
 
 
@@ -143,7 +144,7 @@ def _readings(file: LogFile) -> Iterator[tuple[int, Reading]]:
             below = opening["step"]
             yield number, {key: value for key, value in opening.groupdict().items() if value}
             continue
-        if below is not None and (match := BELOW.match(line)):
+        if below is not None and len(line) < _SHORT and (match := BELOW.match(line)):
             yield number, {"step": below, match["key"].strip(): match["value"]}
             continue
         bars.look_at(line)

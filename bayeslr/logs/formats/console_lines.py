@@ -11,7 +11,7 @@ from bayeslr.logs.columns import loss_kind, perplexity_columns, split_of
 __all__ = ["BELOW", "OPENING", "Reading", "cleaned", "printed", "rank_of", "said", "validated"]
 
 # a decimal comma, or one of thousands, would cut a whole number short: such a one is none
-_NUMBER: Final = r"[-+]?(?!\d+,\d)(?:\d+\.?\d*(?:[eE][-+]?\d+)?|nan|inf|NaN)"
+_NUMBER: Final = r"[-+]?(?!\d+,\d)(?:\d+(?:\.\d*)?(?:[eE][-+]?\d+)?|nan|inf|NaN)"
 _WHOLE: Final = r"(?:\d{1,3}(?:,\d{3})+|\d+)"
 _OF: Final = rf"(?:\s*/\s*(?P<total_steps>{_WHOLE}))?"
 _COLOURS: Final = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
@@ -24,7 +24,8 @@ _WRAPPED: Final = re.compile(
 _RANK: Final = re.compile(r"^[^A-Za-z]{0,80}\[ ?rank ?[:=]? ?(\d+) ?\]", re.IGNORECASE)
 
 _PAIRS: Final = re.compile(rf"(?P<key>[A-Za-z][\w /.-]{{0,80}}?)\s*[:=]\s*\[*(?P<value>{_NUMBER})(?![\w.])")
-_SPACED: Final = re.compile(rf"(?P<key>[A-Za-z][A-Za-z_ ]*?)\s+(?P<value>{_NUMBER})(?![\w.])")
+_BLANKS: Final = re.compile(r" {3,}")
+_SPACED: Final = re.compile(rf"(?P<key>[A-Za-z][A-Za-z_ ]{{0,60}}?)\s+(?P<value>{_NUMBER})(?![\w.])")
 _ANY: Final = re.compile(
     r"(?P<key>[A-Za-z][\w/.-]{0,60}?(?: [A-Za-z][\w/.-]{0,60}?){0,4}?)(?:\s*[:=]\s*\[*|\s+)"
     rf"(?P<value>{_NUMBER})(?![\w.])"
@@ -85,6 +86,7 @@ def cleaned(line: str) -> str:
         ``loss 3.57`` of ``loss tensor(3.57, device='cuda:0')``.
     """
     line = _COLOURS.sub("", line) if "\x1b" in line else line
+    line = _BLANKS.sub("  ", line) if "   " in line else line
     if "(" not in line or _CONSTRUCTED.search(line) is None or len(line) > 10_000:
         return line
     return _WRAPPED.sub(r"\g<value>", line)

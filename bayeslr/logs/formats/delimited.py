@@ -145,7 +145,7 @@ def _table(file: LogFile, error: type[BayeslrError]) -> tuple[tuple[str, ...], s
         header, first = first[1], None
     if not header:
         raise error(f"{file.path}: only comments; allowed: a table with a header")
-    if first is None:
+    if first is None and not re.fullmatch(r"\s*sep=.\s*", header[:10]):
         header, lines = _without_prose(file, header, lines)
     separator = _separator(header)
     if first is None and len(header) < 8 and (told := re.fullmatch(r"\s*sep=(.)\s*", header)):

@@ -122,7 +122,11 @@ def _lists_in(value: object) -> Mapping[str, object] | None:
             return value
         inner = [v for v in value.values() if isinstance(v, dict)]
         # histories by the names of their runs read like an export with a column a run
-        runs = len(inner) > 1 and all(step_columns(list(d)) and loss_columns(list(d)) for d in inner)
+        runs = (
+            len(inner) > 1
+            and not all(map(split_of, value))
+            and all(step_columns(list(d)) and loss_columns(list(d)) for d in inner)
+        )
         mark = " - " if runs else "/"
         both = {f"{k}{mark}{key}": v for k, d in value.items() if isinstance(d, dict) for key, v in d.items()}
         value = inner[0] if len(inner) == 1 else both
