@@ -29,7 +29,7 @@ _LOOKED_AT = 100
 """Columns of a log that is looked through for texts."""
 _TEXTS = 2_000
 """Different texts of a column that are told apart; a column with more says nothing about runs or splits."""
-_NOT_LOGGED = frozenset({"", "null", "none", "na", "n/a", "-"})
+_NOT_LOGGED = frozenset({"", "null", "none", "na", "n/a", "-", "--", "#n/a", "?", "<na>", "missing", "nil"})
 _NAN = frozenset({"nan", "+nan", "-nan"})
 
 type Chunk = tuple[Sequence[int] | NDArray[np.int64], Mapping[str, "Sequence[object] | Column"]]

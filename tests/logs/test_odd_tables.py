@@ -318,6 +318,23 @@ def test_what_is_no_loss_is_not_taken_for_one(tmp_path, name):
         read(written(tmp_path, table().rename(columns={"loss": name})))
 
 
+@pytest.mark.parametrize("mark", ["--", "#N/A", "?", "<NA>", "missing"])
+def test_marks_of_missing_values(tmp_path, mark):
+    losses_ = [f"{loss:.6f}" if k % 2 else mark for k, loss in enumerate(losses())]
+    (curve,), said = read(written(tmp_path, table().assign(loss=losses_)))
+    assert len(curve) == STEPS.size // 2
+    assert not said
+
+
+def test_rotated_logs_of_a_folder_are_joined(tmp_path):
+    for name, part in (("train.log.1", table(slice(None, 100))), ("train.log", table(slice(100, None)))):
+        lines = [f"step {s} | loss {v:.4f} | lr {r:.6e}\n" for s, r, v in part.itertuples(index=False, name=None)]
+        (tmp_path / name).write_text("".join(lines))
+    curves, said = read(tmp_path)
+    assert max(len(curve) for curve in curves) == STEPS.size
+    assert "taken as a branch of" in said
+
+
 def test_downloads_of_a_run_from_tensorboard_are_one_log(tmp_path):
     for tag, column in (("train_loss", "loss"), ("train_lr", "lr")):
         frame = pd.DataFrame({"Wall time": 1.7e9 + STEPS, "Step": STEPS, "Value": table()[column]})

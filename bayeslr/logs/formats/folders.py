@@ -1,5 +1,6 @@
 """What lies in a folder: one run, or the runs of a set."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -124,7 +125,8 @@ def _children(folder: Path) -> list[Path]:
 
 def _may_be_log(file: Path) -> bool:
     """Return whether a file's name is one of a log."""
-    name = file.name.lower().removesuffix(".gz")
+    # a rotated log has a number at its end
+    name = re.sub(r"(?<=\.log)\.\d{1,4}$", "", file.name.lower().removesuffix(".gz"))
     return name.endswith(_FILES) and name not in _NO_LOGS and not name.startswith("readme")
 
 
