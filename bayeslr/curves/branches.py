@@ -29,6 +29,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bayeslr.curves.branch_points import checked_branch_point, rates_apart, shifted
 from bayeslr.curves.curve import LossCurve
@@ -36,7 +37,7 @@ from bayeslr.curves.sharing import common_updates
 from bayeslr.errors import CurveError
 from bayeslr.schedules import Schedule
 
-__all__ = ["Joined", "RawRun", "join_branches", "starts_late"]
+__all__ = ["Joined", "RawRun", "join_branches", "logging_interval", "starts_late"]
 
 _SAME_RATE = 1e-3
 """Rates of a run and of a parent that is looked for agree up to this share of the peak."""
@@ -120,8 +121,23 @@ def starts_late(curve: LossCurve, *, intervals: float) -> bool:
     if len(curve) < 2:
         return False
     gap = int(curve.steps[0]) - curve.schedule.warmup_steps
-    interval = float(np.median(np.diff(curve.steps)))
-    return gap > max(0.05 * curve.schedule.total_steps, intervals * interval)
+    return gap > max(0.05 * curve.schedule.total_steps, intervals * logging_interval(curve.steps))
+
+
+def logging_interval(steps: NDArray[np.int64]) -> float:
+    """Return the usual distance of the steps of a log; 0 of a single one.
+
+    Parameters
+    ----------
+    steps
+        Its steps, shape ``[n]``.
+
+    Returns
+    -------
+    float
+        The median of the distances.
+    """
+    return float(np.median(np.diff(steps))) if steps.size > 1 else 0.0
 
 
 def join_branches(
@@ -270,15 +286,13 @@ def _same_rates(run: RawRun, parent: LossCurve) -> bool:
 
 def _goes_on(curve: LossCurve, parent: LossCurve) -> bool:
     """Return whether a log begins where another one ends, at most two logging intervals later."""
-    interval = float(np.median(np.diff(parent.steps))) if len(parent) > 1 else 0.0
-    return bool(curve.steps[0] <= parent.schedule.total_steps + 2 * interval)
+    return bool(curve.steps[0] <= parent.schedule.total_steps + 2 * logging_interval(parent.steps))
 
 
 def _distance(curve: LossCurve, candidate: LossCurve) -> float:
     """Return the difference of the losses at the branch point, as a share; infinite where the candidate has none."""
     first = int(curve.steps[0])
-    interval = float(np.median(np.diff(candidate.steps))) if len(candidate) > 1 else 0.0
-    if first > candidate.steps[-1] + interval:
+    if first > candidate.steps[-1] + logging_interval(candidate.steps):
         return float("inf")
     there = float(np.interp(first, candidate.steps, candidate.loss))
     here = float(curve.loss[0])

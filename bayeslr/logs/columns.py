@@ -23,6 +23,7 @@ __all__ = [
     "is_relative",
     "loss_columns",
     "loss_kind",
+    "losses_in_order",
     "named_column",
     "perplexity_columns",
     "plain_name",
@@ -164,6 +165,11 @@ def loss_columns(columns: Sequence[str]) -> list[list[str]]:
     if not groups and {plain_name(column) for column in columns} == {"wall_time", "step", "value"}:
         return [[column for column in columns if plain_name(column) == "value"]]
     return [groups[rank] for rank in sorted(groups)]
+
+
+def losses_in_order(columns: Sequence[str]) -> list[str]:
+    """Return the columns of :func:`loss_columns` one after the other, best first."""
+    return [name for group in loss_columns(columns) for name in group]
 
 
 def loss_kind(column: str) -> str:

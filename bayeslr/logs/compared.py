@@ -6,7 +6,7 @@ import numpy as np
 
 from bayeslr.logs.columns import data_words, plain_name
 from bayeslr.logs.limits import listed, shown
-from bayeslr.logs.model_sizes import sizes_in_name
+from bayeslr.logs.model_sizes import SMALLEST_MODEL, sizes_in_name
 from bayeslr.logs.tidy import TidyLog
 
 __all__ = ["mixed_kinds", "odd_sizes", "other_units", "own_steps"]
@@ -18,8 +18,6 @@ _WORDS = {
     "plain": "a loss that does not say on what it was measured (often the training loss)",
 }
 _APART = 1.9
-_A_MODEL = 1e4
-"""Parameters of the smallest models."""
 _OTHER_BATCH = 1000.0
 """Batches that differ by more than this have different units."""
 
@@ -143,7 +141,7 @@ def odd_sizes(runs: Mapping[str, tuple[str | None, float | None]], batches: Mapp
         Sentences.
     """
     found = []
-    small = [f"{params:g}" for _, params in runs.values() if params is not None and params < _A_MODEL]
+    small = [f"{params:g}" for _, params in runs.values() if params is not None and params < SMALLEST_MODEL]
     if small:
         found.append(
             f"params {listed(dict.fromkeys(small), 3)}: fewer than any language model has; in millions or billions? "

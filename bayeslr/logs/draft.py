@@ -6,9 +6,7 @@ from os.path import relpath
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-
-from bayeslr.curves.branches import RawRun, join_branches, starts_late
+from bayeslr.curves.branches import RawRun, join_branches, logging_interval, starts_late
 from bayeslr.errors import BayeslrError, CurveError, LogError
 from bayeslr.logs.compared import mixed_kinds, other_units, own_steps
 from bayeslr.logs.limits import listed
@@ -111,7 +109,7 @@ def draft(paths: Paths, *, folder: Path, columns: ColumnNames) -> Draft:
         rows.append(_row(source, log, found, folder))
         if run is None:
             checks.append(f"{name}: no rates are logged: fill in its schedule")
-        elif log.total_steps is not None and abs(log.total_steps - found.total_steps) > _interval(log):
+        elif log.total_steps is not None and abs(log.total_steps - found.total_steps) > logging_interval(log.steps):
             checks.append(
                 f"{name}: planned for {log.total_steps} updates, logged up to {found.total_steps}: if it has not "
                 "ended, give its schedule"
@@ -132,11 +130,6 @@ def draft(paths: Paths, *, folder: Path, columns: ColumnNames) -> Draft:
     alone = {name: log for name, log in logs.items() if name not in parents}
     checks += filter(None, [mixed_kinds(logs), other_units(logs), own_steps(alone, sizes)])
     return Draft(rows=tuple(rows), read=tuple(read), checks=tuple(checks))
-
-
-def _interval(log: TidyLog) -> float:
-    """Return the distance of logged losses, within which a log ends before or after its run."""
-    return float(np.median(np.diff(log.steps))) if log.steps.size > 1 else 0.0
 
 
 def _parents(runs: dict[str, RawRun], checks: list[str]) -> dict[str, str]:

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayeslr.errors import LogError
-from bayeslr.logs.columns import loss_columns, plain_name, run_columns, split_of, step_columns
+from bayeslr.logs.columns import loss_columns, losses_in_order, plain_name, run_columns, split_of, step_columns
 from bayeslr.logs.limits import listed, shown
 from bayeslr.logs.numbers import number
 from bayeslr.logs.rate_names import rate_columns
-from bayeslr.logs.rawlog import Chunk, Column, RawLog
+from bayeslr.logs.rawlog import Cells, Chunk, Column, RawLog
 from bayeslr.logs.splits import names_no_run, writer_columns
 
 __all__ = ["Layout", "a_row_each", "as_wide", "goes_back", "layout_of", "one_run", "tells_machines"]
@@ -127,7 +127,7 @@ def layout_of(raw: RawLog, *, loss: str | None = None) -> Layout:
     for column in run_columns(raw.columns):
         cells = raw.read([], [column])
         labels = cells.labels[column]
-        if not plain_name(column).startswith("run") and not _names_a_run_a_row(raw, column, steps):
+        if not plain_name(column).startswith("run") and not _names_a_run_a_row(raw, cells, column, steps):
             labels = _with_steps_of_their_own(raw, column, steps[0], [column]) if steps else ()
         if plain_name(column) == "dir_name":
             # a folder a run, with rows about several quantities of the same steps
@@ -162,6 +162,13 @@ def goes_back(raw: RawLog, step: str) -> bool:
     bool
         True if they do; a long log of one run is not read to its end.
     """
+    if step not in raw.known:
+        raw.known[step] = _goes_back(raw, step)
+    return raw.known[step]
+
+
+def _goes_back(raw: RawLog, step: str) -> bool:
+    """Go through the first rows; see :func:`goes_back`."""
     seen, last = 0, -np.inf
     for numbers, cells in raw.chunks([step]):
         given = cells[step]
@@ -220,7 +227,7 @@ def _with_steps_of_their_own(
 
     The column is read together with others of which the same will be asked.
     """
-    loss = [name for group in loss_columns(raw.columns) for name in group][:1]
+    loss = losses_in_order(raw.columns)[:1]
     cells = raw.read([step, *loss], together)
     codes, labels, at = cells.texts[column], cells.labels[column], cells.columns[step]
     if not 2 <= len(labels) <= codes.size // 3 or all(split_of(label) for label in labels):
@@ -258,18 +265,22 @@ def a_row_each(raw: RawLog) -> str:
         The column; empty if there is none.
     """
     for column in run_columns(raw.columns):
-        cells = raw.read([], [column])
-        if 2 <= len(cells.labels[column]) == cells.texts[column].size:
+        if _differs_in_all_rows(raw.read([], [column]), column):
             return column
     return ""
 
 
-def _names_a_run_a_row(raw: RawLog, column: str, steps: Sequence[str]) -> bool:
+def _differs_in_all_rows(cells: Cells, column: str) -> bool:
+    """Return whether a column of texts has another one in each row."""
+    return 2 <= len(cells.labels[column]) == cells.texts[column].size
+
+
+def _names_a_run_a_row(raw: RawLog, cells: Cells, column: str, steps: Sequence[str]) -> bool:
     """Return whether each row of a log with steps names another run, as in a table of runs.
 
     It does not where steps are evenly apart, or where the names say them, as those of checkpoints do.
     """
-    if a_row_each(raw) != column or not steps:
+    if not steps or not _differs_in_all_rows(cells, column):
         return False
     cells = raw.read(steps[:1], [column])
     codes, labels = cells.texts[column], cells.labels[column]

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from bayeslr.errors import LogError
-from bayeslr.logs.columns import loss_columns, loss_kind, perplexity_columns
+from bayeslr.logs.columns import loss_kind, losses_in_order, perplexity_columns
 from bayeslr.logs.limits import listed
 from bayeslr.logs.rawlog import RawLog
 from bayeslr.logs.units import Unit
@@ -33,7 +33,7 @@ def loss_candidates(raw: RawLog, columns: Sequence[str], unit: Unit | None) -> l
     LogError
         If there is none.
     """
-    losses = [column for group in loss_columns(columns) for column in group]
+    losses = losses_in_order(columns)
     others = perplexity_columns(columns)
     if others:
         # a label-smoothed loss stands beside the likelihood whose perplexity was logged

@@ -26,7 +26,7 @@ from bayeslr.errors import ManifestError, ScheduleError
 from bayeslr.logs.formats.delimited import table_rows
 from bayeslr.logs.formats.files import LogFile
 from bayeslr.logs.limits import listed, shown
-from bayeslr.logs.model_sizes import ALSO_PARAMS, COUNTS, with_known_names
+from bayeslr.logs.model_sizes import ALSO_PARAMS, COUNTS, setup_number, with_known_names
 from bayeslr.logs.partial_spec import lacks_length
 from bayeslr.logs.sources import Source
 from bayeslr.schedules import MAX_UPDATES, Schedule, parse_schedule
@@ -201,18 +201,10 @@ def _typed(name: str, values: Sequence[str], path: Path, lines: Sequence[int]) -
     if name in COUNTS or name == "weight_decay":
         # batches are counts with suffixes
         for value, line in zip(values, lines, strict=True):
-            if value and (_decay(value) if name == "weight_decay" else parse_count(value)) is None:
+            if value and setup_number(name, value) is None:
                 example = "0.1" if name == "weight_decay" else "524288 or 0.5M"
                 raise ManifestError(
                     f"{path}, line {line}: {name} is {shown(value)}; allowed: a number, such as {example}, or nothing"
                 )
-        return [parse_count(value) if value else None for value in values]
+        return [setup_number(name, value) if value else None for value in values]
     return [value or None for value in values]
-
-
-def _decay(text: str) -> float | None:
-    """Return a number as it is written; None of anything else."""
-    try:
-        return float(text)
-    except ValueError:
-        return None

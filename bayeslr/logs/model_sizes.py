@@ -9,9 +9,18 @@ from bayeslr.curves.counts import params_in_label, parse_count
 from bayeslr.curves.curve import BATCH_SEQUENCES, BATCH_TOKENS
 from bayeslr.logs.columns import plain_name
 from bayeslr.logs.layout import Layout
-from bayeslr.logs.rawlog import RawLog
+from bayeslr.logs.rawlog import Cells, RawLog
 
-__all__ = ["ALSO_PARAMS", "COUNTS", "Settings", "settings_in", "sizes_in_name", "with_known_names"]
+__all__ = [
+    "ALSO_PARAMS",
+    "COUNTS",
+    "SMALLEST_MODEL",
+    "Settings",
+    "settings_in",
+    "setup_number",
+    "sizes_in_name",
+    "with_known_names",
+]
 
 ALSO_PARAMS: Final = ("n_params", "num_params", "num_parameters", "parameters", "non_embedding_params", "param_count")
 """Other names of the column ``params``."""
@@ -26,7 +35,7 @@ _SHAPES: Final = frozenset(
 )
 """Columns that tell sizes apart, though not how many parameters they have."""
 _SETUP: Final = {**{name: name for name in COUNTS}, "weight_decay": "weight_decay", "wd": "weight_decay"}
-_A_MODEL: Final = 1e4
+SMALLEST_MODEL: Final = 1e4
 """Parameters of the smallest models; a smaller ``N`` counts something else."""
 _SIZE: Final = re.compile(r"(?<![A-Za-z0-9.])(\d+(?:\.\d+)?)([MB])(?![A-Za-z0-9])", re.IGNORECASE)
 _NOT_A_SIZE: Final = re.compile(
@@ -111,7 +120,7 @@ def _said_by(name: str, texts: Sequence[str]) -> tuple[str, list[str]] | None:
         named = [sizes_in_name(text) for text in texts]
         if all(len(sizes) == 1 for sizes in named):
             return "size", [sizes[0] for sizes in named]
-    if (plain == "n" and all((count or 0.0) >= _A_MODEL for count in counts)) or (
+    if (plain == "n" and all((count or 0.0) >= SMALLEST_MODEL for count in counts)) or (
         plain in ("params", *ALSO_PARAMS) and all(counts)
     ):
         return "params", list(texts)
@@ -135,16 +144,18 @@ def settings_in(raw: RawLog, layout: Layout) -> Mapping[str, Settings]:
     """
     if layout.column is None:
         return {run: Settings() for run in layout.runs}
-    told = {name: texts for name in raw.columns if (texts := _of_runs(raw, layout.column, name))}
+    names = [name for name in raw.columns if _is_known(plain_name(name))]
+    cells = raw.read([], [*names, layout.column])
+    told = {name: texts for name in names if (texts := _of_runs(cells, layout.column, name))}
     shape: dict[str, list[str]] = {run: [] for run in layout.runs}
     found: dict[str, dict[str, str]] = {}
     metadata: dict[str, dict[str, object]] = {run: {} for run in layout.runs}
     for name, texts in told.items():
         plain = plain_name(name)
         if plain in _SETUP:
-            numbers = {run: _setting(_SETUP[plain], text) for run, text in texts.items()}
-            for run, value in numbers.items():
-                if None not in numbers.values():
+            numbers = {run: setup_number(_SETUP[plain], text) for run, text in texts.items()}
+            if all(value is not None and value >= 0.0 for value in numbers.values()):
+                for run, value in numbers.items():
                     metadata[run][_SETUP[plain]] = value
         elif (said := _said_by(name, list(texts.values()))) is not None:
             found.setdefault(said[0], dict(zip(texts, said[1], strict=True)))
@@ -163,23 +174,37 @@ def settings_in(raw: RawLog, layout: Layout) -> Mapping[str, Settings]:
     }
 
 
-def _setting(name: str, text: str) -> float | None:
-    """Return a batch size above 0 or a weight decay from 0 on; None of anything else."""
+def setup_number(name: str, text: str) -> float | None:
+    """Return a batch size, which is a count, or a weight decay as it is written.
+
+    Parameters
+    ----------
+    name
+        ``weight_decay``, or one of the columns of batches.
+    text
+        The cell.
+
+    Returns
+    -------
+    float or None
+        None if the text is no such number.
+    """
     if name != "weight_decay":
         return parse_count(text)
     try:
-        return float(text) if float(text) >= 0.0 else None
+        return float(text)
     except ValueError:
         return None
 
 
-def _of_runs(raw: RawLog, runs: str, name: str) -> dict[str, str]:
-    """Return the value of a column in each run where it has one, and the name may be one of a size or a batch."""
-    plain = plain_name(name)
+def _is_known(plain: str) -> bool:
+    """Return whether a name may be one of a size or a batch."""
     known = plain in _SHAPES or plain in _SETUP or plain in ("params", "n", *ALSO_PARAMS)
-    if not known and not _IN_UNITS.fullmatch(plain):
-        return {}
-    cells = raw.read([], [name, runs])
+    return known or _IN_UNITS.fullmatch(plain) is not None
+
+
+def _of_runs(cells: Cells, runs: str, name: str) -> dict[str, str]:
+    """Return the value of a column in each run; nothing where a run has none, or several."""
     of_row, codes = cells.texts[runs], cells.texts[name]
     of = {run: {*codes[of_row == k].tolist()} - {-1} for k, run in enumerate(cells.labels[runs])}
     if any(len(found) != 1 for found in of.values()):

@@ -35,26 +35,23 @@ def number(cell: object) -> float | None:
         except OverflowError:
             return math.inf
         except ValueError:
-            if isinstance(cell, str) and cell.strip().startswith("[") and cell.strip().endswith("]"):
-                return _only([part.strip() for part in cell.strip()[1:-1].split(",")])
-            printed = _PRINTED.match(cell) if isinstance(cell, str) else None
-            return None if printed is None else float(printed[1])
-    return _only(cell) if isinstance(cell, list) else None
+            if isinstance(cell, str) and (printed := _PRINTED.match(cell)) is not None:
+                return float(printed[1])
+    numbers = _listed(cell)
+    return numbers[0] if numbers and numbers.count(numbers[0]) == len(numbers) else None
 
 
 def first_number(cell: object) -> float | None:
     """Return the first of a list of numbers, such as the rates of several groups of parameters; None for any other."""
+    numbers = _listed(cell)
+    return numbers[0] if len(numbers) > 1 else None
+
+
+def _listed(cell: object) -> list[float]:
+    """Return the numbers of a list, or of a text that is one; none where something in it is no number."""
     if isinstance(cell, str) and cell.strip().startswith("[") and cell.strip().endswith("]"):
         cell = [part.strip() for part in cell.strip()[1:-1].split(",")]
-    if not isinstance(cell, list) or not 1 < len(cell) <= 1_000 or any(isinstance(value, list) for value in cell):
-        return None
-    numbers = [number(value) for value in cell]
-    return None if None in numbers else numbers[0]
-
-
-def _only(values: Sequence[object]) -> float | None:
-    """Return the number of a list whose elements are all the same; None for any other."""
-    if not values or len(values) > 1_000 or any(isinstance(value, list) for value in values):
-        return None
-    numbers = [number(value) for value in values]
-    return numbers[0] if numbers[0] is not None and numbers.count(numbers[0]) == len(numbers) else None
+    if not isinstance(cell, list) or len(cell) > 1_000 or any(isinstance(value, list) for value in cell):
+        return []
+    numbers = [value for value in map(number, cell) if value is not None]
+    return numbers if len(numbers) == len(cell) else []

@@ -17,8 +17,8 @@ _NOT_THE_RATE = frozenset(
 )
 _AFTER_RATE = re.compile(
     r"group|group\d+|pg\d+|\d+|adam\w*|adamw|w|decoupled|sgd|lion|muon|lamb|adafactor|sophia|shampoo|soap|fused|"
-    r"distributed|optimizer|current|value|step|param|params|low|bit|8bit|paged|schedule|free|now|actual|effective|sched|scheduled|scheduler|t|"
-    r"decayed"
+    r"distributed|optimizer|current|value|step|param|params|low|bit|8bit|paged|schedule|free|now|actual|effective|"
+    r"sched|scheduled|scheduler|t|decayed"
 )
 
 
@@ -66,6 +66,5 @@ def multiplier_columns(columns: Sequence[str]) -> list[str]:
         Some of them.
     """
     of, factor = {"lr", "learning", "rate"}, {"scale", "mult", "multiplier", "factor", "ratio", "scaling"}
-    return [
-        c for c in columns if set(words_of(c)) & factor and set(words_of(c)) & of and set(words_of(c)) <= of | factor
-    ]
+    said = {column: set(words_of(column)) for column in columns}
+    return [column for column, words in said.items() if words & factor and words & of and words <= of | factor]

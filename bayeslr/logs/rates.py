@@ -6,6 +6,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from bayeslr.curves.branches import logging_interval
 from bayeslr.curves.rates import is_switched_off
 from bayeslr.logs.rawlog import Column
 from bayeslr.schedules.schedule import rise_end
@@ -31,6 +32,10 @@ _MULTIPLIER = 0.5
 _THROUGHOUT = 0.95
 _VISIBLE = 0.03
 """Share by which a rate falls in one piece, between two stretches at a constant rate."""
+_BETWEEN = (
+    "the rate {} from {:.4g} at step {} to {:.4g} at step {}: it is interpolated between them; give the `schedule` if "
+    "it {} at once"
+)
 _OVER = (
     "the last logged rate, at step {last}, is 0 after {rate:.4g} at step {before}: taken for the end of the run, so "
     "that the rate stays what it was; give the `schedule` if the rate fell to 0"
@@ -205,10 +210,7 @@ def odd_falls(steps: NDArray[np.int64], rates: NDArray[np.float64]) -> str:
         over = is_switched_off(rates) and steps[-1] - steps[-2] > _TELLING * steps[-1]
         return _OVER.format(rate=rates[-2], last=steps[-1], before=steps[-2]) if over else ""
     i = int(np.argmax(sudden))
-    return (
-        f"the rate falls from {rates[i]:.4g} at step {steps[i]} to {rates[i + 1]:.4g} at step {steps[i + 1]}: it is "
-        "interpolated between them; give the `schedule` if it fell at once"
-    )
+    return _BETWEEN.format("falls", rates[i], steps[i], rates[i + 1], steps[i + 1], "fell")
 
 
 def odd_rises(steps: NDArray[np.int64], rates: NDArray[np.float64]) -> str:
@@ -229,10 +231,7 @@ def odd_rises(steps: NDArray[np.int64], rates: NDArray[np.float64]) -> str:
     if not sudden.any():
         return ""
     i = int(np.argmax(sudden))
-    return (
-        f"the rate rises from {rates[i]:.4g} at step {steps[i]} to {rates[i + 1]:.4g} at step {steps[i + 1]}: it is "
-        "interpolated between them; give the `schedule` if it rose at once"
-    )
+    return _BETWEEN.format("rises", rates[i], steps[i], rates[i + 1], steps[i + 1], "rose")
 
 
 def odd_levels(rates: NDArray[np.float64]) -> str:
@@ -282,8 +281,8 @@ def odd_span(loss_steps: NDArray[np.int64], rate_steps: NDArray[np.int64], rates
         One sentence, or nothing.
     """
     first, last, end = int(rate_steps[0]), int(rate_steps[-1]), int(max(loss_steps[-1], rate_steps[-1]))
-    apart = [float(np.median(np.diff(steps))) for steps in (loss_steps, rate_steps) if steps.size > 1]
-    much = max(_TELLING * end, 2.0 * max(apart, default=0.0))
+    apart = [logging_interval(steps) for steps in (loss_steps, rate_steps)]
+    much = max(_TELLING * end, 2.0 * max(apart))
     rising = rise_end(rates) > 0
     before = first - int(loss_steps[0]) > much and not rising
     after = int(loss_steps[-1]) - last > much

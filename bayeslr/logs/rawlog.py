@@ -150,8 +150,6 @@ class RawLog:
         Number of updates that the log says the run was planned for; None where it does not.
     what
         What the file is, for messages. Default ``"log"``.
-    arranged
-        True if it has one column per quantity, and one that names its runs where it has several.
     """
 
     path: str
@@ -161,7 +159,7 @@ class RawLog:
     notes: list[str] = field(default_factory=list)
     total_steps: int | None = None
     what: str = "log"
-    arranged: bool = False
+    known: dict[str, bool] = field(default_factory=dict, init=False, repr=False)
     _read: dict[tuple[tuple[str, ...], tuple[str, ...]], Cells] = field(default_factory=dict, init=False, repr=False)
     _words: dict[str, tuple[str, ...]] | None = field(default=None, init=False, repr=False)
 

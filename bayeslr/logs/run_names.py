@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from bayeslr.logs.columns import (
     epoch_columns,
-    loss_columns,
+    losses_in_order,
     perplexity_columns,
     run_columns,
     step_columns,
@@ -18,7 +18,7 @@ from bayeslr.logs.columns import (
 from bayeslr.logs.layout import as_wide, goes_back, layout_of, tells_machines
 from bayeslr.logs.limits import listed
 from bayeslr.logs.rate_names import multiplier_columns, rate_columns
-from bayeslr.logs.rawlog import Chunk, Column, RawLog
+from bayeslr.logs.rawlog import Cells, Chunk, Column, RawLog
 from bayeslr.logs.splits import split_columns
 
 __all__ = ["arranged"]
@@ -46,24 +46,22 @@ def arranged(raw: RawLog) -> RawLog:
     RawLog
         The same log if it is neither long nor of several runs, or names them itself.
     """
-    return raw if raw.arranged else replace(_arranged(as_wide(raw)), arranged=True)
-
-
-def _arranged(raw: RawLog) -> RawLog:
-    """Return a log with a column that names its runs, where it needs one."""
+    raw = as_wide(raw)
     steps = step_columns(raw.columns)[:1]
     if not steps or len(raw.columns) > _COLUMNS or run_columns(raw.columns) or layout_of(raw).runs:
         return raw
     known = [*epoch_columns(raw.columns), *time_columns(raw.columns), *rate_columns(raw.columns)]
     known += [*step_columns(raw.columns), *multiplier_columns(raw.columns), *perplexity_columns(raw.columns)]
-    known += [*split_columns(raw, raw.columns), *(name for group in loss_columns(raw.columns) for name in group)]
+    known += [*split_columns(raw, raw.columns), *losses_in_order(raw.columns)]
     others = [c for c in raw.columns if c not in known and not tells_machines(c) and not _COUNTED & set(words_of(c))]
     others = _at_rest(raw, others)
-    begins = _beginnings(raw, steps[0]) if others and goes_back(raw, steps[0]) else None
-    if begins is None:
+    losses = losses_in_order(raw.columns)[:1]
+    if not others or not losses or not goes_back(raw, steps[0]):
         return raw
-    names = _names(raw, others, begins)
-    if names is None:
+    cells = raw.read([*steps, *losses], others)
+    begins = _beginnings(cells.columns[steps[0]], cells.columns[losses[0]])
+    names = None if begins is None else _names(cells, others, begins)
+    if begins is None or names is None:
         return raw
     raw.notes.append(f"runs are told apart by what changes where the steps begin again: {listed(names, 2)}")
     return _with_column(raw, names, begins)
@@ -76,9 +74,8 @@ def _at_rest(raw: RawLog, columns: Sequence[str]) -> list[str]:
     return [name for name, given in first.items() if len(given) == 3 and given[0] and given.count(given[0]) == 3]
 
 
-def _beginnings(raw: RawLog, step: str) -> NDArray[np.int32] | None:
+def _beginnings(at: Column, loss: Column) -> NDArray[np.int32] | None:
     """Return the rows at which the steps begin again, if each part is a run from its beginning."""
-    at = raw.read([step]).columns[step]
     back = np.flatnonzero(np.diff(at.values) < 0) + 1
     if at.wrong is not None or not 1 <= back.size < _MOST:
         return None
@@ -87,26 +84,21 @@ def _beginnings(raw: RawLog, step: str) -> NDArray[np.int32] | None:
         return None
     near = 2 * float(np.median(np.diff(parts[0])))
     alike = all(abs(part[0] - parts[0][0]) <= near and np.ptp(part) >= 0.3 * np.ptp(parts[0]) for part in parts)
-    return at.rows[back] if alike and _all_begin_high(raw, step, at.rows[back]) else None
+    return at.rows[back] if alike and _all_begin_high(loss, at.rows[back]) else None
 
 
-def _all_begin_high(raw: RawLog, step: str, begins: NDArray[np.int32]) -> bool:
+def _all_begin_high(loss: Column, begins: NDArray[np.int32]) -> bool:
     """Return whether the losses of every part begin as those of a new model do, and do not go on where others ended."""
-    losses = [name for group in loss_columns(raw.columns) for name in group][:1]
-    if not losses:
-        return False
-    loss = raw.read([step, *losses]).columns[losses[0]]
-    good = np.isfinite(loss.values)
-    parts = np.split(loss.values[good], np.searchsorted(loss.rows[good], begins))
+    loss = loss.at(np.isfinite(loss.values))
+    parts = np.split(loss.values, np.searchsorted(loss.rows, begins))
     if min(part.size for part in parts) < 3:
         return False
     first, last = (np.array([float(np.median(part[ends])) for part in parts]) for ends in (slice(3), slice(-3, None)))
     return bool((first[1:] - last[:-1] > 0.5 * (first[0] - last[0])).all())
 
 
-def _names(raw: RawLog, columns: Sequence[str], begins: NDArray[np.int32]) -> list[str] | None:
+def _names(cells: Cells, columns: Sequence[str], begins: NDArray[np.int32]) -> list[str] | None:
     """Return a name for each run from the columns that change there and nowhere else; None if they do not differ."""
-    cells = raw.read([], columns)
     told: list[list[str]] = []
     for name in columns:
         codes, labels = cells.texts[name], cells.labels[name]

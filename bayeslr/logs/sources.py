@@ -5,10 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
-
 from bayeslr.curves import CurveSet, LossCurve
-from bayeslr.curves.branches import Joined, RawRun, join_branches, starts_late
+from bayeslr.curves.branches import Joined, RawRun, join_branches, logging_interval, starts_late
 from bayeslr.curves.rates import interpolate_rates
 from bayeslr.errors import DataWarning, LogError, ScheduleMismatchWarning
 from bayeslr.files import is_there
@@ -180,11 +178,10 @@ def curves_from_sources(
     notes = [(str(by_name[name].path), note) for name in used for note in read[name].notes]
     logs = {name: read[name].log for name in runs}
     alone = {name: logs[name] for name, run in zip(runs, joined, strict=True) if run.parent is None}
-    sizes = {name: (by_name[name].size, by_name[name].params) for name in alone}
+    sizes = {name: (by_name[name].size, by_name[name].params) for name in runs}
     kinds = mixed_kinds(logs) if columns.loss is None else ""
     together = [kinds, other_units(logs), own_steps(alone, sizes)]
-    sized = {name: (by_name[name].size, by_name[name].params) for name in runs}
-    together += odd_sizes(sized, {name: read[name].raw.curve.batch_size for name in runs})
+    together += odd_sizes(sizes, {name: read[name].raw.curve.batch_size for name in runs})
     together += _one_log_for_several([by_name[name] for name in runs], logs)
     notes += [("", _Note(category=DataWarning, text=text)) for text in together if text]
     _warn(notes)
@@ -300,7 +297,7 @@ def _with_schedule(source: Source, log: TidyLog) -> _Run:
 
 def _from_the_beginning(log: TidyLog) -> bool:
     """Return whether the rates were logged from the beginning, so that only the losses begin late."""
-    return log.rate_steps.size >= 3 and bool(log.rate_steps[0] <= max(1.0, float(np.median(np.diff(log.rate_steps)))))
+    return log.rate_steps.size >= 3 and bool(log.rate_steps[0] <= max(1.0, logging_interval(log.rate_steps)))
 
 
 def _schedule(source: Source, log: TidyLog) -> tuple[Schedule, int]:

@@ -21,20 +21,8 @@ _DATA: Final = frozenset(
     {"dataset", "data", "domain", "corpus", "eval_set", "eval_dataset", "val_set", "valid_set", "task", "eval_data"}
 )
 _WRITERS: Final = frozenset(
-    {
-        "rank",
-        "local_rank",
-        "global_rank",
-        "dp_rank",
-        "worker",
-        "worker_id",
-        "gpu",
-        "gpu_id",
-        "device",
-        "device_id",
-        "node",
-    }
-    | {"node_rank", "host", "hostname", "process", "process_id", "process_index", "pid", "replica", "shard"}
+    {"rank", "local_rank", "global_rank", "dp_rank", "worker", "worker_id", "gpu", "gpu_id", "device", "device_id"}
+    | {"node", "node_rank", "host", "hostname", "process", "process_id", "process_index", "pid", "replica", "shard"}
     | {"param_group", "param_group_id", "param_group_idx", "parameter_group", "pg", "optimizer_group"}
 )
 """Columns of processes or groups of parameters that write a row each for the same step."""
@@ -106,9 +94,10 @@ def of_one_writer(
     Cells
         Those that count, with a note; all of them where no column names processes that wrote the same steps.
     """
-    first = next((cells.columns[name] for name in losses if cells.columns[name].filled), None)
-    if first is None:
+    loss = next((name for name in losses if cells.columns[name].filled), None)
+    if loss is None:
         return cells
+    first = cells.columns[loss]
     steps = np.full(cells.numbers.size, np.nan)
     steps[cells.columns[step].rows] = cells.columns[step].values
     groups = np.stack([steps, *(cells.texts[name].astype(float) for name in splits)])
@@ -117,10 +106,9 @@ def of_one_writer(
         if (codes[first.rows] < 0).any() or len(labels) < 2:
             continue
         order = sorted(range(len(labels)), key=lambda code: (_number_in(labels[code]), code))
-        rank = np.empty(len(labels), dtype=np.int64)
-        rank[order] = np.arange(len(labels))
+        rank = np.argsort(order)
         kept = {name: _first_ranks(value, groups, rank[codes]) for name, value in cells.columns.items()}
-        if 2 * kept[next(n for n in losses if cells.columns[n] is first)].sum() > 1.5 * first.rows.size:
+        if kept[loss].sum() > 0.75 * first.rows.size:
             continue
         others = ", ".join(repr(labels[code]) for code in order[1:4])
         note = f"several rows a step, told apart by {column!r}: those of {labels[order[0]]!r} were taken, not {others}"

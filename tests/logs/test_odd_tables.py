@@ -6,10 +6,12 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+import smooth_run
+from smooth_run import write
 
 from bayeslr import schedules
 from bayeslr.errors import CurveError, DataWarning, LogError, ManifestError
-from bayeslr.logs import read_curves, read_logs
+from bayeslr.logs import read_curves
 
 STEPS = np.arange(10, 2001, 10)
 WARMUP = 400
@@ -27,22 +29,15 @@ def table(rows=slice(None), **more):
 
 def read(paths, **options):
     """The curves, and what was said about them."""
-    with warnings.catch_warnings(record=True) as said:
-        warnings.simplefilter("always")
-        curves = read_logs(paths, **options)
-    return curves, " ".join(str(warning.message) for warning in said)
-
-
-def written(tmp_path, frame, name="log.csv"):
-    frame.to_csv(tmp_path / name, index=False)
-    return tmp_path / name
+    curves, notes = smooth_run.read(paths, **options)
+    return curves, " ".join(notes)
 
 
 @pytest.mark.parametrize("keys", [("size", "seed"), ("d_model", "peak_lr"), ("width_mult",), ("x",)])
 def test_columns_that_change_where_steps_begin_again_name_the_runs(tmp_path, keys):
     combinations = [{key: 1 + (k >> i & 1) for i, key in enumerate(keys)} for k in range(2 ** len(keys))]
     frames = [table(**given).assign(loss=losses(level=2.5 - 0.1 * k)) for k, given in enumerate(combinations)]
-    curves, said = read(written(tmp_path, pd.concat(frames)))
+    curves, said = read(write(tmp_path, pd.concat(frames)))
     assert [curve.loss[-1] for curve in curves] == pytest.approx([frame["loss"].iloc[-1] for frame in frames])
     assert "restart" not in said
 
@@ -51,7 +46,7 @@ def test_columns_that_change_where_steps_begin_again_name_the_runs(tmp_path, key
 def test_epochs_that_count_their_own_steps_are_one_run(tmp_path, column):
     """Whatever is constant within each of them, the loss goes on."""
     epochs = table(**{column: np.repeat([0, 1, 2, 3], STEPS.size // 4)}).assign(step=(STEPS - 1) % 500 + 1)
-    (curve,), said = read(written(tmp_path, epochs))
+    (curve,), said = read(write(tmp_path, epochs))
     assert curve.steps[-1] == 2000
     assert "they are counted on from" in said
 
@@ -59,14 +54,14 @@ def test_epochs_that_count_their_own_steps_are_one_run(tmp_path, column):
 @pytest.mark.parametrize("column", ["layer", "layer_id", "param", "head"])
 def test_rows_about_the_parts_of_a_model_are_one_run(tmp_path, column):
     rows = pd.concat([table(**{column: k}) for k in range(3)]).sort_values("step", kind="stable")
-    curves, _ = read(written(tmp_path, rows))
+    curves, _ = read(write(tmp_path, rows))
     assert len(curves) == 1
 
 
 def test_a_run_at_a_lower_rate_does_not_go_on_with_the_one_before(tmp_path):
     """The rate of the second begins where that of the first ended; its loss begins anew."""
     rows = pd.concat([table(), table().assign(lr=1e-4)])
-    (curve,), said = read(written(tmp_path, rows))
+    (curve,), said = read(write(tmp_path, rows))
     assert curve.steps[-1] == 2000
     assert "restart" in said
 
@@ -74,7 +69,7 @@ def test_a_run_at_a_lower_rate_does_not_go_on_with_the_one_before(tmp_path):
 def test_a_column_that_changes_elsewhere_names_no_run(tmp_path):
     """Two halves of a run that began anew, with a value that belongs to the time of day."""
     both = pd.concat([table(), table()]).assign(x=np.repeat([1, 2, 3, 4], STEPS.size // 2))
-    curves, said = read(written(tmp_path, both))
+    curves, said = read(write(tmp_path, both))
     assert len(curves) == 1
     assert "if these are several runs, a column has to name them" in said
 
@@ -84,7 +79,7 @@ def test_held_evaluations_with_equal_neighbours_count_once(tmp_path, digits):
     """Each stands in ten rows, or in twenty where the next one has the same value after rounding."""
     measured = losses(STEPS[9::10]).round(digits)
     held = np.concatenate([np.full(9, np.nan), np.repeat(measured, 10)])[: STEPS.size]
-    (curve,), said = read(written(tmp_path, table(val_loss=held)))
+    (curve,), said = read(write(tmp_path, table(val_loss=held)))
     assert len(curve) == measured.size
     assert (curve.steps == STEPS[9::10]).all()
     assert "each loss stands in 10 rows" in said
@@ -93,14 +88,14 @@ def test_held_evaluations_with_equal_neighbours_count_once(tmp_path, digits):
 @pytest.mark.parametrize("every", [5, 10])
 def test_a_warmup_of_held_rates_is_read_to_its_end(tmp_path, every):
     held = np.repeat(RATES[::every], every)[: STEPS.size]
-    (curve,), said = read(written(tmp_path, table().assign(lr=held)))
+    (curve,), said = read(write(tmp_path, table().assign(lr=held)))
     assert abs(curve.schedule.warmup_steps - WARMUP) <= 10 * every
     assert f"each rate stands in {every} rows" in said
 
 
 def test_rates_that_are_lowered_in_equal_steps_stay_as_they_are(tmp_path):
     stairs = 1e-3 * 0.9 ** np.repeat(np.arange(20), 10)
-    (curve,), said = read(written(tmp_path, table().assign(lr=stairs)))
+    (curve,), said = read(write(tmp_path, table().assign(lr=stairs)))
     assert curve.schedule.lr[STEPS - 1] == pytest.approx(stairs, rel=0.11)
     assert np.unique(curve.schedule.lr).size < 20 * 11
     assert "stands in" not in said
@@ -108,13 +103,13 @@ def test_rates_that_are_lowered_in_equal_steps_stay_as_they_are(tmp_path):
 
 @pytest.mark.parametrize("peak", [3e-4, 6e-4, 1e-3])
 def test_rates_with_too_few_digits_are_spoken_of(tmp_path, peak):
-    _, said = read(written(tmp_path, table().assign(lr=(RATES * peak / 1e-3).round(4))))
+    _, said = read(write(tmp_path, table().assign(lr=(RATES * peak / 1e-3).round(4))))
     assert "multiples of 0.0001: rounded, as printed with too few digits" in said
 
 
 @pytest.mark.parametrize("warmup", [50, 100, 200])
 def test_a_linear_warmup_is_not_rounded(tmp_path, warmup):
-    _, said = read(written(tmp_path, table().assign(lr=1e-3 * np.minimum(STEPS / warmup, 1.0))))
+    _, said = read(write(tmp_path, table().assign(lr=1e-3 * np.minimum(STEPS / warmup, 1.0))))
     assert not said
 
 
@@ -122,26 +117,26 @@ def test_a_linear_warmup_is_not_rounded(tmp_path, warmup):
 def test_a_few_levels_are_a_schedule(tmp_path, levels):
     until = np.sort(np.random.default_rng(len(levels)).integers(200, 1900, size=len(levels) - 1))
     lr = 1e-3 * np.array(levels)[np.searchsorted(until, STEPS)]
-    _, said = read(written(tmp_path, table().assign(lr=lr)))
+    _, said = read(write(tmp_path, table().assign(lr=lr)))
     assert "rounded" not in said
 
 
 def test_a_rise_between_two_rows_is_spoken_of(tmp_path):
     restarts = 1e-4 + 9e-4 * (1.0 - (STEPS % 500) / 500.0)
-    (_,), said = read(written(tmp_path, table().assign(lr=restarts)[9::10]))
+    (_,), said = read(write(tmp_path, table().assign(lr=restarts)[9::10]))
     assert "the rate rises from" in said
 
 
 def test_a_setting_before_the_first_update_is_no_rate(tmp_path):
     frame = pd.concat([pd.DataFrame({"step": [0], "lr": [1e-3], "loss": [np.nan]}), table()])
-    (curve,), said = read(written(tmp_path, frame))
+    (curve,), said = read(write(tmp_path, frame))
     assert abs(curve.schedule.warmup_steps - WARMUP) <= 10
     assert "the rate of 0.001 at step 0" in said
 
 
 @pytest.mark.parametrize("name", ["lr_now", "lr_t", "lr_decayed", "lr_actual", "scheduled_lr"])
 def test_the_rate_that_changes_is_taken_under_further_names(tmp_path, name):
-    (curve,), said = read(written(tmp_path, table(**{name: RATES}).assign(lr=1e-3)))
+    (curve,), said = read(write(tmp_path, table(**{name: RATES}).assign(lr=1e-3)))
     assert curve.schedule.final_lr == pytest.approx(1e-4, rel=0.01)
     assert f"{name!r} was taken, not 'lr'" in said
 
@@ -164,7 +159,7 @@ def test_of_the_rates_of_several_groups_the_first_is_taken(tmp_path, end):
 def test_steps_that_begin_again_while_the_rate_goes_on_are_counted_on(tmp_path):
     """The loss of the last epochs hardly changes; the rate does."""
     loss = losses() + 0.05 * np.random.default_rng(0).standard_normal(STEPS.size)
-    (curve,), said = read(written(tmp_path, table().assign(step=(STEPS - 1) % 500 + 1, loss=loss)))
+    (curve,), said = read(write(tmp_path, table().assign(step=(STEPS - 1) % 500 + 1, loss=loss)))
     assert curve.steps[-1] == 2000
     assert len(curve) == STEPS.size
     assert "they are counted on from" in said
@@ -173,8 +168,8 @@ def test_steps_that_begin_again_while_the_rate_goes_on_are_counted_on(tmp_path):
 @pytest.mark.parametrize("apart", [1, 2])
 def test_a_resumed_run_in_two_logs_is_joined(tmp_path, apart):
     paths = [
-        written(tmp_path, table(slice(None, 100)), "a.csv"),
-        written(tmp_path, table(slice(99 + apart, None)), "b.csv"),
+        write(tmp_path, table(slice(None, 100)), "a.csv"),
+        write(tmp_path, table(slice(99 + apart, None)), "b.csv"),
     ]
     curves, said = read(paths)
     assert curves["b"].steps[0] == 10
@@ -187,8 +182,8 @@ def test_a_resumed_run_in_two_logs_is_joined(tmp_path, apart):
 
 
 def test_a_log_that_begins_much_later_is_not_joined(tmp_path):
-    written(tmp_path, table(slice(None, 100)), "a.csv")
-    written(tmp_path, table(slice(130, None)), "b.csv")
+    write(tmp_path, table(slice(None, 100)), "a.csv")
+    write(tmp_path, table(slice(130, None)), "b.csv")
     (tmp_path / "runs.csv").write_text("run,file,parent\na,a.csv,\nb,b.csv,a\n")
     with pytest.raises(CurveError, match=r"end at 1000, with .*; allowed: a parent that reaches the branch point"):
         read_curves(tmp_path / "runs.csv")
@@ -199,11 +194,11 @@ def cool_downs(tmp_path):
     trunk = pd.DataFrame({"step": np.arange(10, 4001, 10), "lr": 1e-3})
     trunk["lr"] = np.minimum(trunk["step"] / 100, 1.0) * 1e-3
     trunk["loss"] = losses(trunk["step"])
-    written(tmp_path, trunk, "trunk.csv")
+    write(tmp_path, trunk, "trunk.csv")
     own = np.arange(10, 201, 10)
     for at in (1000, 2000):
         frame = pd.DataFrame({"step": own, "lr": 1e-3 * (1.0 - own / 200), "loss": losses(at + own) - 1e-4 * own})
-        written(tmp_path, frame, f"at{at}.csv")
+        write(tmp_path, frame, f"at{at}.csv")
     return tmp_path
 
 
@@ -226,7 +221,7 @@ def test_a_wrong_branch_step_is_spoken_of(tmp_path):
 
 @pytest.mark.parametrize(("params", "said"), [("125", True), ("1.3", True), ("25000", False), ("125M", False)])
 def test_params_in_millions_are_spoken_of(tmp_path, params, said):
-    written(tmp_path, table())
+    write(tmp_path, table())
     (tmp_path / "runs.csv").write_text(f"run,file,params\na,log.csv,{params}\n")
     with warnings.catch_warnings(record=True) as found:
         warnings.simplefilter("always")
@@ -236,7 +231,7 @@ def test_params_in_millions_are_spoken_of(tmp_path, params, said):
 
 def test_sizes_that_only_names_say_are_spoken_of(tmp_path):
     for name in ("gpt-25M", "gpt-125M"):
-        written(tmp_path, table(), f"{name}.csv")
+        write(tmp_path, table(), f"{name}.csv")
     _, said = read([tmp_path / "gpt-25M.csv", tmp_path / "gpt-125M.csv"])
     assert "the names of the runs say sizes (25M, 125M), which are not read" in said
     _, said = read([tmp_path / "gpt-25M.csv", tmp_path / "gpt-125M.csv"], params={"gpt-25M": "25M", "gpt-125M": "125M"})
@@ -245,29 +240,29 @@ def test_sizes_that_only_names_say_are_spoken_of(tmp_path):
 
 @pytest.mark.parametrize("column", ["Batch Size", "batch-size", "BATCH_SIZE", "Global Batch Size"])
 def test_batch_and_weight_decay_by_other_spellings(tmp_path, column):
-    written(tmp_path, table())
+    write(tmp_path, table())
     (tmp_path / "runs.csv").write_text(f"Run,File,{column},wd\na,log.csv,2M tokens,0.1\n")
     (curve,) = read_curves(tmp_path / "runs.csv")
     assert (curve.batch_size, curve.weight_decay) == (2e6, 0.1)
 
 
 def test_a_batch_that_is_no_number_names_its_line(tmp_path):
-    written(tmp_path, table())
+    write(tmp_path, table())
     (tmp_path / "runs.csv").write_text("run,file,batch_size\na,log.csv,512 x 2048\n")
     with pytest.raises(ManifestError, match=r"runs\.csv, line 2: batch_size is '512 x 2048'"):
         read_curves(tmp_path / "runs.csv")
 
 
 def test_batches_in_different_units_are_spoken_of(tmp_path):
-    written(tmp_path, table(), "a.csv")
-    written(tmp_path, table().assign(loss=losses(level=2.4)), "b.csv")
+    write(tmp_path, table(), "a.csv")
+    write(tmp_path, table().assign(loss=losses(level=2.4)), "b.csv")
     (tmp_path / "runs.csv").write_text("run,file,batch_size\na,a.csv,256\nb,b.csv,0.5M\n")
     with pytest.warns(DataWarning, match="batch sizes range from 256 to 500000"):
         read_curves(tmp_path / "runs.csv")
 
 
 def test_one_log_for_two_runs_is_spoken_of(tmp_path):
-    written(tmp_path, table())
+    write(tmp_path, table())
     (tmp_path / "runs.csv").write_text("run,file,params\na,log.csv,25M\nb,log.csv,125M\n")
     with pytest.warns(DataWarning, match="the runs 'a' and 'b' have the same losses"):
         read_curves(tmp_path / "runs.csv")
@@ -276,7 +271,7 @@ def test_one_log_for_two_runs_is_spoken_of(tmp_path):
 @pytest.mark.parametrize("column", ["batch_size", "weight_decay"])
 def test_what_tells_runs_apart_is_known_of_them(tmp_path, column):
     frames = [table(**{column: value}).assign(loss=losses(level=2.5 + value)) for value in (0.1, 0.2)]
-    curves, _ = read(written(tmp_path, pd.concat(frames)))
+    curves, _ = read(write(tmp_path, pd.concat(frames)))
     assert [getattr(curve, column) for curve in curves] == [0.1, 0.2]
 
 
@@ -289,7 +284,7 @@ def test_columns_of_pandas_in_json(tmp_path):
 
 
 def test_a_manifest_may_have_a_column_of_losses(tmp_path):
-    written(tmp_path, table())
+    write(tmp_path, table())
     (tmp_path / "runs.csv").write_text("run,file,loss\na,log.csv,2.6\n")
     (curve,) = read_curves(tmp_path / "runs.csv")
     assert len(curve) == STEPS.size
@@ -297,7 +292,7 @@ def test_a_manifest_may_have_a_column_of_losses(tmp_path):
 
 def test_a_run_may_be_called_like_a_split(tmp_path):
     frame = pd.DataFrame({"Step": STEPS, "eval - train/loss": losses(), "eval - lr": RATES, "b - train/loss": losses()})
-    curves, said = read(written(tmp_path, frame.assign(**{"b - lr": RATES})))
+    curves, said = read(write(tmp_path, frame.assign(**{"b - lr": RATES})))
     assert len(curves) == 2
     assert "different kinds of loss" not in said
 
@@ -315,13 +310,13 @@ def test_the_sum_of_a_run_in_its_last_row_is_no_choice(tmp_path):
 @pytest.mark.parametrize("name", ["excess_loss", "reward_loss", "log10_loss", "cumulative_loss", "grad_loss"])
 def test_what_is_no_loss_is_not_taken_for_one(tmp_path, name):
     with pytest.raises(LogError, match="no column for the loss"):
-        read(written(tmp_path, table().rename(columns={"loss": name})))
+        read(write(tmp_path, table().rename(columns={"loss": name})))
 
 
 @pytest.mark.parametrize("mark", ["--", "#N/A", "?", "<NA>", "missing"])
 def test_marks_of_missing_values(tmp_path, mark):
     losses_ = [f"{loss:.6f}" if k % 2 else mark for k, loss in enumerate(losses())]
-    (curve,), said = read(written(tmp_path, table().assign(loss=losses_)))
+    (curve,), said = read(write(tmp_path, table().assign(loss=losses_)))
     assert len(curve) == STEPS.size // 2
     assert not said
 
@@ -338,7 +333,7 @@ def test_rotated_logs_of_a_folder_are_joined(tmp_path):
 def test_downloads_of_a_run_from_tensorboard_are_one_log(tmp_path):
     for tag, column in (("train_loss", "loss"), ("train_lr", "lr")):
         frame = pd.DataFrame({"Wall time": 1.7e9 + STEPS, "Step": STEPS, "Value": table()[column]})
-        written(tmp_path, frame, f"run-25M_tag-{tag}.csv")
+        write(tmp_path, frame, f"run-25M_tag-{tag}.csv")
     (curve,), said = read(tmp_path)
     np.testing.assert_allclose(curve.loss, losses())
     assert curve.schedule.peak_lr == pytest.approx(1e-3, rel=0.01)
@@ -352,5 +347,5 @@ def test_downloads_of_a_run_from_tensorboard_are_one_log(tmp_path):
 
 def test_rates_in_place_of_losses_are_spoken_of(tmp_path):
     frame = pd.DataFrame({"Wall time": 1.7e9 + STEPS, "Step": STEPS, "Value": RATES})
-    _, said = read(written(tmp_path, frame), schedule=PLAN)
+    _, said = read(write(tmp_path, frame), schedule=PLAN)
     assert "are these rates, or another unit?" in said

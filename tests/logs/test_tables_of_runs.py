@@ -1,15 +1,15 @@
 """Tables of several runs, processes or groups of parameters, and what they say of sizes."""
 
 import json
-import warnings
 
 import numpy as np
 import pandas as pd
 import pytest
+import smooth_run
 
 from bayeslr import schedules
 from bayeslr.errors import LogError
-from bayeslr.logs import read_curves, read_logs
+from bayeslr.logs import read_curves
 
 STEPS = np.arange(20, 2001, 20)
 RATES = schedules.cosine(peak_lr=1e-3, final_lr=1e-4, warmup_steps=100, total_steps=2000).lr[STEPS - 1]
@@ -25,10 +25,8 @@ def table(**more):
 
 def read(path, **options):
     """The curves, and what was said about them."""
-    with warnings.catch_warnings(record=True) as said:
-        warnings.simplefilter("always")
-        curves = read_logs([path], **options)
-    return curves, " ".join(str(warning.message) for warning in said)
+    curves, notes = smooth_run.read([path], **options)
+    return curves, " ".join(notes)
 
 
 @pytest.mark.parametrize("column", ["d_model", "n_layer", "hidden_size", "wd", "batch_size", "lr_peak"])

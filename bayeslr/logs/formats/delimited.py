@@ -145,10 +145,11 @@ def _table(file: LogFile, error: type[BayeslrError]) -> tuple[tuple[str, ...], s
         header, first = first[1], None
     if not header:
         raise error(f"{file.path}: only comments; allowed: a table with a header")
-    if first is None and not re.fullmatch(r"\s*sep=.\s*", header[:10]):
+    told = re.fullmatch(r"\s*sep=(.)\s*", header) if first is None and len(header) < 8 else None
+    if first is None and told is None:
         header, lines = _without_prose(file, header, lines)
     separator = _separator(header)
-    if first is None and len(header) < 8 and (told := re.fullmatch(r"\s*sep=(.)\s*", header)):
+    if told is not None:
         separator, (_, header, _) = told[1], next(lines, (0, "", True))
     values, *_ = (
         csv.reader([header], delimiter=separator, skipinitialspace=True) if separator != " " else [header.split()]
