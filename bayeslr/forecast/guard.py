@@ -79,7 +79,10 @@ def require_numbers(
                 raise PosteriorError(
                     f"predict: {wrong} of {len(draws)} draws of {name!r} are not finite: no prediction; {advice}"
                 )
-            lower, median, upper = (float(value) for value in np.quantile(draws[:, -1], [0.05, 0.5, 0.95]))
+            final = draws[:, -1]
+            if final.min() > 0.0 and final.max() < _ABSURD * highest:
+                continue
+            lower, median, upper = (float(value) for value in np.quantile(final, [0.05, 0.5, 0.95]))
             if not 0.0 < median < _ABSURD * highest or upper - lower > _ABSURD * highest:
                 raise PosteriorError(
                     f"predict: the final loss of {name!r} would be {median:.6g} ({lower:.6g} to {upper:.6g}), where "

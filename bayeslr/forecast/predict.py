@@ -1,7 +1,9 @@
 """Predictive bands of the loss for schedules that nobody has run yet."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -56,7 +58,8 @@ def predict(
         Where to predict: none (200 points a schedule, always with the last), an integer ``N`` (every N-th step and the
         last), or an array of steps; or one of these for each schedule by name.
     seed
-        Seed of the discrepancy, the noise and the deviations of unseen sizes, default 0.
+        Seed of the discrepancy, the noise and the deviations of unseen sizes, default 0. A schedule has the
+        same band whatever else is asked for, as long as no other peak rate is that was not fitted.
     num_draws
         At most this many posterior draws. Default 2000, at which the ends of a 90% band are known to 4% of its width.
     observed
@@ -119,20 +122,20 @@ def predict(
     model = posterior.model.resolved(posterior.params, batches_differ=log_batch != 0.0)
     draws, effects = posterior.sample(num_draws=num_draws), posterior.sample_effects(num_draws=num_draws)
     require_room(named, wanted, len(next(iter(draws.values()))))
-    ends = {name: np.array([plan.total_steps]) for name, plan in named.items()}
-    furthest = float(np.log(max(model.law.area(plan, ends[name])[0] for name, plan in named.items()) / scale.area))
+    asked = wanted if started is None else {name: np.append(steps, started.steps[-1]) for name, steps in wanted.items()}
+    areas = {name: model.law.area(plan, np.append(asked[name], plan.total_steps)) for name, plan in named.items()}
+    furthest = float(np.log(max(area[-1] for area in areas.values()) / scale.area))
     log_peaks = np.log([plan.peak_lr / scale.rate for plan in named.values()])
     places = model.discrepancy.places_ahead(posterior.places, furthest, log_peaks, np.array([log_batch]))
-    any_plan = next(iter(named))
-    inputs = prepare(model.law, named[any_plan], ends[any_plan], scale, setup)
+    any_plan = next(iter(named.values()))
+    inputs = prepare(model.law, any_plan, np.array([any_plan.total_steps]), scale, setup)
     blocks = find_blocks(model.composition, model.sites, inputs, places)
     common = draw_size(posterior, model, draws, effects, blocks, target, np.random.default_rng([seed, 0]))
-    rngs = [np.random.default_rng([seed, 1, k]) for k in range(len(named))]
+    rngs = _generators(seed, named.values())
     of_run = [block for block in blocks if block.level == "run"]
     drawn = {block.name: effects[f"effect_{block.name}"] for block in of_run}
     own = None if started is None else own_effects(posterior, drawn, started.name)
     owns = [_new_run(of_run, rng, len(draws["noise"])) if own is None else own for rng in rngs]
-    asked = wanted if started is None else {name: np.append(steps, started.steps[-1]) for name, steps in wanted.items()}
     questions = [
         PlannedCurve(schedule=plan, steps=asked[name], setup=setup, effects=effect)
         for (name, plan), effect in zip(named.items(), owns, strict=True)
@@ -140,8 +143,8 @@ def predict(
     latent, measured, parts = {}, {}, {}
     curves = evaluate(model.composition, common.values, common.effects, places, questions, scale)
     length, df = model.discrepancy.residual_correlation_length, model.noise.df
-    for (name, plan), rng, (curve, noise) in zip(named.items(), rngs, curves, strict=True):
-        at = np.log(model.law.area(plan, asked[name]) / scale.area)
+    for name, rng, (curve, noise) in zip(named, rngs, curves, strict=True):
+        at = np.log(areas[name][:-1] / scale.area)
         parts[name], latent[name], sd = _curve(curve, noise, at, wanted[name], length, rng, started)
         measured[name] = latent[name] + sd * _white(df, rng, sd.shape)
     require_numbers(latent, measured, posterior.curves)
@@ -180,6 +183,21 @@ def _setup(posterior: Posterior, target: Target, weight_decay: float | None, bat
         return given if given is not None else found.pop() if len(found) == 1 else None
 
     return Setup(weight_decay=common("weight_decay", weight_decay), batch_size=common("batch_size", batch_size))
+
+
+def _generators(seed: int, plans: Iterable[Schedule]) -> list[np.random.Generator]:
+    """Return a source of randomness for each schedule, which does not depend on the others that are asked for.
+
+    Equal schedules are told apart by their order: they stand for runs that differ by chance alone.
+    """
+    seen: Counter[int] = Counter()
+    found = []
+    for plan in plans:
+        # rates that agree to single precision are those that a script on another machine writes for the same schedule
+        rates = crc32(plan.lr.astype(np.float32).tobytes())
+        found.append(np.random.default_rng([seed, 1, rates, seen[rates]]))
+        seen[rates] += 1
+    return found
 
 
 def _new_run(blocks: Sequence[Block], rng: np.random.Generator, count: int) -> dict[str, Draws]:

@@ -167,7 +167,8 @@ def draw_size(
             known_effects = source.standard_normal((count, fitted))
             if f"{name}_common" in effects:
                 known_effects = share**0.5 * effects[f"{name}_common"] + (1.0 - share) ** 0.5 * known_effects
-        further = source.standard_normal((count, wanted - fitted))
+        # one after the other: a further one must not change what is drawn of those before it
+        further = source.standard_normal((wanted - fitted, count)).T
         shared[block.name] = np.concatenate([known_effects, further], axis=1)
     untold = [parameter for parameter in model.law.parameters if parameter.shared and parameter.name not in draws]
     for parameter, source in zip(untold, rng.spawn(len(untold)), strict=True):

@@ -18,6 +18,8 @@ __all__ = ["Cells", "through_memories"]
 
 _EVEN, _BY_CHANGE, _WARMUP = 192, 192, 32
 _JUMPS = 128
+_SHARES = {count: np.arange(count + 1) / count for count in (_EVEN, _BY_CHANGE, _WARMUP)}
+_SHARES_OF_LOG = np.arange(_EVEN // 2) / (_EVEN // 2 - 1)
 _JUMP = 0.01
 """Share of the peak by which the rate jumps from one update to the next."""
 
@@ -74,15 +76,15 @@ class Cells:
         edges = [
             asked,
             np.array([warmup, warmup + 1, last]),
-            np.linspace(0, warmup, _WARMUP + 1),
-            np.linspace(warmup, last, _EVEN + 1),
+            warmup * _SHARES[_WARMUP],
+            warmup + (last - warmup) * _SHARES[_EVEN],
             # early on, everything changes with the logarithm of time
-            warmup + np.geomspace(1, last - warmup, _EVEN // 2),
+            warmup + (last - warmup) ** _SHARES_OF_LOG,
         ]
         if change.size and change.max() > 0.0:
             reached = np.cumsum(change)
-            shares = np.linspace(0.0, reached[-1], _BY_CHANGE + 1)
-            edges.append(warmup + 1 + np.searchsorted(reached, shares[:-1], side="right"))
+            shares = reached[-1] * _SHARES[_BY_CHANGE][:-1]
+            edges.append(warmup + 1 + np.searchsorted(reached, shares, side="right"))
             jumps = np.flatnonzero(change > _JUMP * schedule.peak_lr)
             edges.append(warmup + 1 + jumps[np.argsort(change[jumps])[::-1][:_JUMPS]])
         ends = np.sort(np.concatenate(edges).round().astype(np.int64))

@@ -86,9 +86,8 @@ class EffectiveFeatures:
     log_peak
         Logarithm of the effective rate at the run's peak over that of the reference, ``[M]``.
     floor
-        Effective rate through memories in steps, on 24 polynomials, over that of the reference, ``[n, 24, M]``.
-    floor_by_area
-        The same through memories in area.
+        Effective rate over that of the reference, through memories in steps and, behind these, through memories in
+        area, each on 24 polynomials: ``[n, M, 2 * 24]``.
     log_batch
         Logarithm of the batch size over that of the reference, a scalar.
     """
@@ -96,7 +95,6 @@ class EffectiveFeatures:
     log_progress: Array | NDArray[np.float64]
     log_peak: Array | NDArray[np.float64]
     floor: Array | NDArray[np.float64]
-    floor_by_area: Array | NDArray[np.float64]
     log_batch: Array | NDArray[np.float64]
 
 
@@ -181,26 +179,27 @@ class EffectiveRateLaw(ForwardPowerLaw):
 
     def features(self, schedule: Schedule, steps: NDArray[np.int64], scale: Scale, setup: Setup) -> Any:
         """Compute an :class:`EffectiveFeatures`; see :meth:`Law.features`."""
-        cells = Cells.of(schedule, steps)
-        middle = Cells.of(schedule, np.array([max(schedule.warmup_steps + 1, schedule.total_steps // 2)]))
+        halfway = max(schedule.warmup_steps + 1, schedule.total_steps // 2)
+        cells = Cells.of(schedule, np.append(steps, [max(halfway - 1, 1), halfway]))
+        at, middle = cells.at[:-2], cells.at[-1]
         positions = _positions(self.rate)
         reference_progress, reference_rate = _reference(self.rate, scale)
         effective = self.rate.effective(cells.lr, cells.count, positions, setup.weight_decay, scale)
-        progress = np.log(np.cumsum(effective * cells.count[:, None], axis=0)[cells.at] / reference_progress)
+        progress = np.log(np.cumsum(effective * cells.count[:, None], axis=0)[at] / reference_progress)
         # the peak by the norm that weights have in mid-run: at the start a map may still be far from it
-        halfway = self.rate.effective(middle.lr, middle.count, positions, setup.weight_decay, scale)[-1]
-        at_peak = self.rate.at_peak(schedule.peak_lr, float(middle.lr[-1]), halfway, positions)
+        at_peak = self.rate.at_peak(schedule.peak_lr, float(cells.lr[middle]), effective[middle], positions)
         # memories begin with the first update after the warm-up
-        values, at = (effective / reference_rate)[cells.first :], np.maximum(cells.at - cells.first, 0)
+        values, at = (effective / reference_rate)[cells.first :], np.maximum(at - cells.first, 0)
         count = cells.count[cells.first :]
-        floor = through_memories(values, count, COARSE_TAU, at)
+        by_step = through_memories(values, count, COARSE_TAU, at)
         by_area = through_memories(values, count * cells.lr[cells.first :] / schedule.peak_lr, COARSE_TAU, at)
         to_coefficients = _to_coefficients(self.rate)
+        floor = COARSE_INVERSE @ np.stack([by_step, by_area], axis=1) @ to_coefficients
+        floor = np.moveaxis(floor, -1, 1)
         return EffectiveFeatures(
             log_progress=progress @ to_coefficients,
             log_peak=np.log(at_peak / reference_rate) @ to_coefficients,
-            floor=COARSE_INVERSE @ floor @ to_coefficients,
-            floor_by_area=COARSE_INVERSE @ by_area @ to_coefficients,
+            floor=floor.reshape(*floor.shape[:2], -1),
             log_batch=np.asarray(scale.log_batch(setup.batch_size)),
         )
 
@@ -211,9 +210,9 @@ class EffectiveRateLaw(ForwardPowerLaw):
         peak = jnp.exp(jnp.asarray(features.log_peak) @ place)
         weights = mixture(jnp.log(values["tau"]), values["memory_spread"])[:COARSE_NODES]
         share = values["area_memory"]
-        # a product with every polynomial first: over many draws of many curves it is one large matrix product
-        by_step, by_area = (jnp.asarray(each) @ place for each in (features.floor, features.floor_by_area))
-        floor = (weights[None] * ((1.0 - share) * by_step + share * by_area)).sum(axis=-1)
+        # first the longest dimension: of a fit of many runs these coefficients are most of what a gradient reads
+        memories = jnp.concatenate([(1.0 - share) * weights, share * weights])
+        floor = jnp.asarray(features.floor) @ memories @ place
         noise = jnp.ones(())
         if self.batch == "power":
             log_progress = log_progress + values["batch_progress"] * features.log_batch

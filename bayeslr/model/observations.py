@@ -116,22 +116,19 @@ def prepare(law: Law, schedule: Schedule, steps: NDArray[np.int64], scale: Scale
     ModelError
         If a step lies outside the schedule, or no area has been covered by a step.
     """
+    # of a schedule without a warm-up, what its first update covers
+    log_areas = np.log(law.area(schedule, np.append(steps, max(schedule.warmup_steps, 1))) / scale.area)
     exposure = Exposure(
-        log_area=np.log(law.area(schedule, steps) / scale.area),
+        log_area=log_areas[:-1],
         log_level_area=np.log(scale.area / scale.level_area),
         memory=response(schedule, steps, np.array(MEMORIES)).T / schedule.peak_lr,
-        log_warmup=np.log(_warmup_area(law, schedule) / scale.area),
+        log_warmup=log_areas[-1],
         log_peak=np.log(schedule.peak_lr / scale.rate),
         log_batch=np.asarray(scale.log_batch(setup.batch_size)),
         removed=rate_removed(schedule, steps) / schedule.peak_lr,
         rate=schedule.lr[np.asarray(steps) - 1] / scale.rate,
     )
     return Inputs(features=law.features(schedule, steps, scale, setup), exposure=exposure)
-
-
-def _warmup_area(law: Law, schedule: Schedule) -> float:
-    """Return the area of the warm-up; of a schedule without one, that of its first update."""
-    return float(law.area(schedule, np.array([max(schedule.warmup_steps, 1)]))[0])
 
 
 def measure_scale(curves: CurveSet, law: Law) -> Scale:

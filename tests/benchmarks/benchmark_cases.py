@@ -88,3 +88,8 @@ def simulated(*, runs=3, sizes=1, steps=24_000, observations=200):
 def thinned(curves, points=64):
     """The observations that a fit uses."""
     return curves.after_warmup().thin(points)
+
+
+def three_hundred_runs():
+    """Three hundred simulated runs of three sizes."""
+    return simulated(runs=300, sizes=3, steps=24_000), "simulated, 300 runs of 3 sizes"

@@ -217,6 +217,18 @@ def test_draws_are_labelled_and_paired(small_posterior):
             forecast.draws(wrong)
 
 
+def test_what_is_drawn_for_a_schedule_does_not_depend_on_the_others(small_posterior):
+    cosine = "cosine(peak_lr=1e-3, warmup_steps=100, total_steps=2000)"
+    other = "constant(peak_lr=1e-3, warmup_steps=100, total_steps=6000)"
+    settings = {"num_draws": 30, "steps": 500}
+    alone = predict(small_posterior, {"a": cosine}, **settings)
+    among = predict(small_posterior, {"longer": other, "b": cosine, "again": cosine}, **settings)
+    np.testing.assert_allclose(among.observed["b"], alone.observed["a"], rtol=1e-9)
+    # the law and what runs of a schedule share are the same, what single runs differ by is not
+    np.testing.assert_allclose(among.parts["again"].expected, among.parts["b"].expected, rtol=1e-9)
+    assert not np.allclose(among.latent["again"], among.latent["b"], rtol=1e-9)
+
+
 def plan_rate(forecast, name):
     return forecast.schedules[name].lr[-1]
 

@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -29,12 +30,17 @@ def run(small_posterior, small_curves):
 
 @pytest.fixture(scope="module")
 def watched(small_posterior, run):
-    # it is said that the fits are approximations; how good they are, which is said as well, does not matter here
+    with said_to_be_approximate():
+        return replay(small_posterior, run, shares=(0.3, 0.6), method="laplace", seed=0)
+
+
+@contextmanager
+def said_to_be_approximate():
+    """It is said that fits are approximations; how good they are, which is said as well, does not matter here."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", FitWarning)
-        found = replay(small_posterior, run, shares=(0.3, 0.6), method="laplace", seed=0)
+        yield
     assert any(issubclass(each.category, FitWarning) and "Laplace" in str(each.message) for each in caught)
-    return found
 
 
 def test_every_forecast_is_kept_and_held_against_what_followed(watched, run):
@@ -71,7 +77,7 @@ def test_a_run_that_leaves_its_band_gives_an_alarm_without_a_fit(small_posterior
     """What is new is held against the last forecast; with a long interval between fits, none is made."""
     late = run.steps <= 1300
     off = replace(run.take(late), loss=(run.loss + np.where(run.steps > 1200, 0.2, 0.0))[late])
-    with pytest.warns(FitWarning, match="Laplace"):
+    with said_to_be_approximate():
         found = watch(small_posterior, off, PLAN, past=watched, every=1000, seed=0)
     assert len(found.looks) == len(watched.looks)
     assert found.alarm

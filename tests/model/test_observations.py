@@ -86,7 +86,7 @@ def test_padding_has_no_influence(uneven):
     def wider(array):
         return np.concatenate([array, array[:, -1:], array[:, -1:]], axis=1)
 
-    assert len(jax.tree.leaves(observations.inputs)) == 13
+    assert len(jax.tree.leaves(observations.inputs)) == 12
     assert density(by_observation(spoiled), values) == pytest.approx(expected, abs=1e-8)
     more = jnp.concatenate([observations.valid, jnp.zeros((3, 2), dtype=bool)], axis=1)
     assert density(replace(by_observation(wider), valid=more), values) == pytest.approx(expected, abs=1e-8)
