@@ -234,7 +234,7 @@ def predict(
     writable(output, "--output", force)
     writable(plot, "--plot", force, PICTURES)
     losses = losses_of(loss, loss_unit, bytes_per_token)
-    forecast, started = ask(
+    forecast, started, basis = ask(
         posterior,
         schedule,
         size,
@@ -256,13 +256,13 @@ def predict(
         tell(forecast.warnings)
     if format == "json":
         columns = {name: group.drop(columns="schedule").to_dict("list") for name, group in bands.groupby("schedule")}
-        head = {"size": forecast.size, "ci_prob": ci_prob, "latent": latent}
+        head = {"size": forecast.size, "ci_prob": ci_prob, "latent": latent, "basis": basis}
         print_json(head | {"final_loss": rows(final), "bands": columns, "warnings": list(forecast.warnings)})
     elif format == "csv":
         print_csv(bands)
     else:
         table = bl.report.tables.final_loss_table(final, ci_prob=ci_prob, latent=latent)
-        print_result([table], forecast.warnings, output, plot)
+        print_result([table, *filter(None, [basis])], forecast.warnings, output, plot)
 
 
 @app.command()

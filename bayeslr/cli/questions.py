@@ -92,8 +92,8 @@ def ask(
     *,
     batch_size: float | None,
     weight_decay: float | None,
-) -> "tuple[bl.Forecast, bl.LossCurve | None]":
-    """Ask a posterior about the schedules of a command; return the run that has started as well."""
+) -> "tuple[bl.Forecast, bl.LossCurve | None, str]":
+    """Ask a posterior about the schedules of a command; return the run that has started, or what it rests on."""
     plans: dict[str, bl.Schedule] = {}
     for text in schedules:
         name, spec = named_spec(text, "--schedule")
@@ -102,6 +102,7 @@ def ask(
         plans[name] = bl.schedules.parse_schedule(spec)
     places = _parse_steps(steps)
     fitted = bl.load_posterior(posterior)
+    from bayeslr.forecast.questions import rests_on
     from bayeslr.inference import prepare_devices
 
     # compiled programs are kept between commands, which saves each a second
@@ -125,7 +126,8 @@ def ask(
             batch_size=batch_size,
             weight_decay=weight_decay,
         )
-    return forecast, run
+    # with a run that has started the answer rests on another fit
+    return forecast, run, "" if run is not None else rests_on(fitted, plans.values(), size)
 
 
 def named_spec(text: str, option: str) -> tuple[str, str]:

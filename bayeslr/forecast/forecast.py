@@ -50,6 +50,8 @@ class Forecast:
         Seed of what was drawn, none of a mixture of forecasts.
     continues
         Name of the observed run that the schedules continue, none where they are new runs.
+    fitted_steps
+        Last step of the longest fitted run, of the size where it was fitted; none of a mixture of forecasts.
     warnings
         What the reader of the result must know: extrapolation, a fit that failed its checks.
     """
@@ -62,6 +64,7 @@ class Forecast:
     parts: Mapping[str, CurveParts]
     seed: int | None = None
     continues: str | None = None
+    fitted_steps: int | None = None
     warnings: tuple[str, ...] = ()
 
     def __repr__(self) -> str:

@@ -185,6 +185,7 @@ def test_predict_writes_the_bands_of_the_library(run, posterior_file, small_post
     pd.testing.assert_frame_equal(bands, expected, rtol=1e-6, check_dtype=False)
     final = bl.predict(small_posterior, plan, size="small", seed=3).final_loss()
     assert f"{final.loc['wsd', 'median']:.4f}" in out
+    assert "It rests on 3 runs of up to" in " ".join(out.split())
 
 
 def test_predict_at_the_steps_of_a_file(run, posterior_file, tmp_path):
@@ -211,6 +212,7 @@ def test_predict_json_has_every_schedule(run, posterior_file):
     answer = json.loads(out)
     assert answer["size"] == "small"
     assert set(answer["final_loss"]) == set(answer["bands"]) == {"mine", "cosine"}
+    assert answer["basis"].startswith("It rests on 3 runs")
     assert answer["bands"]["mine"]["upper"][-1] == pytest.approx(answer["final_loss"]["mine"]["upper"])
 
 
@@ -287,6 +289,7 @@ def test_predict_from_a_run_that_has_begun(run, posterior_file, partial_run, mon
     code, out, err = run("predict", posterior_file, "--schedule", WSD, "--observed", partial_run, "--format", "json")
     assert code == 0, err
     assert json.loads(out)["final_loss"]["wsd"]["median"] > 0.0
+    assert json.loads(out)["basis"] == ""
     assert asked["observed"].steps.max() == 1180
     assert asked["observed"].schedule == bl.schedules.parse_schedule(WSD)
 

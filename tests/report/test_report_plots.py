@@ -126,6 +126,16 @@ def test_overlapping_bands_make_no_third_colour(forecast):
     assert all(band.get_facecolor()[0, 3] == 1.0 for band in ax.collections)
 
 
+@pytest.mark.parametrize(("steps", "told"), [(2000, False), (2050, False), (4000, True)])
+def test_where_the_longest_fitted_run_ends_is_marked(small_posterior, steps, told):
+    forecast = bl.predict(small_posterior, bl.schedules.cosine(**COMMON | {"total_steps": steps}), num_draws=50)
+    assert forecast.fitted_steps == max(curve.steps[-1] for curve in small_posterior.curves)
+    ax, _ = bl.plots.plot_bands(forecast).axes
+    assert ("longest fitted run" in texts(ax)) == told
+    marks = [line.get_xdata()[0] for line in ax.lines if line.get_linestyle() == "--"]
+    assert marks == [forecast.fitted_steps] * told
+
+
 def test_a_run_that_has_started_is_shown_up_to_now(small_posterior, small_curves):
     plan = bl.schedules.cosine(**COMMON)
     started = replace(small_curves["cosine"], name="mine")

@@ -34,6 +34,8 @@ __all__ = ["INNER", "OUTER_TINT", "as_curves", "draw_band", "draw_points", "plot
 INNER = 0.5
 OUTER_TINT, _INNER_TINT = 0.2, 0.45
 _MAX_POINTS = 60
+_NEARLY = 0.95
+"""Share of the longest schedule from which a fitted run counts as long as that."""
 _LEGEND: Any = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "ncols": 2, "columnspacing": 1.0}
 _MARKER: Any = {"marker": "o", "markersize": 2.6, "markeredgewidth": 0.7}
 
@@ -78,7 +80,7 @@ def plot_bands(
     -------
     matplotlib.figure.Figure
         The figure. The axis of losses leaves out the steep beginning, and schedules that begin with the same rates are
-        drawn as one until they part.
+        drawn as one until they part. Where the longest fitted run ends before they do, a line says so.
     """
     forecast = forecast if names is None else forecast.select(names)
     with mpl.rc_context(settings()):
@@ -115,8 +117,9 @@ def plot_bands(
         if started is not None:
             after = started.steps > started.schedule.warmup_steps
             draw_points(ax, started.steps[after], started.loss[after], current().ink)
-            ax.axvline(now, color=current().muted, linewidth=0.8, linestyle=(0, (3, 2)))
-            ax.annotate("now", (now, 1.0), (3, -9), ("data", "axes fraction"), "offset points", color=current().muted)
+            _mark(ax, now, "now")
+        elif forecast.fitted_steps is not None and forecast.fitted_steps < _NEARLY * last:
+            _mark(ax, forecast.fitted_steps, "longest fitted run")
         label_ends(ax, ends)
         what = "without measurement noise" if latent else "of the observed loss"
         handles = _handles(ci_prob, what, measured=bool(measured), started=started is not None)
@@ -128,6 +131,14 @@ def plot_bands(
                 below.axvline(now, color=current().muted, linewidth=0.8, linestyle=(0, (3, 2)))
             figure_of(ax).align_ylabels()
         return figure_of(ax)
+
+
+def _mark(ax: Axes, step: int, text: str) -> None:
+    """Draw a line at a step, and say what it is."""
+    ax.axvline(step, color=current().muted, linewidth=0.8, linestyle=(0, (3, 2)))
+    side, offset = ("left", 3) if step < 0.7 * ax.get_xlim()[1] else ("right", -3)
+    place: Any = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points", "ha": side}
+    ax.annotate(text, (step, 1.0), (offset, -9), color=current().muted, **place)
 
 
 def as_curves(curves: LossCurve | Iterable[LossCurve] | None) -> list[LossCurve]:
