@@ -21,7 +21,7 @@ from bayeslr.cli.options import (
     Method,
     Seed,
 )
-from bayeslr.cli.questions import losses_of
+from bayeslr.cli.questions import losses_of, read_curves
 from bayeslr.cli.terminal import say, watched
 from bayeslr.errors import BayeslrError
 
@@ -49,7 +49,7 @@ _NOTE = (
 
 
 def backtest(
-    manifest: Annotated[Path, typer.Argument(metavar="MANIFEST", help="A manifest of runs.")],
+    logs: Annotated[list[Path], typer.Argument(metavar="MANIFEST_OR_LOGS...", help="A manifest, or logs of runs.")],
     train: Annotated[str | None, typer.Option(metavar="QUERY", help="Runs to fit: \"split == 'train'\".")] = None,
     test: Annotated[str | None, typer.Option(metavar="QUERY", help="Runs to predict and score.")] = None,
     by: Annotated[Literal["run", "size"] | None, typer.Option(help="Leave out each run, or each size.")] = None,
@@ -98,7 +98,7 @@ def backtest(
     # runs that are in neither query are not read
     selection = " and ".join(f"({part})" for part in parts if part) or None
     losses = losses_of(loss, loss_unit, bytes_per_token)
-    curves = bl.read_curves(manifest, where=selection, **losses, allow_late_start=allow_late_start)
+    curves, _ = read_curves(logs, where=selection, losses=losses, allow_late_start=allow_late_start)
     evaluation: Any = bl.evaluation
     if queries is not None:
         splits = [evaluation.by_query(curves, train=queries[0], test=queries[1], skip_shared=skip_shared)]

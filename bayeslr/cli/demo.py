@@ -70,8 +70,13 @@ def run(*, seed: int, progress: bool = False, num_samples: int = 1000) -> Demons
     posterior = fit(fitted, seed=seed, num_samples=num_samples, progress=progress)
     sizes = {size: CurveSet(curves=tuple(c for c in unseen if c.size == size)) for size in _sizes(unseen)}
     forecasts = {size: _predict(posterior, group, seed=seed) for size, group in sizes.items()}
-    rows = pd.concat([_finals(forecasts[size], group) for size, group in sizes.items()], ignore_index=True)
-    inside = int(((rows["lower"] <= rows["measured"]) & (rows["measured"] <= rows["upper"])).sum())
+    finals = {size: _finals(forecasts[size], group) for size, group in sizes.items()}
+    rows = pd.concat(finals, names=["size", None])
+    inside = rows["measured"].between(rows["lower"], rows["upper"])
+    missed = inside[~inside].groupby("size", sort=False).size()
+    others = (
+        f" (the others: {', '.join(f'{count} of {size}' for size, count in missed.items())})" if len(missed) else ""
+    )
     points = [_inside(forecasts[size], group) for size, group in sizes.items()]
     share = sum(held for held, _ in points) / sum(count for _, count in points)
     largest = _sizes(unseen)[-1]
@@ -82,8 +87,8 @@ def run(*, seed: int, progress: bool = False, num_samples: int = 1000) -> Demons
         "",
         demo_table(rows, ci_prob=_CI_PROB),
         "",
-        f"{inside} of {len(rows)} final losses lie in their 90% intervals; the 90% bands hold {100 * share:.0f}% of "
-        "all measurements",
+        f"{inside.sum()} of {len(rows)} final losses lie in their 90% intervals{others}; the 90% bands hold "
+        f"{100 * share:.0f}% of all measurements",
         *health_lines(spelled(check(posterior))),
     ]
     return Demonstration(text=text, figure=_picture(posterior, sizes[largest], seed=seed))

@@ -40,13 +40,13 @@ def read_curves(
     logs: Sequence[Path],
     *,
     where: str | None,
-    schedule: str | None,
-    params: str | None,
-    size: str | None,
     losses: Losses,
-    step: str | None,
-    lr: str | None,
     allow_late_start: bool,
+    schedule: str | None = None,
+    params: str | None = None,
+    size: str | None = None,
+    step: str | None = None,
+    lr: str | None = None,
 ) -> tuple["bl.CurveSet", list[str]]:
     """Read a manifest, or logs whose schedule, parameters and size are options; also one line per run read."""
     described = {"--schedule": schedule, "--params": params, "--size": size}

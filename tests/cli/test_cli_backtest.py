@@ -56,6 +56,17 @@ def test_the_scores_are_those_of_the_library(run, manifest, small_curves, quick_
     assert asked == {"model": None, "settings": settings, "baselines": True}
 
 
+def test_logs_do_in_place_of_a_manifest(run, small_curves, quick_forecasters, tmp_path):
+    for curve in small_curves:
+        log = pd.DataFrame({"step": curve.steps, "loss": curve.loss, "lr": curve.schedule.lr[curve.steps - 1]})
+        log.to_csv(tmp_path / f"{curve.name}.csv", index=False, float_format="%.17g")
+    logs = sorted(tmp_path.glob("*.csv"))
+    queries = ["--train", "run != 'cosine'", "--test", "run == 'cosine'"]
+    code, out, err = run("backtest", *logs, *queries, "--allow-late-start", "--format", "json")
+    assert code == 0, err
+    assert [row["run"] for row in json.loads(out)["runs"]] == ["cosine"]
+
+
 @pytest.mark.slow
 def test_laws_have_a_row_each(run, manifest, small_curves):
     laws = ("annealing", "multi-power")

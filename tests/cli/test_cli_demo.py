@@ -1,5 +1,7 @@
 """The demonstration tells what was predicted and what was measured."""
 
+from collections import Counter
+
 import pytest
 
 from bayeslr.cli import demo
@@ -38,6 +40,9 @@ def test_the_demo_predicts_what_was_not_fitted(monkeypatch):
         assert (inside == "yes") == (exact["lower"] <= curve.loss[-1] <= exact["upper"])
     held = sum(line.endswith(" yes") for line in out.splitlines())
     assert f"{held} of {len(curves)} final losses" in out
+    missed = Counter(line.partition("/")[0] for line in out.splitlines() if line.endswith(" no"))
+    told = ", ".join(f"{count} of {size}" for size, count in missed.items())
+    assert f"(the others: {told})" in " ".join(out.split())
     assert max(map(len, out.splitlines())) <= 80
     assert max(map(len, tables.as_text(demo.NEXT_STEPS).splitlines())) <= 80
     assert len(shown.figure.axes) == 5  # losses, rates, and measured minus predicted loss of three runs
