@@ -23,14 +23,16 @@ from bayeslr.model import ScalingModel, model_from_settings
 
 __all__ = ["load_posterior"]
 
-READABLE = (2, 3, 4, 5, 6, 7)
+READABLE = (2, 3, 4, 5, 6, 7, 8)
 """Format 2 has the rates of every update as they are, format 3 all draws in one group and losses a row a run, format 4
-no batch sizes, format 5 a noise of each size alone, format 6 parameters of each size at its longest run."""
+no batch sizes, format 5 a noise of each size alone, format 6 parameters of each size at its longest run, format 7 no
+jitter of the losses."""
 
-_WITH_SAMPLED, _WITH_BATCHES, _WITH_LEVELS = 4, 5, 7
+_WITH_SAMPLED, _WITH_BATCHES, _WITH_LEVELS, _WITH_JITTER = 4, 5, 7, 8
 _NOT_IN_SCALE: dict[int, dict[str, float | list[float]]] = {
     _WITH_BATCHES: {"batch": 0.0, "batches": []},
     _WITH_LEVELS: {"level_area": 0.0, "level_rate": 0.0, "level_areas": [], "level_rates": []},
+    _WITH_JITTER: {"jitter": 0.0},
 }
 """By the format that brought it, what the scale of an earlier one does not say."""
 

@@ -45,7 +45,7 @@ LEVEL = Parameter(
     meaning="Loss at the reference area under a constant rate, L0 + A * S1^-alpha.",
     prior=PriorSpec(family="Normal", center=1.03, spread=0.3, relative_to="loss"),
     trend="power",
-    deviation=0.004,
+    deviation=0.002,
 )
 
 SLOPE = Parameter(
@@ -80,7 +80,11 @@ DROP = Parameter(
     unit="loss",
     meaning="Loss gained when a rate as high as the reference peak has been removed for long.",
     prior=PriorSpec(family="LogNormal", center=0.05, spread=0.8, relative_to="loss"),
-    deviation=0.05,
+    # of sizes at one rate it grows a little, the effective rate at which weights come to rest is the root of the rate
+    slope=0.09,
+    slope_mean=0.05,
+    rate_exponent=0.5,
+    deviation=0.025,
 )
 
 TAU = Parameter(

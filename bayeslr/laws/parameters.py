@@ -87,6 +87,8 @@ class Scale:
         The same of each size: a power of its parameters, so that a size that was trained longer than its neighbours,
         or at a higher rate, does not stand beside their trend for that. Empty: `areas` and `rates`. Batches keep their
         own reference.
+    jitter
+        How far losses scatter from one observation to the next, the mean of the sizes; 0: not known.
     """
 
     area: float
@@ -103,6 +105,7 @@ class Scale:
     level_rate: float = 0.0
     level_areas: tuple[float, ...] = ()
     level_rates: tuple[float, ...] = ()
+    jitter: float = 0.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "level_area", self.level_area or self.area)
@@ -155,6 +158,7 @@ class Scale:
             batch=batch,
             level_area=level[0],
             level_rate=level[1],
+            jitter=self.jitter,
         )
 
     @property
@@ -214,9 +218,11 @@ class Parameter:
     area_exponent
         Exponent of the reference area that it follows besides, when sizes are trained for different areas: the prior
         mean of the trend moves by it times the exponent of N in these areas.
+    rate_exponent
+        The same of the reference rate, when sizes have different peak rates.
     deviation
-        Prior median of the sizes' standard deviation around the trend, in unconstrained units (for a real parameter,
-        relative to the loss).
+        Prior median of the sizes' standard deviation around the trend, in unconstrained units. For a real parameter it
+        is relative to the loss, and up to twice as much where losses jitter by more than that: seeds differ with it.
     advice
         What the user can do where the data hardly narrow the prior; empty where that is nothing to worry about.
     """
@@ -231,6 +237,7 @@ class Parameter:
     slope: float = 0.2
     slope_mean: float = 0.0
     area_exponent: float = 0.0
+    rate_exponent: float = 0.0
     deviation: float = 0.1
     advice: str = ""
 

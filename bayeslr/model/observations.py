@@ -23,12 +23,15 @@ from bayeslr.schedules import Schedule
 
 __all__ = ["Inputs", "Observations", "build_observations", "measure_scale", "prepare"]
 
-_SHARED, _OWN = ("loss", "memory", "weight_decay"), ("level_area", "level_rate", "batch")
+_SHARED, _OWN = ("loss", "memory", "weight_decay", "jitter"), ("level_area", "level_rate", "batch")
 """What of the scale priors and reports refer to: of all sizes, and of each."""
 
 _WIDTHS = 8
 """Similar data sets get the same shapes, and so the same compiled program: runs are padded to a multiple of this. Where
 no run has more than one observation, as of a grid of final losses, none is padded."""
+
+_DIFFERENCES = 3
+"""Order of the differences by which scatter is measured."""
 
 _UNMEASURED = 0.02
 """Scatter, as a share of the loss, where no run has enough observations to measure it."""
@@ -171,6 +174,7 @@ def measure_scale(curves: CurveSet, law: Law) -> Scale:
         loss=float(min(curve.loss.min() for curve in curves)),
         memory=float(max(curve.steps[-1] for curve in curves)) ** 0.5,
         weight_decay=_typical_weight_decay(curves),
+        jitter=_jitter(curves, index),
     )
 
 
@@ -180,10 +184,17 @@ def _typical_weight_decay(curves: CurveSet) -> float:
     return max(float(np.mean(known)), 1e-9) if known else DEFAULT_WEIGHT_DECAY
 
 
+def _jitter(curves: CurveSet, size_of_run: NDArray[np.int64]) -> float:
+    """Return how far losses scatter from one observation to the next, the mean of the sizes; 0 where nothing tells."""
+    measured = [(size, curve) for size, curve in zip(size_of_run, curves, strict=True) if len(curve) > _DIFFERENCES]
+    sizes = {size: [curve for own, curve in measured if own == size] for size, _ in measured}
+    return float(np.mean([_scatter(own) for own in sizes.values()])) if sizes else 0.0
+
+
 def _scatter(curves: Sequence[LossCurve]) -> float:
     """Measure how far losses scatter from one observation to the next, by third differences."""
     loss = float(np.mean([curve.loss.mean() for curve in curves]))
-    differences = [np.diff(curve.loss, 3) for curve in curves if len(curve) > 3]
+    differences = [np.diff(curve.loss, _DIFFERENCES) for curve in curves if len(curve) > _DIFFERENCES]
     if not differences:
         return _UNMEASURED * loss
     typical = float(np.median(np.abs(np.concatenate(differences)))) / (0.6745 * float(np.sqrt(20.0)))  # white noise's

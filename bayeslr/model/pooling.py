@@ -6,7 +6,8 @@
 - ``"trend"``: the common mean moves with ``log N``: linearly for the logarithms of positive parameters, and for the
   level as ``level(N) = asymptote + gap * N^-beta``. Without deviations, and with slopes of zero for A and alpha, this
   is the paper's law extended to model size, ``L0 + A*S1^-alpha + B*N^-beta - C*S2*N^gamma``. Where sizes are trained
-  for different areas, the prior expects the slope, ``alpha * A * S1^-alpha``, to follow these.
+  for different areas, the prior expects the slope, ``alpha * A * S1^-alpha``, to follow these, and where they have
+  different peak rates, the drop.
 - ``"auto"`` (default): ``"none"`` for one size, else ``"trend"`` where all sizes' parameters are known, else
   ``"partial"``.
 """
@@ -40,7 +41,7 @@ _BETA = (0.25, 0.3)
 """Prior of the exponent of N: median, log standard deviation."""
 _DEVIATION_SPREAD = 0.5
 _HARDLY_APART = 0.01
-"""Sum of squares of log N, about its mean, below which sizes say little of how areas follow N: two sizes 15% apart."""
+"""Sum of squares of log N, about its mean, below which sizes say little of what follows N: two sizes 15% apart."""
 
 
 def resolve_pooling(name: PoolingName, params: tuple[float | None, ...]) -> "Pooling":
@@ -115,17 +116,20 @@ class Pooling:
         if self.name == "complete":
             common = numpyro.sample(f"{name}_mean", prior)
             return jnp.asarray(numpyro.deterministic(name, jnp.broadcast_to(common, (sizes,))))
-        unit = scale["loss"] if parameter.support == "real" else jnp.asarray(1.0)
         sites = {"mean": jnp.asarray(numpyro.sample(f"{name}_mean", prior))}
         if self.name == "trend" and parameter.trend == "linear":
-            center = parameter.slope_mean + parameter.area_exponent * _area_exponent(log_params, scale["level_area"])
+            center = (
+                parameter.slope_mean
+                + parameter.area_exponent * _exponent(log_params, scale["level_area"])
+                + parameter.rate_exponent * _exponent(log_params, scale["level_rate"])
+            )
             sites["slope"] = jnp.asarray(numpyro.sample(f"{name}_slope", dist.Normal(center, parameter.slope)))
         if self.name == "trend" and parameter.trend == "power":
             gap = priors.get(f"{name}_gap", dist.LogNormal(jnp.log(_GAP[0] * scale["loss"]), _GAP[1]))
             beta = priors.get(f"{name}_beta", dist.LogNormal(jnp.log(_BETA[0]), _BETA[1]))
             sites["gap"] = jnp.asarray(numpyro.sample(f"{name}_gap", gap))
             sites["beta"] = jnp.asarray(numpyro.sample(f"{name}_beta", beta))
-        deviation = dist.LogNormal(jnp.log(parameter.deviation * unit), _DEVIATION_SPREAD)
+        deviation = dist.LogNormal(jnp.log(_deviation(parameter, scale)), _DEVIATION_SPREAD)
         sd = jnp.asarray(numpyro.sample(f"{name}_sd", priors.get(f"{name}_sd", deviation)))
         mean = _mean(parameter, sites, log_params)
         # the sizes' own values are what the data pin down, so they are sampled as such (centred)
@@ -181,9 +185,18 @@ def _sites(pooling: PoolingName, parameter: Parameter) -> tuple[str, ...]:
     return ("mean", "slope") if parameter.trend == "linear" else ("mean", "gap", "beta")
 
 
-def _area_exponent(log_params: Array, areas: Array) -> Array:
-    """Return the exponent of N in the sizes' reference areas, by least squares; near 0 where sizes are hardly apart."""
-    return (log_params * jnp.log(areas)).sum() / ((log_params**2).sum() + _HARDLY_APART)
+def _deviation(parameter: Parameter, scale: Mapping[str, Array]) -> Array:
+    """Return the prior median of the sizes' standard deviation around their mean."""
+    if parameter.support != "real":
+        return jnp.asarray(parameter.deviation)
+    # how far a size lies off the trend is in part its seed, and seeds differ by about what losses jitter by
+    least = parameter.deviation * scale["loss"]
+    return jnp.clip(scale["jitter"], least, 2.0 * least)
+
+
+def _exponent(log_params: Array, values: Array) -> Array:
+    """Return the exponent of N in sizes' areas or rates, by least squares; near 0 where sizes are hardly apart."""
+    return (log_params * jnp.log(values)).sum() / ((log_params**2).sum() + _HARDLY_APART)
 
 
 def _mean(parameter: Parameter, sites: Mapping[str, Array], log_params: Array) -> Array:

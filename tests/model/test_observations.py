@@ -223,6 +223,19 @@ def test_the_scatter_bounds_the_noise_of_a_smooth_curve_and_is_never_zero(make_c
     assert found[0.02] == pytest.approx(0.02 * 2.6, rel=0.1)
 
 
+def test_the_jitter_of_losses_is_a_part_of_their_scale(make_curves):
+    """The mean of the sizes; a run with few losses tells nothing, and where all are such, it is not known."""
+    alike = make_curves(noise=0.02, points=150)
+    quiet = make_curves(sizes=(4e7,), points=150)
+    both = CurveSet(curves=(*alike, *quiet))
+    assert MODEL.scale(alike).jitter == pytest.approx(0.02 * 2.6, rel=0.1)
+    assert MODEL.scale(both).jitter == pytest.approx(0.5 * (MODEL.scale(alike).jitter + MODEL.scale(quiet).jitter))
+    ends = tuple(replace(c, name=f"{c.name} end", steps=c.steps[-1:], loss=c.loss[-1:]) for c in quiet)
+    assert MODEL.scale(CurveSet(curves=(*alike, *ends))).jitter == MODEL.scale(alike).jitter
+    assert MODEL.scale(CurveSet(curves=ends)).jitter == 0.0
+    assert MODEL.scale(both).of_size(1).jitter == MODEL.scale(both).jitter
+
+
 def test_a_grid_of_final_losses_is_not_padded_and_has_the_density_of_padded_runs(make_curves):
     whole = make_curves(sizes=(1e7, 3e7), points=9)
     cut = [

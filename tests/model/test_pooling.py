@@ -18,7 +18,7 @@ LAW = AnnealingLaw()
 PARAMETERS = {parameter.name: parameter for parameter in LAW.parameters}
 SCALE = {
     name: jnp.asarray(value)
-    for name, value in {"level_area": 2.0, "level_rate": 1e-3, "loss": 2.6, "memory": 45.0}.items()
+    for name, value in {"level_area": 2.0, "level_rate": 1e-3, "loss": 2.6, "memory": 45.0, "jitter": 0.0}.items()
 }
 SIZES = jnp.array([-1.2, 0.2, 1.0])
 
@@ -97,6 +97,23 @@ def test_the_prior_of_a_trend_follows_the_areas_that_sizes_were_trained_for(expo
 def test_sizes_that_are_hardly_apart_say_nothing_of_a_trend(apart):
     scale, sizes = SCALE | {"level_area": jnp.array([1.0, 4.0])}, jnp.array([-apart, apart]) / 2.0
     assert abs(float(trace_of("trend", "slope", sizes=sizes, scale=scale)["slope_slope"]["fn"].loc)) < 0.5
+
+
+@pytest.mark.parametrize("exponent", [0.0, -0.4])
+def test_the_prior_of_a_trend_follows_the_rates_of_the_sizes(exponent):
+    """The root of the rate, beside the little by which the drop grows with sizes at one rate."""
+    scale = SCALE | {"level_rate": 1e-3 * jnp.exp(exponent * SIZES)}
+    prior = trace_of("trend", "drop", scale=scale)["drop_slope"]["fn"]
+    assert float(prior.loc) == pytest.approx(0.05 + 0.5 * exponent, abs=0.01)
+    assert float(prior.scale) == 0.09
+
+
+@pytest.mark.parametrize("jitter", [0.0, 0.003, 0.0071, 0.05])
+def test_sizes_scatter_by_what_losses_jitter_by_within_limits(jitter):
+    """From .002 of the loss, of losses that hardly jitter, up to .004 of it."""
+    prior = trace_of("trend", "level", scale=SCALE | {"jitter": jnp.asarray(jitter)})["level_sd"]["fn"]
+    assert float(jnp.exp(prior.loc)) == pytest.approx(min(max(jitter, 0.002 * 2.6), 0.004 * 2.6))
+    assert float(jnp.exp(trace_of("trend", "slope")["slope_sd"]["fn"].loc)) == pytest.approx(0.05)
 
 
 @pytest.mark.parametrize("pooling", ["partial", "trend"])
