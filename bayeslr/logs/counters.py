@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from bayeslr.errors import LogError
 from bayeslr.logs.columns import is_relative, plain_name
-from bayeslr.logs.history import Offsets, aligned, epoch_offsets, history, resume_offsets
+from bayeslr.logs.history import Offsets, aligned, epoch_offsets, history, odd_unit, resume_offsets
 from bayeslr.logs.limits import ARE, counted, listed
 from bayeslr.logs.rawlog import Cells, Column, RawLog
 from bayeslr.schedules.schedule import MAX_STEPS
@@ -138,10 +138,8 @@ class Counter:
                 f"several columns may count the steps: {name!r} was taken, not {listed(map(repr, others), 3)}; name "
                 "one with `step` (--step)"
             )
-        if like is None and (odd := _odd_unit(steps[kept])):
-            notes.append(
-                f"{odd} in {name!r}: tokens or samples are no updates; name a column of updates with `step` (--step)"
-            )
+        if like is None and (odd := odd_unit(name, steps[kept])):
+            notes.append(f"{odd}: tokens or samples are no updates; name a column of updates with `step` (--step)")
         return Series(
             steps=steps[kept],
             values=values[kept],
@@ -386,14 +384,3 @@ def _begins_anew(steps: NDArray[np.int64], values: NDArray[np.float64]) -> bool:
 def _one_by_one(steps: NDArray[np.int64] | NDArray[np.float64]) -> bool:
     """Return whether steps are 0, 1, 2, ... or 1, 2, 3, ..."""
     return bool(steps.size >= 5 and steps[0] <= 1 and (np.diff(steps) == 1).all())
-
-
-def _odd_unit(steps: NDArray[np.int64]) -> str:
-    """Return what shows that steps are tokens or samples, if something does."""
-    if steps.size < 3:
-        return ""
-    common = int(np.gcd.reduce(steps))
-    # logging intervals are round numbers of tens; batches and sequences are powers of two
-    if common >= 4096 and common % 256 == 0:
-        return f"all steps are multiples of {common}"
-    return f"the steps end at {steps[-1]}" if steps[-1] > 5_000_000 else ""

@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayeslr.errors import LogError
+from bayeslr.logs.columns import plain_name
 from bayeslr.logs.limits import ARE, DO, counted
 
-__all__ = ["Offsets", "aligned", "epoch_offsets", "history", "resume_offsets"]
+__all__ = ["Offsets", "aligned", "epoch_offsets", "history", "odd_unit", "resume_offsets"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -340,3 +341,32 @@ def _misplaced(steps: NDArray[np.int64], i: int) -> int | None:
         if rises and after < steps.size and np.count_nonzero(steps == steps[row]) == 1:
             return row
     return None
+
+
+_NO_UPDATES = {"tokens", "samples", "sequences", "examples", "words", "images", "epoch", "epochs"}
+
+
+def odd_unit(name: str, steps: NDArray[np.int64]) -> str:
+    """Look for what shows that steps are tokens or samples.
+
+    Parameters
+    ----------
+    name
+        The column of the steps.
+    steps
+        Its values, shape ``[n]``.
+
+    Returns
+    -------
+    str
+        The beginning of a sentence, or nothing.
+    """
+    if set(plain_name(name).split("_")) & _NO_UPDATES:
+        return f"the steps are called {name!r}"
+    if steps.size < 3:
+        return ""
+    common = int(np.gcd.reduce(steps))
+    # logging intervals are round numbers of tens; batches and sequences are powers of two
+    if common >= 4096 and common % 256 == 0:
+        return f"all steps are multiples of {common} in {name!r}"
+    return f"the steps end at {steps[-1]} in {name!r}" if steps[-1] > 5_000_000 else ""

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 
 from bayeslr.errors import LogError
-from bayeslr.logs.columns import loss_kind, losses_in_order, perplexity_columns
+from bayeslr.logs.columns import loss_kind, losses_in_order, perplexity_columns, plain_name
 from bayeslr.logs.limits import listed
 from bayeslr.logs.rawlog import RawLog
 from bayeslr.logs.units import Unit
 
-__all__ = ["loss_candidates"]
+__all__ = ["loss_candidates", "odd_name"]
 
 
 def loss_candidates(raw: RawLog, columns: Sequence[str], unit: Unit | None) -> list[str]:
@@ -54,3 +54,34 @@ def loss_candidates(raw: RawLog, columns: Sequence[str], unit: Unit | None) -> l
             "name of a loss in `loss` (--loss)"
         )
     raise LogError(f"{raw.path}: no column for the loss; name one with `loss` (--loss): {listed(columns, 12)}")
+
+
+_UNITS_BY_NAME = {
+    "perplexity": {"ppl", "perplexity"},
+    "bits per byte": {"bpb", "bpc", "byte", "bytes"},
+    "bits": {"bits"},
+    "no loss": {"acc", "accuracy"},
+}
+
+
+def odd_name(name: str) -> str:
+    """Look for another unit than nats per token in the name of a loss.
+
+    Parameters
+    ----------
+    name
+        The column that was taken, of whose unit nothing else was said.
+
+    Returns
+    -------
+    str
+        One sentence, or nothing.
+    """
+    words = set(plain_name(name).split("_"))
+    unit = next((unit for unit, said in _UNITS_BY_NAME.items() if words & said), None)
+    if unit is None:
+        return ""
+    return (
+        f"{name!r} says {unit} by its name, and was taken for nats per token: give its unit with `loss_unit` "
+        "(--loss-unit)"
+    )

@@ -22,7 +22,7 @@ from bayeslr.logs.columns import (
 from bayeslr.logs.counters import Counter, Series
 from bayeslr.logs.layout import a_row_each, layout_of, one_run
 from bayeslr.logs.limits import ARE, counted, listed, shown
-from bayeslr.logs.losses import loss_candidates
+from bayeslr.logs.losses import loss_candidates, odd_name
 from bayeslr.logs.plausible import base_of, judged
 from bayeslr.logs.rate_names import multiplier_columns, rate_columns
 from bayeslr.logs.rates import chosen_rate, one_a_change, times_multiplier, without_tiny_negatives, without_wild
@@ -306,8 +306,7 @@ def _tidied(
 ) -> TidyLog:
     """Put the histories of the loss and of the rate together."""
     raw, cells, series = counter.raw, counter.cells, found.series
-    notes = [*cells.notes, *raw.notes]
-    notes = list(dict.fromkeys(notes))
+    notes = list(dict.fromkeys([*cells.notes, *raw.notes]))
     empty = [name for name in losses[: losses.index(found.name)] if cells.columns[name].only_nan]
     if empty:
         notes.append(f"{', '.join(map(repr, empty[:4]))} has only NaN: {found.name!r} was taken")
@@ -335,6 +334,8 @@ def _tidied(
     elif _base(cells, found, perplexities) == 2.0:
         values = values * np.log(2.0)
         notes.append(f"{found.name!r} is in bits, as its perplexity shows: it was multiplied by log 2 to have nats")
+    else:
+        notes.extend(filter(None, [odd_name(found.name)]))
     verdict = judged(steps, values, cells.numbers[series.rows[seen]], unit=raw.unit)
     notes.extend(verdict.notes)
     steps, values = steps[verdict.keep], values[verdict.keep]

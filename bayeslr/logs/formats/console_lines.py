@@ -23,12 +23,12 @@ _WRAPPED: Final = re.compile(
 """A scalar of torch, JAX or NumPy that was printed without being converted."""
 _RANK: Final = re.compile(r"^[^A-Za-z]{0,80}\[ ?rank ?[:=]? ?(\d+) ?\]", re.IGNORECASE)
 
-_PAIRS: Final = re.compile(rf"(?P<key>[A-Za-z][\w /.-]{{0,80}}?)\s*[:=]\s*\[*(?P<value>{_NUMBER})(?![\w.])")
+_PAIRS: Final = re.compile(rf"(?P<key>[A-Za-z][\w /.-]{{0,80}}?)\s*[:=]\s*\[*(?P<value>{_NUMBER})(?![\w.%])")
 _BLANKS: Final = re.compile(r" {3,}")
-_SPACED: Final = re.compile(rf"(?P<key>[A-Za-z][A-Za-z_ ]{{0,60}}?)\s+(?P<value>{_NUMBER})(?![\w.])")
+_SPACED: Final = re.compile(rf"(?P<key>[A-Za-z][A-Za-z_ ]{{0,60}}?)\s+(?P<value>{_NUMBER})(?![\w.%])")
 _ANY: Final = re.compile(
     r"(?P<key>[A-Za-z][\w/.-]{0,60}?(?: [A-Za-z][\w/.-]{0,60}?){0,4}?)(?:\s*[:=]\s*\[*|\s+)"
-    rf"(?P<value>{_NUMBER})(?![\w.])"
+    rf"(?P<value>{_NUMBER})(?![\w.%])"
 )
 _COUNTER: Final = r"(?:global[_ ]?)?(?:steps?|iter|iteration|update|num_updates)"
 _STEP: Final = re.compile(
