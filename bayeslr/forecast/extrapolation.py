@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 
 from bayeslr.curves import LossCurve
-from bayeslr.forecast.sizes import Target
+from bayeslr.forecast.sizes import Target, fitted_runs
 from bayeslr.inference import STEADY_SHARE, Posterior, steady_share
 from bayeslr.laws import Law, Scale
 from bayeslr.schedules import Schedule
@@ -52,7 +52,7 @@ def extrapolations(
     own = posterior.scale_of(target.index, target.params)
     area = partial(_whole_area, posterior.model.law)
     low, high = min(peaks) / RATE_FACTOR, max(peaks) * RATE_FACTOR
-    of_size = [curve for curve in posterior.fitted if target.index in (None, posterior.size_of(curve))]
+    of_size = fitted_runs(posterior, target)
     ends = [float(posterior.model.law.area(curve.schedule, curve.steps[-1:])[0]) for curve in of_size]
     longest = max(ends, default=own.area)
     own_peaks = sorted({curve.schedule.peak_lr for curve in of_size})

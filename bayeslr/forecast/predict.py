@@ -15,7 +15,7 @@ from bayeslr.forecast.extrapolation import extrapolations
 from bayeslr.forecast.forecast import Forecast
 from bayeslr.forecast.guard import require_numbers, require_room
 from bayeslr.forecast.residual import residual_process
-from bayeslr.forecast.sizes import Target, draw_size, find_target
+from bayeslr.forecast.sizes import Target, draw_size, find_target, fitted_runs
 from bayeslr.inference import Posterior, require_unforked
 from bayeslr.model import Block, CurveParts, PlannedCurve, evaluate, find_blocks, prepare
 from bayeslr.schedules import Plans, Schedule, named_schedules
@@ -157,7 +157,7 @@ def predict(
         parts=parts,
         seed=seed,
         continues=None if started is None else started.name,
-        fitted_steps=max(int(curve.steps[-1]) for curve in _alike(posterior, target)),
+        fitted_steps=max(int(curve.steps[-1]) for curve in fitted_runs(posterior, target)),
         warnings=(*of_fit, *beyond),
     )
 
@@ -171,18 +171,13 @@ def _named(plans: Plans) -> dict[str, Schedule]:
         raise PosteriorError(f"predict: {problem}") from None
 
 
-def _alike(posterior: Posterior, target: Target) -> list[LossCurve]:
-    """Return the fitted runs of a size; of one that was not fitted, all of them."""
-    return [curve for curve in posterior.fitted if target.index in (None, posterior.size_of(curve))]
-
-
 def _setup(posterior: Posterior, target: Target, weight_decay: float | None, batch_size: float | None) -> Setup:
     """Return weight decay and batch size of the question, by default what the fitted runs have in common."""
     for name, given, least in (("weight_decay", weight_decay, 0.0), ("batch_size", batch_size, np.nextafter(0.0, 1.0))):
         if given is not None and not least <= given < np.inf:
             allowed = "a number above 0" if least else "a number from 0 on"
             raise PosteriorError(f"predict: {name}={given!r}; allowed: {allowed}, or none")
-    alike = _alike(posterior, target)
+    alike = fitted_runs(posterior, target)
 
     def common(name: str, given: float | None) -> float | None:
         found = {getattr(curve, name) for curve in alike}

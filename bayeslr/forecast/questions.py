@@ -17,7 +17,7 @@ from bayeslr.errors import ExtrapolationWarning, FitWarning, PosteriorError, unt
 from bayeslr.forecast.extrapolation import AREA_FACTOR
 from bayeslr.forecast.forecast import Forecast
 from bayeslr.forecast.predict import predict
-from bayeslr.forecast.sizes import find_target
+from bayeslr.forecast.sizes import find_target, fitted_runs
 from bayeslr.inference import Posterior
 from bayeslr.inference.laplace import LAPLACE_LABEL
 from bayeslr.inference.verdict import DISTRUSTED
@@ -165,7 +165,7 @@ def rests_on(posterior: Posterior, plans: Iterable[Schedule], size: float | str 
         A sentence.
     """
     target, area = find_target(posterior, size), posterior.model.law.area
-    of_size = [curve for curve in posterior.fitted if target.index in (None, posterior.size_of(curve))]
+    of_size = fitted_runs(posterior, target)
     lengths = [(float(area(plan, np.array([plan.total_steps]))[0]), plan.total_steps) for plan in plans]
     furthest, longest = max(whole for whole, _ in lengths), max(steps for _, steps in lengths)
     seen = max(float(area(curve.schedule, curve.steps[-1:])[0]) for curve in of_size)

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bayeslr.curves import LossCurve
 from bayeslr.curves.counts import count_label, parse_count, rounded_range
 from bayeslr.errors import PosteriorError
 from bayeslr.inference import Posterior
 from bayeslr.model import Block, Pooling, ScalingModel
 
-__all__ = ["SizeDraws", "Target", "draw_size", "find_target"]
+__all__ = ["SizeDraws", "Target", "draw_size", "find_target", "fitted_runs"]
 
 _SAME_SIZE = 1e-3
 
@@ -101,6 +102,11 @@ def find_target(posterior: Posterior, size: float | str | None) -> Target:
     rounded = rounded_range(size) if isinstance(size, str) else None
     label = count_label(number) if rounded is None else str(size).strip()
     return Target(index=None, label=label, params=number, rounded=rounded)
+
+
+def fitted_runs(posterior: Posterior, target: Target) -> list[LossCurve]:
+    """Return the fitted runs of a size; of one that was not fitted, all of them."""
+    return [curve for curve in posterior.fitted if target.index in (None, posterior.size_of(curve))]
 
 
 def draw_size(

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayeslr.errors import LogError
-from bayeslr.logs.columns import plain_name
+from bayeslr.logs.columns import words_of
 from bayeslr.logs.limits import ARE, DO, counted
 
 __all__ = ["Offsets", "aligned", "epoch_offsets", "history", "odd_unit", "resume_offsets"]
@@ -361,7 +361,7 @@ def odd_unit(name: str, steps: NDArray[np.int64]) -> str:
     str
         The beginning of a sentence, or nothing.
     """
-    if set(plain_name(name).split("_")) & _NO_UPDATES:
+    if set(words_of(name)) & _NO_UPDATES:
         return f"the steps are called {name!r}"
     if steps.size < 3:
         return ""

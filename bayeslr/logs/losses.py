@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from bayeslr.errors import LogError
-from bayeslr.logs.columns import loss_kind, losses_in_order, perplexity_columns, plain_name
+from bayeslr.logs.columns import loss_kind, losses_in_order, perplexity_columns, words_of
 from bayeslr.logs.limits import listed
 from bayeslr.logs.rawlog import RawLog
 from bayeslr.logs.units import Unit
@@ -77,9 +77,10 @@ def odd_name(name: str) -> str:
     str
         One sentence, or nothing.
     """
-    words = set(plain_name(name).split("_"))
+    words = set(words_of(name))
     unit = next((unit for unit, said in _UNITS_BY_NAME.items() if words & said), None)
-    if unit is None:
+    # a perplexity's logarithm is a loss
+    if unit is None or (unit == "perplexity" and "log" in words):
         return ""
     return (
         f"{name!r} says {unit} by its name, and was taken for nats per token: give its unit with `loss_unit` "

@@ -29,6 +29,8 @@ def warned(path, **names):
         ("loss_bits", "bits"),
         ("loss_per_byte", "bits per byte"),
         ("val_ppl", "perplexity"),
+        ("best_ppl", "perplexity"),
+        ("log_ppl", None),
         ("val_loss", None),
         ("loss_orbits", None),
     ],
