@@ -52,7 +52,7 @@ def backtest(
     logs: Annotated[list[Path], typer.Argument(metavar="MANIFEST_OR_LOGS...", help="A manifest, or logs of runs.")],
     train: Annotated[str | None, typer.Option(metavar="QUERY", help="Runs to fit: \"split == 'train'\".")] = None,
     test: Annotated[str | None, typer.Option(metavar="QUERY", help="Runs to predict and score.")] = None,
-    by: Annotated[Literal["run", "size"] | None, typer.Option(help="Leave out each run, or each size.")] = None,
+    by: Annotated[Literal["run", "size"] | None, typer.Option(help="Leave out each run (default), or each size.")] = None,
     horizon: Annotated[
         float | None,
         typer.Option(metavar="N", min=0.0, help="Fit up to step N, predict the rest; below 1: a share of each run."),
@@ -85,7 +85,7 @@ def backtest(
 ) -> None:
     """Score forecasts on runs that were held out.
 
-    They are held out by --train and --test, --by run or size, or --horizon N.
+    They are held out by --train and --test, --by run (as where nothing is said) or size, or --horizon N.
     """
     queries = _chosen(train, test, by, horizon)
     if skip_shared and queries is None:
@@ -106,7 +106,7 @@ def backtest(
         share = horizon < 1.0
         splits = [evaluation.horizon(curves, **({"fraction": horizon} if share else {"step": int(horizon)}))]
     else:
-        leave_out = evaluation.leave_one_run_out if by == "run" else evaluation.leave_one_size_out
+        leave_out = evaluation.leave_one_size_out if by == "size" else evaluation.leave_one_run_out
         splits = list(leave_out(curves))
     settings = {"num_chains": chains, "num_samples": draws, "num_warmup": num_warmup, "method": method}
     forecasters = _forecasters(laws, settings, stack=stack, baselines=baselines)
@@ -123,15 +123,14 @@ def backtest(
 
 
 def _chosen(train: str | None, test: str | None, by: str | None, horizon: float | None) -> tuple[str, str] | None:
-    """Return the two queries, or none where runs are held out in another way; refuse none and two ways."""
+    """Return the two queries, or none where runs are held out in another way; refuse two ways."""
     ways = [
         name
         for name, given in (("--train and --test", train or test), ("--by", by), ("--horizon", horizon is not None))
         if given
     ]
-    if len(ways) != 1:
-        found = " and ".join(ways) or "nothing that says which runs are held out"
-        raise BayeslrError(f"backtest: found {found}; allowed: one of --train and --test, --by, --horizon")
+    if len(ways) > 1:
+        raise BayeslrError(f"backtest: found {' and '.join(ways)}; allowed: one of --train and --test, --by, --horizon")
     if bool(train) != bool(test):
         missing = "--test" if train else "--train"
         raise BayeslrError(f"backtest: {missing} is missing; allowed: --train and --test together")

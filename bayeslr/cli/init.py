@@ -1,5 +1,6 @@
 """``bayeslr init``: a manifest from logs."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -42,3 +43,4 @@ def init(
     print_parts([*lines, *checks, ""])
     # whole, so that its path can be copied
     typer.echo(f"manifest: {output} ({counted(len(found.rows), 'run')})")
+    typer.echo(f"next: bayeslr fit {shlex.quote(str(output))} -o posterior.nc")

@@ -179,7 +179,7 @@ def rests_on(posterior: Posterior, plans: Iterable[Schedule], size: float | str 
     if longest > _FURTHER * steps:
         beyond = f"for up to {longest:,} steps, at rates so low that their sum goes no further"
     if ratio > _FURTHER:
-        beyond = f"up to {ratio:.1f} times their sum of rates, " + (
+        beyond = f"up to {ratio:.1f} times the area (sum of rates) of the longest of them, " + (
             f"within the {AREA_FACTOR:g} times up to which intervals are tested: they widen with it"
             if ratio <= AREA_FACTOR
             else f"beyond the {AREA_FACTOR:g} times up to which intervals are tested: they may be too narrow"

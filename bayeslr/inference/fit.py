@@ -29,6 +29,9 @@ __all__ = ["fit"]
 _POINTS, _FEWEST_POINTS, _POINTS_OF_ALL = 64, 16, 6144
 """Observations of a run: as many where there are a hundred of them or fewer, and at least; and of all runs."""
 
+_FEWER = 8
+"""So many fewer at once: arrays are padded to a multiple of it, and 17 observations would cost what 24 do."""
+
 
 def fit(
     curves: CurveSet,
@@ -180,8 +183,8 @@ def fit(
 def _default_points(lengths: Sequence[int]) -> int:
     """Return how many observations of a run are fitted, for runs with so many."""
     every = np.array(lengths)
-    fewer = (count for count in range(_POINTS, _FEWEST_POINTS, -1) if np.minimum(every, count).sum() <= _POINTS_OF_ALL)
-    return next(fewer, _FEWEST_POINTS)
+    counts = range(_POINTS, _FEWEST_POINTS, -_FEWER)
+    return next((count for count in counts if np.minimum(every, count).sum() <= _POINTS_OF_ALL), _FEWEST_POINTS)
 
 
 def _check_settings(**counts: int) -> None:

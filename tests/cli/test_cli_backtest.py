@@ -164,7 +164,6 @@ def test_the_horizon_is_a_step_or_a_share(run, manifest, quick_forecasters, hori
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        ([], ["nothing that says", "--train and --test, --by, --horizon"]),
         (["--by", "run", "--horizon", "100"], ["--by and --horizon"]),
         (["--train", "run == 'cosine'"], ["--test is missing"]),
         (["--test", "run == 'cosine'"], ["--train is missing"]),
@@ -177,6 +176,7 @@ def test_the_horizon_is_a_step_or_a_share(run, manifest, quick_forecasters, hori
         (["--where", "split == 'train'", "--horizon", "-5"], ["--horizon", "-5"]),
         (["--by", "run", "--skip-shared"], ["--skip-shared", "--train"]),
         (["--by", "run"], ["broken.csv", "three"]),
+        ([], ["broken.csv", "three"]),
         (["--by", "run", "--law", "power"], ["--law", "power", "annealing"]),
         (["--by", "run", "--stack"], ["--stack with no --law", "two laws"]),
         (["--by", "run", "--law", "annealing", "--law", "annealing", "--stack"], ["--stack with 1 --law"]),

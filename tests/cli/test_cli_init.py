@@ -31,7 +31,8 @@ def test_a_manifest_of_a_folder(run, tmp_path):
     assert "after trunk" in lines[0]
     assert lines[1].startswith("trunk: 40 losses at 50..2000 of 2000 steps")
     assert "- cool is taken as a branch of trunk, whose loss is the same there" in lines
-    assert lines[-1] == f"manifest: {tmp_path / 'runs.csv'} (2 runs)"
+    assert lines[-2] == f"manifest: {tmp_path / 'runs.csv'} (2 runs)"
+    assert lines[-1] == f"next: bayeslr fit {tmp_path / 'runs.csv'} -o posterior.nc"
     with (tmp_path / "runs.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["file"] for row in rows] == ["runs-25M/cool.csv", "runs-25M/trunk.csv"]

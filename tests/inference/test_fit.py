@@ -124,7 +124,8 @@ def test_wrong_settings_are_one_line(wrong, small_curves):
 
 def test_many_runs_are_thinned_harder():
     assert _default_points([200] * 96) == 64
-    assert _default_points([200] * 300) == 20
+    assert _default_points([200] * 300) == 16
+    assert _default_points([200] * 150) == 40
     assert _default_points([200] * 5000) == 16
     # short runs take nothing from the long ones
     assert _default_points([1] * 3000 + [200] * 5) == 64
