@@ -292,11 +292,6 @@ def odd_span(loss_steps: NDArray[np.int64], rate_steps: NDArray[np.int64], rates
             f"rates are logged from step {first} to {last}, losses from {loss_steps[0]} to {loss_steps[-1]}: the rate "
             f"is taken to be {' and '.join(taken)}; give the `schedule` if it was not"
         )
-    if not rising and (loss_steps < first).sum() > 1 and first > _TELLING * end and rates.size > 1:
-        return (
-            f"the first rate is logged at step {first}, after the first losses: the rate is taken to be {rates[0]:.4g} "
-            "from the first update on; give the `schedule` if there was a warm-up"
-        )
     return ""
 
 

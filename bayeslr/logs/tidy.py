@@ -281,7 +281,7 @@ def _found(counter: Counter, name: str) -> _Found:
     if not finite.any():
         raise LogError(f"{raw.path}: no finite loss in the column {name!r}; allowed: at least one")
     column = Column(rows=rows[finite], values=values[finite])
-    series = counter.series(column, relative=kind in ("validation", "test"))
+    series = counter.series(column, split=kind if kind in ("validation", "test") else "")
     return _Found(
         name=name,
         column=column,

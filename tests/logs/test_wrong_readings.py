@@ -1,0 +1,124 @@
+"""Logs that were read as another curve without a word: what they mean, or what is said of them."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from smooth_run import loss_at, only, read, write
+
+from bayeslr import schedules
+from bayeslr.errors import LogError
+from bayeslr.logs import read_logs
+
+TOTAL = 4000
+PLAN = schedules.cosine(peak_lr=3e-3, final_lr=3e-4, warmup_steps=200, total_steps=TOTAL)
+
+
+def every(interval, plan=PLAN, **more):
+    """A table with a row each few steps."""
+    steps = np.arange(interval, plan.total_steps + 1, interval)
+    rates = plan.lr[np.minimum(steps, plan.total_steps - 1)]
+    return {"step": steps, "loss": loss_at(steps.astype(float)), "lr": rates, **more}
+
+
+# --- a warm-up before the first row ---
+
+LOST = "the first rate is logged at step"
+
+
+@pytest.mark.parametrize(("interval", "lost"), [(20, ""), (100, ""), (200, "4.4%"), (400, "8.7%")])
+def test_a_warm_up_before_the_first_row_is_missed(tmp_path, interval, lost):
+    _, notes = only(write(tmp_path, every(interval)))
+    assert [LOST in note for note in notes] == [True] * bool(lost)
+    assert all(f"make the sum of the rates up to {lost} smaller" in note for note in notes)
+
+
+def test_a_constant_rate_may_have_had_a_warm_up_too(tmp_path):
+    for interval, lost in ((50, 0), (100, 1)):
+        flat = schedules.constant(peak_lr=1e-3, total_steps=TOTAL)
+        _, notes = only(write(tmp_path, every(interval, flat)))
+        assert [LOST in note for note in notes] == [True] * lost
+
+
+def test_a_schedule_says_that_nothing_is_missing(tmp_path):
+    path = write(tmp_path, every(400))
+    assert only(path, schedule=PLAN)[1] == []
+
+
+def test_of_many_runs_it_is_said_once(tmp_path):
+    for interval in (200, 250, 400):
+        write(tmp_path, every(interval), f"{interval}.csv")
+    (note,) = read(tmp_path)[1]
+    assert f"200.csv and 2 more: {LOST} 200" in note
+
+
+# --- whose counter it is ---
+
+
+def blocks(step, loss, own_step, own_loss):
+    """Training and evaluations side by side, each with its steps, as they are pasted into one sheet."""
+    left = pd.DataFrame(every(20)).rename(columns={"step": step, "loss": loss})
+    evaluated = np.arange(200, TOTAL + 1, 200)
+    right = pd.DataFrame({own_step: evaluated, own_loss: loss_at(evaluated.astype(float)) + 0.1})
+    return pd.concat([left, right], axis=1)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("train_step", "train_loss", "val_step", "val_loss"),
+        ("step", "loss", "valid_steps", "valid_loss"),
+        ("iter", "train_loss", "eval_iter", "eval_loss"),
+    ],
+)
+def test_blocks_side_by_side_have_their_own_steps(tmp_path, names):
+    path = write(tmp_path, blocks(*names))
+    curve, _ = only(path)
+    assert curve.steps.tolist() == list(range(200, TOTAL + 1, 200))
+    assert curve.loss[-1] == pytest.approx(loss_at(4000.0) + 0.1)
+    assert curve.schedule.lr[[200, 2000]] == pytest.approx(PLAN.lr[[200, 2000]])
+    curve, _ = only(path, loss=names[1])
+    assert curve.steps.tolist() == list(range(20, TOTAL + 1, 20))
+
+
+@pytest.mark.parametrize("own", ["evaluations", "batches"])
+def test_a_counter_of_evaluations_beside_the_step_counts_no_updates(tmp_path, own):
+    frame = pd.DataFrame(every(200)).rename(columns={"loss": "val_loss"})
+    frame["eval_step"] = np.arange(1, 21) * (1 if own == "evaluations" else 50)
+    assert only(write(tmp_path, frame))[0].steps.tolist() == list(range(200, TOTAL + 1, 200))
+
+
+def test_evaluations_that_are_counted_alone(tmp_path):
+    rows = []
+    for i, step in enumerate(range(20, TOTAL + 1, 20)):
+        rows.append({"step": step, "loss": loss_at(step), "lr": PLAN.lr[step - 1]})
+        if step % 200 == 0:
+            rows.append({"eval_step": (i + 1) // 10, "eval_loss": loss_at(step) + 0.1})
+    curve, notes = only(write(tmp_path, rows, "log.jsonl"))
+    assert curve.steps.tolist() == list(range(200, TOTAL + 1, 200))
+    assert any("belong to the step in the row before" in note for note in notes)
+    alone = pd.DataFrame({"eval_step": range(1, 21), "eval_loss": loss_at(np.arange(200.0, 4001.0, 200.0)), "lr": 1e-3})
+    path = write(tmp_path, alone)
+    with pytest.raises(LogError, match="counted one by one in 'eval_step': it counts evaluations, not updates"):
+        read_logs(path)
+    with pytest.raises(LogError, match="counted one by one"):
+        read_logs(path, schedule=PLAN)
+    assert len(only(path, step="eval_step")[0]) == 20
+
+
+@pytest.mark.parametrize(
+    ("micro", "update"),
+    [("step", "global_step"), ("iter", "optimizer_step"), ("step", "update"), ("global_step", "opt_step")],
+)
+def test_updates_beside_their_micro_batches(tmp_path, micro, update):
+    frame = pd.DataFrame(every(20)).rename(columns={"step": update})
+    frame[micro] = 8 * frame[update] - 3
+    curve, notes = only(write(tmp_path, frame))
+    assert curve.steps.tolist() == list(range(20, TOTAL + 1, 20))
+    assert f"{update!r} was taken, not {micro!r}" in notes[0]
+
+
+def test_rows_that_are_counted_beside_the_step_are_no_updates(tmp_path):
+    frame = pd.DataFrame(every(20)).assign(update=range(1, 201))
+    curve, notes = only(write(tmp_path, frame))
+    assert curve.steps[-1] == TOTAL
+    assert "'step' was taken, not 'update'" in notes[0]
