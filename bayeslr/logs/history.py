@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayeslr.errors import LogError
+from bayeslr.logs.among import regular
 from bayeslr.logs.columns import words_of
 from bayeslr.logs.limits import ARE, DO, counted
 
@@ -307,9 +308,12 @@ def history(steps: NDArray[np.int64], values: NDArray[np.float64]) -> tuple[NDAr
     differ = values[order[repeated]] != values[order[repeated + 1]]
     if differ.any():
         step = int(kept[repeated[differ][0]])
+        in_turn = 2 * differ.sum() >= is_last.sum()
+        evaluated = not back.size and regular(kept[repeated[differ]].astype(np.float64), kept.astype(np.float64))
         notes.append(
             f"{counted(int(differ.sum()), 'step', ARE)} repeated with other values (first {step}): the last one counts"
-            + ("; are these several runs or losses in turn?" if 2 * differ.sum() >= is_last.sum() else "")
+            + ("; are these several runs or losses in turn?" if in_turn else "")
+            + ("; are these evaluations among training losses? Write them under a name of their own" * evaluated)
         )
     return order[is_last], notes
 

@@ -2,13 +2,16 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from bayeslr.errors import LogError
-from bayeslr.logs.columns import loss_kind, losses_in_order, perplexity_columns, words_of
+from bayeslr.logs.columns import is_relative, loss_kind, losses_in_order, perplexity_columns, words_of
 from bayeslr.logs.limits import listed
-from bayeslr.logs.rawlog import RawLog
+from bayeslr.logs.plausible import base_of
+from bayeslr.logs.rawlog import Cells, Column, RawLog
 from bayeslr.logs.units import Unit
 
-__all__ = ["loss_candidates", "odd_name"]
+__all__ = ["base_shown", "loss_candidates", "odd_name"]
 
 
 def loss_candidates(raw: RawLog, columns: Sequence[str], unit: Unit | None) -> list[str]:
@@ -86,3 +89,34 @@ def odd_name(name: str) -> str:
         f"{name!r} says {unit} by its name, and was taken for nats per token: give its unit with `loss_unit` "
         "(--loss-unit)"
     )
+
+
+def base_shown(cells: Cells, name: str, kind: str, column: Column, perplexities: Sequence[str]) -> float | None:
+    """Return the base of a loss's logarithm where a perplexity beside it shows it.
+
+    Parameters
+    ----------
+    cells
+        The cells of the log.
+    name, kind
+        The column of the loss, and what it was measured on.
+    column
+        Its finite values.
+    perplexities
+        The columns of perplexities.
+
+    Returns
+    -------
+    float or None
+        2 or e; None where nothing shows it.
+    """
+    validation = kind in ("validation", "test")
+    for other in perplexities:
+        if is_relative(other) != (validation and is_relative(name)):
+            continue
+        shown = cells.columns[other]
+        _, here, there = np.intersect1d(column.rows, shown.rows, assume_unique=True, return_indices=True)
+        base = base_of(column.values[here], shown.values[there])
+        if base is not None:
+            return base
+    return None

@@ -122,3 +122,73 @@ def test_rows_that_are_counted_beside_the_step_are_no_updates(tmp_path):
     curve, notes = only(write(tmp_path, frame))
     assert curve.steps[-1] == TOTAL
     assert "'step' was taken, not 'update'" in notes[0]
+
+
+# --- rows of several splits ---
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "eval {n} at step {s}: loss {x:.4f}",
+        "eval {n} at step {s} valid loss {x:.4f}",
+        "step {s} | eval {n} | loss {x:.4f}",
+        "validation {n}, step {s}: loss={x:.4f}",
+    ],
+)
+def test_numbered_evaluations_on_a_console(tmp_path, line):
+    lines = []
+    for s in range(20, TOTAL + 1, 20):
+        lines.append(f"step {s} lr {PLAN.lr[s - 1]:.4e} loss {loss_at(s):.4f}")
+        if s % 200 == 0:
+            lines.append(line.format(n=s // 200, s=s, x=loss_at(s) + 0.1))
+    path = tmp_path / "train.log"
+    path.write_text("\n".join(lines) + "\n")
+    curve, _ = only(path)
+    assert curve.steps.tolist() == list(range(200, TOTAL + 1, 200))
+    assert curve.loss == pytest.approx(loss_at(curve.steps.astype(float)) + 0.1, abs=1e-4)
+
+
+def test_a_column_that_numbers_evaluations_names_no_split(tmp_path):
+    rows = every(200, eval=range(1, 21))
+    assert len(only(write(tmp_path, rows))[0]) == 20
+
+
+def among(tmp_path, evaluation, *, first=200, apart=200, name="log.jsonl"):
+    """A log whose evaluations are rows of the same name, as a function of the step writes them."""
+    rows = []
+    for s in range(10, TOTAL + 1, 10):
+        if s % 20 == 0:
+            rows.append({"step": s, "loss": loss_at(s), "lr": PLAN.lr[s - 1]})
+        if s >= first and (s - first) % apart == 0:
+            rows.append(evaluation(s))
+    return write(tmp_path, rows, name)
+
+
+@pytest.mark.parametrize(("first", "apart"), [(200, 200), (190, 190), (500, 500)])
+@pytest.mark.parametrize("more", [{}, {"ppl": 30.0}, {"task": "c4"}])
+def test_evaluations_among_training_losses_have_no_rate(tmp_path, first, apart, more):
+    path = among(tmp_path, lambda s: {"step": s, "loss": loss_at(s) + 0.1, **more}, first=first, apart=apart)
+    curve, notes = only(path)
+    assert curve.steps.tolist() == list(range(20, TOTAL + 1, 20))
+    assert curve.loss == pytest.approx(loss_at(curve.steps.astype(float)))
+    (note,) = notes
+    assert f"losses are in rows without a rate among rows with one (the first at step {first})" in note
+
+
+def test_evaluations_among_training_losses_that_have_a_rate_are_spoken_of(tmp_path):
+    path = among(tmp_path, lambda s: {"step": s, "loss": loss_at(s) + 0.1, "lr": PLAN.lr[s - 1]}, name="log.csv")
+    (note,) = only(path)[1]
+    assert "20 steps are repeated with other values (first 200): the last one counts; are these evaluations" in note
+
+
+def test_a_rate_that_is_logged_now_and_then_makes_no_evaluations(tmp_path):
+    table = pd.DataFrame(every(20))
+    for kept in (table.step % 100 == 0, table.step <= 3900, table.step != 2000, table.step % 40 == 0):
+        frame = table.assign(lr=table.lr.where(kept))
+        curve, notes = only(write(tmp_path, frame))
+        assert len(curve) == len(table)
+        assert not any("evaluations" in note for note in notes)
+    rng = np.random.default_rng(0)
+    noisy = table.assign(lr=table.lr.where(rng.random(len(table)) > 0.1), loss=table.loss + rng.normal(0, 0.05, 200))
+    assert len(only(write(tmp_path, noisy))[0]) == len(table)
