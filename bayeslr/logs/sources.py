@@ -10,7 +10,7 @@ from bayeslr.curves.branches import Joined, RawRun, join_branches, logging_inter
 from bayeslr.curves.rates import interpolate_rates
 from bayeslr.errors import DataWarning, LogError, ScheduleMismatchWarning
 from bayeslr.files import is_there
-from bayeslr.logs.compared import mixed_kinds, odd_sizes, other_units, own_steps
+from bayeslr.logs.compared import mixed_kinds, odd_peaks, odd_sizes, other_units, own_steps
 from bayeslr.logs.formats import open_log
 from bayeslr.logs.limits import ARE, counted, listed, shown
 from bayeslr.logs.nominal import rate_mismatch
@@ -182,7 +182,8 @@ def curves_from_sources(
     alone = {name: logs[name] for name, run in zip(runs, joined, strict=True) if run.parent is None}
     sizes = {name: (by_name[name].size, by_name[name].params) for name in runs}
     kinds = mixed_kinds(logs) if columns.loss is None else ""
-    together = [kinds, other_units(logs), own_steps(alone, sizes)]
+    peaks = odd_peaks({run.curve.name: run.curve.schedule.peak_lr for run in joined})
+    together = [kinds, other_units(logs), own_steps(alone, sizes), peaks]
     together += odd_sizes(sizes, {name: read[name].raw.curve.batch_size for name in runs})
     together += _one_log_for_several([by_name[name] for name in runs], logs)
     notes += [("", _Note(category=DataWarning, text=text)) for text in together if text]

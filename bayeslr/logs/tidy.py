@@ -22,7 +22,7 @@ from bayeslr.logs.columns import (
 from bayeslr.logs.counters import Counter, Series
 from bayeslr.logs.layout import a_row_each, layout_of, one_run
 from bayeslr.logs.limits import ARE, counted, listed, shown
-from bayeslr.logs.losses import base_shown, loss_candidates, odd_name
+from bayeslr.logs.losses import base_shown, loss_candidates, odd_name, odd_ratio
 from bayeslr.logs.plausible import judged
 from bayeslr.logs.rate_names import multiplier_columns, rate_columns
 from bayeslr.logs.rates import chosen_rate, one_a_change, times_multiplier, without_tiny_negatives, without_wild
@@ -340,7 +340,14 @@ def _tidied(
         values = values * np.log(2.0)
         notes.append(f"{found.name!r} is in bits, as its perplexity shows: it was multiplied by log 2 to have nats")
     else:
-        notes.extend(filter(None, [odd_name(found.name)]))
+        validation = found.kind in ("validation", "test")
+        bits = odd_ratio(cells, found.name, found.column, filled) if validation else ""
+        notes.extend(filter(None, [odd_name(found.name) or bits]))
+    if values.max() < 0:
+        raise LogError(
+            f"{raw.path}: all losses in {found.name!r} are negative (the first is {values[0]:.4g}), as the logarithms "
+            "of likelihoods are; allowed: losses, which are positive: change the sign"
+        )
     verdict = judged(steps, values, cells.numbers[series.rows[seen]], unit=raw.unit)
     notes.extend(verdict.notes)
     steps, values = steps[verdict.keep], values[verdict.keep]

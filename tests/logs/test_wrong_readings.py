@@ -8,6 +8,8 @@ from smooth_run import loss_at, only, read, write
 from bayeslr import schedules
 from bayeslr.errors import LogError
 from bayeslr.logs import read_logs
+from bayeslr.logs.draft import draft
+from bayeslr.logs.sources import ColumnNames
 
 TOTAL = 4000
 PLAN = schedules.cosine(peak_lr=3e-3, final_lr=3e-4, warmup_steps=200, total_steps=TOTAL)
@@ -192,3 +194,66 @@ def test_a_rate_that_is_logged_now_and_then_makes_no_evaluations(tmp_path):
     rng = np.random.default_rng(0)
     noisy = table.assign(lr=table.lr.where(rng.random(len(table)) > 0.1), loss=table.loss + rng.normal(0, 0.05, 200))
     assert len(only(write(tmp_path, noisy))[0]) == len(table)
+
+
+# --- other units ---
+
+
+@pytest.mark.parametrize(("batch", "told"), [(240, True), (480, True), (96, True), (1, False), (100, False)])
+def test_steps_that_are_samples(tmp_path, batch, told):
+    frame = pd.DataFrame(every(20)).assign(step=lambda table: batch * table.step)
+    _, notes = only(write(tmp_path, frame))
+    assert [f"all steps are multiples of {20 * batch} in 'step'" in note for note in notes] == [True] * told
+
+
+@pytest.mark.parametrize("interval", [1000, 1024, 1200, 1500, 2500, 5000])
+def test_intervals_at_which_people_log_are_no_batches(tmp_path, interval):
+    frame = pd.DataFrame(every(20)).assign(step=interval * np.arange(1, 201))
+    assert not any("multiples" in note for note in only(write(tmp_path, frame))[1])
+
+
+@pytest.mark.parametrize(("factor", "told"), [(0.1, True), (0.5, True), (1.0, False)])
+def test_rates_of_one_shape_and_other_peaks(tmp_path, factor, told):
+    rates = np.array(every(20)["lr"])
+    frame = pd.DataFrame(every(20)).drop(columns="lr").assign(lr_muon=rates, lr_adam=factor * rates)
+    curve, notes = only(write(tmp_path, frame))
+    assert curve.schedule.peak_lr == pytest.approx(3e-3)
+    expected = f"'lr_muon' was taken, not 'lr_adam' ({factor:.3g} times as high)"
+    assert [expected in note for note in notes] == [True] * told
+
+
+@pytest.mark.parametrize(("factors", "told"), [((1, 100), True), ((1, 10, 100), False), ((1, 1, 0.01), True)])
+def test_peak_rates_that_lie_far_apart(tmp_path, factors, told):
+    for i, factor in enumerate(factors):
+        frame = pd.DataFrame(every(20)).assign(lr=lambda table, by=factor: by * table.lr)
+        write(tmp_path, frame, f"{i}.csv")
+    _, notes = read(tmp_path)
+    assert [note.startswith("the peak rates of the runs lie far apart") for note in notes] == [True] * told
+    checks = draft(tmp_path, folder=tmp_path, columns=ColumnNames()).checks
+    assert any("lie far apart" in check for check in checks) == told
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda x: x / np.log(2), True),
+        (lambda x: (x + 0.05) / np.log(2), True),
+        (lambda x: x + 0.1, False),
+        (lambda x: x + 1.44, False),
+        (lambda x: 1.3 * x, False),
+    ],
+)
+def test_a_validation_loss_in_bits_beside_a_training_loss_in_nats(tmp_path, change, told):
+    frame = pd.DataFrame(every(20)).rename(columns={"loss": "train_loss"})
+    frame["val_loss"] = change(frame.train_loss).where(frame.step % 200 == 0)
+    path = write(tmp_path, frame)
+    assert any("from the beginning to the end: is it in bits" in note for note in only(path)[1]) == told
+    assert not any("in bits" in note for note in only(path, loss_unit="bits")[1])
+
+
+def test_negative_losses_are_refused(tmp_path):
+    path = write(tmp_path, {**every(20), "loss": -loss_at(np.array(every(20)["step"], dtype=float))})
+    with pytest.raises(LogError, match="all losses in 'loss' are negative"):
+        read_logs(path)
+    with pytest.raises(LogError, match="all losses in 'loss' are negative"):
+        draft(path, folder=tmp_path, columns=ColumnNames())
