@@ -8,10 +8,11 @@ from numpy.typing import NDArray
 
 from bayeslr.errors import LogError
 from bayeslr.logs.columns import is_relative, plain_name, split_of
-from bayeslr.logs.history import Offsets, aligned, epoch_offsets, history, odd_unit, resume_offsets
+from bayeslr.logs.history import Offsets, aligned, epoch_offsets, history, resume_offsets
 from bayeslr.logs.limits import ARE, counted, listed
 from bayeslr.logs.own_counters import begins_anew, counts_updates_of, is_own_clock, one_by_one
 from bayeslr.logs.rawlog import Cells, Column, RawLog
+from bayeslr.logs.step_units import odd_unit
 from bayeslr.schedules.schedule import MAX_STEPS
 
 __all__ = ["Counter", "Series"]

@@ -3,15 +3,16 @@
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bayeslr.errors import LogError
 from bayeslr.logs.columns import is_relative, loss_kind, losses_in_order, perplexity_columns, words_of
-from bayeslr.logs.limits import listed
+from bayeslr.logs.limits import ARE, counted, listed
 from bayeslr.logs.plausible import base_of
 from bayeslr.logs.rawlog import Cells, Column, RawLog
 from bayeslr.logs.units import Unit
 
-__all__ = ["base_shown", "loss_candidates", "odd_name", "odd_ratio"]
+__all__ = ["base_shown", "loss_candidates", "not_finite", "odd_name", "odd_ratio"]
 
 
 def loss_candidates(raw: RawLog, columns: Sequence[str], unit: Unit | None) -> list[str]:
@@ -166,3 +167,25 @@ def odd_ratio(cells: Cells, name: str, column: Column, others: Sequence[str]) ->
                 "many as nats? If so, give its unit with `loss_unit` (--loss-unit)"
             )
     return ""
+
+
+def not_finite(finite: NDArray[np.bool_], numbers: NDArray[np.int64], unit: str) -> str:
+    """Return what to say of losses that are NaN or infinite.
+
+    Parameters
+    ----------
+    finite
+        Which are not, shape ``[n]``.
+    numbers
+        Numbers by which messages name their rows.
+    unit
+        What these count.
+
+    Returns
+    -------
+    str
+        One sentence.
+    """
+    dropped = f"{counted(int((~finite).sum()), 'loss', ARE)} NaN or infinite: dropped"
+    last = int(np.argmax(finite[::-1]))
+    return f"{dropped}; from {unit} {numbers[-last]} to the end all are: the run diverged" if last > 1 else dropped

@@ -21,8 +21,8 @@ from bayeslr.logs.columns import (
 )
 from bayeslr.logs.counters import Counter, Series
 from bayeslr.logs.layout import a_row_each, layout_of, one_run
-from bayeslr.logs.limits import ARE, counted, listed, shown
-from bayeslr.logs.losses import base_shown, loss_candidates, odd_name, odd_ratio
+from bayeslr.logs.limits import listed, shown
+from bayeslr.logs.losses import base_shown, loss_candidates, not_finite, odd_name, odd_ratio
 from bayeslr.logs.plausible import judged
 from bayeslr.logs.rate_names import multiplier_columns, rate_columns
 from bayeslr.logs.rates import chosen_rate, one_a_change, times_multiplier, without_tiny_negatives, without_wild
@@ -277,7 +277,7 @@ def _found(counter: Counter, name: str) -> _Found:
     finite = np.isfinite(values)
     dropped = int((~finite).sum())
     if dropped:
-        notes.append(f"{counted(dropped, 'loss', ARE)} NaN or infinite: dropped")
+        notes.append(not_finite(finite, cells.numbers[rows], raw.unit))
     if not finite.any():
         raise LogError(f"{raw.path}: no finite loss in the column {name!r}; allowed: at least one")
     column = Column(rows=rows[finite], values=values[finite])

@@ -257,3 +257,75 @@ def test_negative_losses_are_refused(tmp_path):
         read_logs(path)
     with pytest.raises(LogError, match="all losses in 'loss' are negative"):
         draft(path, folder=tmp_path, columns=ColumnNames())
+
+
+# --- ends and beginnings ---
+
+
+@pytest.mark.parametrize(("first", "said"), [(3000, "from line 151 to the end all are: the run diverged"), (4000, "")])
+def test_nan_to_the_end_is_the_death_of_a_run(tmp_path, first, said):
+    frame = pd.DataFrame(every(20))
+    frame["loss"] = frame.loss.where(frame.step < first, "nan")
+    curve, (note,) = only(write(tmp_path, frame))
+    assert curve.steps[-1] == first - 20
+    assert note.endswith(f"NaN or infinite: dropped{'; ' * bool(said)}{said}")
+
+
+def test_a_jump_may_be_a_divergence(tmp_path):
+    frame = pd.DataFrame(every(20))
+    for after, said in ((10.4, "did the run diverge, or is it another unit"), (1.1, "times lower: another unit")):
+        changed = frame.assign(loss=frame.loss.where(frame.step < 3000, after))
+        assert any(said in note for note in only(write(tmp_path, changed))[1])
+
+
+@pytest.mark.parametrize("rows", [50, 40, 3])
+def test_parts_that_were_put_together_by_their_names(tmp_path, rows):
+    frame = pd.DataFrame(every(20))
+    parts = [frame[i : i + rows] for i in range(0, len(frame), rows)]
+    names = sorted(range(len(parts)), key=lambda i: f"part-{(i + 3) % len(parts)}")
+    curve, notes = only(write(tmp_path, pd.concat([parts[i] for i in names])))
+    assert curve.steps.tolist() == frame.step.tolist()
+    assert curve.schedule.lr[2000] == pytest.approx(PLAN.lr[2000])
+    assert any("sorted" in note for note in notes)
+
+
+def test_rows_sorted_as_text(tmp_path):
+    frame = pd.DataFrame(every(20)).sort_values("step", key=lambda steps: steps.astype(str))
+    assert len(only(write(tmp_path, frame))[0]) == 200
+
+
+def test_a_restart_is_not_taken_for_parts(tmp_path):
+    frame = pd.DataFrame(every(20))
+    again = frame[100:].assign(loss=lambda table: table.loss + 0.01)
+    curve, (note,) = only(write(tmp_path, pd.concat([frame[:115], again])))
+    assert "after a restart 15 earlier rows do not count" in note
+    assert curve.loss[110] == pytest.approx(loss_at(2220.0) + 0.01)
+    # between the steps that were there before
+    again = again.assign(step=again.step + 10)
+    curve, (note,) = only(write(tmp_path, pd.concat([frame[:115], again])))
+    assert "after a restart 14 earlier rows do not count" in note
+
+
+def test_a_tail_in_another_encoding_is_said_once(tmp_path):
+    frame = pd.DataFrame(every(20))
+    path = tmp_path / "log.csv"
+    tail = frame[150:].to_csv(index=False, header=False)
+    path.write_bytes(frame[:150].to_csv(index=False).encode() + tail.encode("utf-16-le"))
+    curve, (note,) = only(path)
+    assert curve.steps[-1] == 3000
+    assert "zeros in 51 lines, the first is line 152" in note
+
+
+@pytest.mark.parametrize(
+    ("columns", "cut", "kept"),
+    [("step,lr,loss", 7, False), ("step,lr,loss", 1, True), ("loss,lr,step", 2, False), ("loss,lr,step", 0, True)],
+)
+def test_a_last_number_that_is_cut(tmp_path, columns, cut, kept):
+    frame = pd.DataFrame(every(20)).round({"loss": 9, "lr": 9})
+    frame.loc[frame.index[-1], "loss"] = 3.123456789
+    rows = frame.iloc[:, [["step", "loss", "lr"].index(name) for name in columns.split(",")]].to_csv(index=False)
+    path = tmp_path / "log.csv"
+    path.write_text(rows.rstrip("\n")[: -cut or None])
+    curve, notes = only(path)
+    assert curve.steps[-1] == (TOTAL if kept else TOTAL - 20)
+    assert ["cut off: left out" in note for note in notes] == [True] * (not kept)
