@@ -1,6 +1,7 @@
 """Whether the runs of a set have the same kind of loss."""
 
 from collections.abc import Mapping
+from itertools import pairwise
 
 import numpy as np
 
@@ -9,7 +10,7 @@ from bayeslr.logs.limits import listed, shown
 from bayeslr.logs.model_sizes import SMALLEST_MODEL, sizes_in_name
 from bayeslr.logs.tidy import TidyLog
 
-__all__ = ["mixed_kinds", "odd_sizes", "other_units", "own_steps"]
+__all__ = ["mixed_kinds", "odd_peaks", "odd_sizes", "other_units", "own_steps"]
 
 _WORDS = {
     "validation": "the validation loss",
@@ -18,6 +19,8 @@ _WORDS = {
     "plain": "a loss that does not say on what it was measured (often the training loss)",
 }
 _APART = 1.9
+_OTHER_RATES = 50.0
+"""Peak rates with nothing between them that differ by more than this have different units, or optimisers."""
 _OTHER_BATCH = 1000.0
 """Batches that differ by more than this have different units."""
 
@@ -89,6 +92,30 @@ def other_units(logs: Mapping[str, TidyLog]) -> str:
         f"the loss of run {shown(run, 40)} ends at {log.loss[-1]:.4g}, {odd[run]:.3g} times that of the other runs: "
         "another unit, such as a sum over accumulation steps, a perplexity or bits, or did it diverge?"
     )
+
+
+def odd_peaks(peaks: Mapping[str, float]) -> str:
+    """Return what to say where the peak rates of the runs fall into two groups that are far apart.
+
+    Parameters
+    ----------
+    peaks
+        The peak rate of each run, by its name.
+
+    Returns
+    -------
+    str
+        One sentence, or nothing.
+    """
+    known = sorted((peak, run) for run, peak in peaks.items() if peak > 0)
+    for (low, below), (high, above) in pairwise(known):
+        if high >= _OTHER_RATES * low:
+            return (
+                f"the peak rates of the runs lie far apart: {low:.4g} in run {shown(below, 40)}, {high:.4g} in run "
+                f"{shown(above, 40)} and none between: percents, multiples of a peak, or the rates of another "
+                "optimiser in some of them?"
+            )
+    return ""
 
 
 def own_steps(logs: Mapping[str, TidyLog], sizes: Mapping[str, object]) -> str:

@@ -7,10 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayeslr.errors import LogError
-from bayeslr.logs.columns import is_relative, plain_name
-from bayeslr.logs.history import Offsets, aligned, epoch_offsets, history, odd_unit, resume_offsets
+from bayeslr.logs.columns import is_relative, plain_name, split_of
+from bayeslr.logs.history import Offsets, aligned, epoch_offsets, history, resume_offsets
 from bayeslr.logs.limits import ARE, counted, listed
+from bayeslr.logs.own_counters import begins_anew, counts_updates_of, is_own_clock, one_by_one
 from bayeslr.logs.rawlog import Cells, Column, RawLog
+from bayeslr.logs.step_units import odd_unit
 from bayeslr.schedules.schedule import MAX_STEPS
 
 __all__ = ["Counter", "Series"]
@@ -83,15 +85,15 @@ class Counter:
     losses: tuple[str, ...] = ()
     rate: str | None = None
 
-    def series(self, column: Column, *, relative: bool = False, like: Series | None = None) -> Series:
+    def series(self, column: Column, *, split: str = "", like: Series | None = None) -> Series:
         """Return the history of a column.
 
         Parameters
         ----------
         column
             Its finite values.
-        relative
-            Whether counters of validation or test may count it. Default False.
+        split
+            ``validation`` or ``test`` if counters of these splits may count it. Default: they may not.
         like
             A history that counts the same updates: its column and its offsets are taken. Default: found.
 
@@ -105,7 +107,7 @@ class Counter:
         LogError
             If no column counts updates in its rows.
         """
-        name = self._chosen(column, relative, like)
+        name = self._chosen(column, split, like)
         at = self._at(name)[column.rows]
         there = ~np.isnan(at)
         notes = []
@@ -181,6 +183,10 @@ class Counter:
         str
             The beginning of a sentence, or nothing.
         """
+        if is_relative(loss.column) and one_by_one(loss.steps) and not self.named:
+            return (
+                f"the losses in {name!r} are counted one by one in {loss.column!r}: it counts evaluations, not updates"
+            )
         if rate is None or rate.rows.size < 3 or loss.steps.size < 2:
             return ""
         try:
@@ -197,7 +203,7 @@ class Counter:
         since = max(int(loss.rows.min()), int(logged.rows.min()))
         together = until >= 0.9 * (rows - 1) and since <= 0.3 * rows and loss.steps.size >= 5
         shorter = loss if lower == ends[0] else logged
-        counted = upper >= _APART * lower and _one_by_one(shorter.steps)
+        counted = upper >= _APART * lower and one_by_one(shorter.steps)
         if (upper < (_APART_TOGETHER if together else _APART) * max(lower, 1) or until < 0.5 * rows) and not counted:
             return ""
         return (
@@ -205,9 +211,9 @@ class Counter:
             "else than updates (epochs, evaluations, batches, samples)"
         )
 
-    def _chosen(self, column: Column, relative: bool, like: Series | None) -> str:
+    def _chosen(self, column: Column, split: str, like: Series | None) -> str:
         """Return the column that counts the updates of a series."""
-        usable = [name for name in self.steps if relative or not is_relative(name) or self.named]
+        usable = [name for name in self.steps if split or not is_relative(name) or self.named]
         if not usable:
             usable = list(self.steps)
         share = {
@@ -218,9 +224,24 @@ class Counter:
         mostly = [name for name in usable if share[name] >= _MOSTLY]
         good = [name for name in mostly if self._counts_updates(name, column)]
         if good:
-            return self._better_than(good[0], usable)
+            general = next((name for name in self.steps if not is_relative(name)), None)
+            if is_relative(good[0]) and general and one_by_one(self._at(good[0])[column.rows]) and not self.named:
+                # evaluations that are counted follow the steps before
+                return general if self._latest(general, column) is not None else good[0]
+            return self._own(good, column, split) or self._better_than(good[0], usable)
         # what is wrong with the first is said when it is read
         return mostly[0] if mostly else max(usable, key=lambda name: share[name])
+
+    def _own(self, good: list[str], column: Column, split: str) -> str:
+        """Return the counter of a split that says at which updates its losses were measured; empty if none does."""
+        general = self._at(good[0])
+        for name in good[1:]:
+            if split and split_of(name) == split and not is_relative(good[0]) and not self.named:
+                own = np.full(general.size, np.nan)
+                own[column.rows] = self._at(name)[column.rows]
+                if is_own_clock(own, general, float(np.nanmax(general)), calls=plain_name(good[0]) == _CALLS):
+                    return name
+        return ""
 
     def _better_than(self, name: str, usable: list[str]) -> str:
         """Return the counter of updates beside one that only counts rows or calls, if there is such a counter.
@@ -230,7 +251,10 @@ class Counter:
         mine = self._at(name)
         calls = plain_name(name) == _CALLS
         exported = any(" - " in other for other in self.raw.columns)
-        if self.named or not (calls or _one_by_one(mine[~np.isnan(mine)])):
+        updates = [other for other in usable if counts_updates_of(mine, self._at(other), name, other)]
+        if updates and not self.named and not calls:
+            return updates[0]
+        if self.named or not (calls or one_by_one(mine[~np.isnan(mine)])):
             return name
         for other in usable:
             if other == name or plain_name(other) == _CALLS or (is_relative(other) and not is_relative(name)):
@@ -358,7 +382,7 @@ class Counter:
         good = np.isfinite(rate.values) & (at == np.floor(at)) & (at >= 0) & (at <= MAX_STEPS)
         logged = (rate.rows[good], at[good].astype(np.int64), rate.values[good])
         if found is None:
-            return None if _begins_anew(steps, values) else resume_offsets(*logged, column=name, what="rate")
+            return None if begins_anew(steps, values) else resume_offsets(*logged, column=name, what="rate")
         return aligned(found, *logged, column=name)
 
     def _too_many(self, name: str, last: float, *, short: bool = False) -> str:
@@ -370,17 +394,3 @@ class Counter:
             f"{said}; allowed: at most {MAX_STEPS} updates; tokens or samples are no updates, so name a column of "
             f"updates with `step` (--step){instead}"
         )
-
-
-def _begins_anew(steps: NDArray[np.int64], values: NDArray[np.float64]) -> bool:
-    """Return whether losses go back to where they began when the steps do."""
-    starts = np.flatnonzero(np.diff(steps) < 0) + 1
-    begun = float(np.median(values[:3]))
-    after = [float(np.median(values[start : start + 3])) for start in starts]
-    before = [float(np.median(values[max(start - 3, 0) : start])) for start in starts]
-    return any(abs(now - was) > abs(now - begun) for now, was in zip(after, before, strict=True))
-
-
-def _one_by_one(steps: NDArray[np.int64] | NDArray[np.float64]) -> bool:
-    """Return whether steps are 0, 1, 2, ... or 1, 2, 3, ..."""
-    return bool(steps.size >= 5 and steps[0] <= 1 and (np.diff(steps) == 1).all())

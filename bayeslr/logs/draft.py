@@ -8,7 +8,7 @@ from typing import Final
 
 from bayeslr.curves.branches import RawRun, join_branches, logging_interval, starts_late
 from bayeslr.errors import BayeslrError, CurveError, LogError
-from bayeslr.logs.compared import mixed_kinds, other_units, own_steps
+from bayeslr.logs.compared import mixed_kinds, odd_peaks, other_units, own_steps
 from bayeslr.logs.limits import listed
 from bayeslr.logs.model_sizes import sizes_in_name
 from bayeslr.logs.run_files import Paths, logs_of
@@ -128,7 +128,8 @@ def draft(paths: Paths, *, folder: Path, columns: ColumnNames) -> Draft:
         checks.append(f"params are not known of {listed(unknown, 3)}: fill them in, without embeddings")
     sizes = {row["run"]: row["size"] for row in rows}
     alone = {name: log for name, log in logs.items() if name not in parents}
-    checks += filter(None, [mixed_kinds(logs), other_units(logs), own_steps(alone, sizes)])
+    peaks = {name: run.curve.schedule.peak_lr for name, run in runs.items() if run is not None}
+    checks += filter(None, [mixed_kinds(logs), other_units(logs), own_steps(alone, sizes), odd_peaks(peaks)])
     return Draft(rows=tuple(rows), read=tuple(read), checks=tuple(checks))
 
 

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayeslr.errors import LogError
-from bayeslr.logs.columns import words_of
+from bayeslr.logs.among import regular
 from bayeslr.logs.limits import ARE, DO, counted
 
-__all__ = ["Offsets", "aligned", "epoch_offsets", "history", "odd_unit", "resume_offsets"]
+__all__ = ["Offsets", "aligned", "epoch_offsets", "history", "resume_offsets"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -288,6 +288,9 @@ def history(steps: NDArray[np.int64], values: NDArray[np.float64]) -> tuple[NDAr
             at = ", ".join(str(steps[row]) for row in misplaced[:4])
             notes.append(f"{counted(len(misplaced), 'row', ARE)} not in the order of the steps (step {at}): sorted")
             order = np.argsort(steps, kind="stable")
+        elif _in_parts(steps):
+            notes.append("parts of the log are not in the order of their steps: they were sorted")
+            order = np.argsort(steps, kind="stable")
         else:
             restarts = np.full(steps.size + 1, np.iinfo(np.int64).max)
             restarts[back + 1] = steps[back + 1]
@@ -307,11 +310,25 @@ def history(steps: NDArray[np.int64], values: NDArray[np.float64]) -> tuple[NDAr
     differ = values[order[repeated]] != values[order[repeated + 1]]
     if differ.any():
         step = int(kept[repeated[differ][0]])
+        in_turn = 2 * differ.sum() >= is_last.sum()
+        evaluated = not back.size and regular(kept[repeated[differ]].astype(np.float64), kept.astype(np.float64))
         notes.append(
             f"{counted(int(differ.sum()), 'step', ARE)} repeated with other values (first {step}): the last one counts"
-            + ("; are these several runs or losses in turn?" if 2 * differ.sum() >= is_last.sum() else "")
+            + ("; are these several runs or losses in turn?" if in_turn else "")
+            + ("; are these evaluations among training losses? Write them under a name of their own" * evaluated)
         )
     return order[is_last], notes
+
+
+def _in_parts(steps: NDArray[np.int64]) -> bool:
+    """Return whether sorted steps are one log: none is there twice, and nearly all distances are one number.
+
+    Files that were put together in the order of their names, ``part-10`` before ``part-2``, make one. A restart writes
+    steps again, or others between them.
+    """
+    gaps = np.diff(np.sort(steps)).astype(np.float64)
+    usual = float(np.median(gaps))
+    return usual > 0 and bool((gaps >= 0.9 * usual).all()) and float((gaps <= 1.1 * usual).mean()) >= 0.95
 
 
 def _late(steps: NDArray[np.int64], back: NDArray[np.intp]) -> list[int]:
@@ -341,32 +358,3 @@ def _misplaced(steps: NDArray[np.int64], i: int) -> int | None:
         if rises and after < steps.size and np.count_nonzero(steps == steps[row]) == 1:
             return row
     return None
-
-
-_NO_UPDATES = {"tokens", "samples", "sequences", "examples", "words", "images", "epoch", "epochs"}
-
-
-def odd_unit(name: str, steps: NDArray[np.int64]) -> str:
-    """Look for what shows that steps are tokens or samples.
-
-    Parameters
-    ----------
-    name
-        The column of the steps.
-    steps
-        Its values, shape ``[n]``.
-
-    Returns
-    -------
-    str
-        The beginning of a sentence, or nothing.
-    """
-    if set(words_of(name)) & _NO_UPDATES:
-        return f"the steps are called {name!r}"
-    if steps.size < 3:
-        return ""
-    common = int(np.gcd.reduce(steps))
-    # logging intervals are round numbers of tens; batches and sequences are powers of two
-    if common >= 4096 and common % 256 == 0:
-        return f"all steps are multiples of {common} in {name!r}"
-    return f"the steps end at {steps[-1]} in {name!r}" if steps[-1] > 5_000_000 else ""

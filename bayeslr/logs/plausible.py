@@ -95,8 +95,9 @@ def judged(steps: NDArray[np.int64], values: NDArray[np.float64], numbers: NDArr
         said = f"{factor:.3g} times higher" if factor > 1 else f"{1 / factor:.3g} times lower"
         notes.append(
             f"the loss jumps from {rest[jump]:.4g} at step {steps[at[jump]]} to {rest[jump + 1]:.4g} at step "
-            f"{steps[at[jump + 1]]} ({unit} {numbers[at[jump + 1]]}) and stays {said}: another unit from there "
-            "on, such as the accumulation steps?"
+            f"{steps[at[jump + 1]]} ({unit} {numbers[at[jump + 1]]}) and stays {said}: "
+            + ("did the run diverge, or is it " if factor > 1 and after < _NO_TOKEN else "")
+            + "another unit from there on, such as the accumulation steps?"
         )
     elif rest.size >= 3 and float(np.median(rest[-max(3, rest.size // 4) :])) > _NO_TOKEN:
         notes.append(

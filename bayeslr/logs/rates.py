@@ -65,14 +65,14 @@ def chosen_rate(columns: Mapping[str, Column], names: Sequence[str]) -> tuple[st
     if not filled:
         return None, ""
     first = filled[0]
-    others = [name for name in filled[1:] if not _same_shape(columns[first], columns[name])]
-    if not others:
+    if all(_times(columns[first], columns[name]) == 1.0 for name in filled[1:]):
         return first, ""
     # a column that never changes is the setting, or belongs to an optimiser without a schedule
     moving = [name for name in filled if not _constant(columns[name])]
     chosen = first if first in moving or not moving else moving[0]
-    rest = [name for name in filled if name != chosen and not _same_shape(columns[chosen], columns[name])]
-    listing = ", ".join(map(repr, rest[:4])) + (", ..." if len(rest) > 4 else "")
+    times = {name: _times(columns[chosen], columns[name]) for name in filled if name != chosen}
+    rest = [f"{name!r}{f' ({by:.3g} times as high)' if by else ''}" for name, by in times.items() if by != 1.0]
+    listing = ", ".join(rest[:4]) + (", ..." if len(rest) > 4 else "")
     return chosen, f"several columns may be the rate: {chosen!r} was taken, not {listing}; name one with `lr` (--lr)"
 
 
@@ -114,18 +114,19 @@ def _constant(column: Column) -> bool:
     return values.size == 0 or float(np.ptp(values)) <= 1e-6 * abs(float(values.max()))
 
 
-def _same_shape(one: Column, other: Column) -> bool:
-    """Return whether two columns have the same rates up to a factor, where both have one."""
+def _times(one: Column, other: Column) -> float:
+    """Return how many times as high another column is where both have a rate; 0 if their shapes differ."""
     common, here, there = np.intersect1d(one.rows, other.rows, assume_unique=True, return_indices=True)
     a, b = one.values[here], other.values[there]
     good = np.isfinite(a) & np.isfinite(b)
     a, b = a[good], b[good]
     if common.size == 0 or a.size == 0:
-        return _constant(one) and _constant(other)
+        return float(_constant(one) and _constant(other))
     top_a, top_b = float(np.abs(a).max()), float(np.abs(b).max())
     if top_a == 0 or top_b == 0:
-        return top_a == top_b
-    return bool((np.abs(a / top_a - b / top_b) <= 1e-3).all())
+        return float(top_a == top_b)
+    alike = (np.abs(a / top_a - b / top_b) <= 1e-3).all()
+    return (1.0 if abs(top_b / top_a - 1.0) <= _TELLING else top_b / top_a) if alike else 0.0
 
 
 def without_tiny_negatives(rates: NDArray[np.float64]) -> tuple[NDArray[np.float64], int]:
@@ -291,11 +292,6 @@ def odd_span(loss_steps: NDArray[np.int64], rate_steps: NDArray[np.int64], rates
         return (
             f"rates are logged from step {first} to {last}, losses from {loss_steps[0]} to {loss_steps[-1]}: the rate "
             f"is taken to be {' and '.join(taken)}; give the `schedule` if it was not"
-        )
-    if not rising and (loss_steps < first).sum() > 1 and first > _TELLING * end and rates.size > 1:
-        return (
-            f"the first rate is logged at step {first}, after the first losses: the rate is taken to be {rates[0]:.4g} "
-            "from the first update on; give the `schedule` if there was a warm-up"
         )
     return ""
 

@@ -10,7 +10,7 @@ from bayeslr.curves.branches import Joined, RawRun, join_branches, logging_inter
 from bayeslr.curves.rates import interpolate_rates
 from bayeslr.errors import DataWarning, LogError, ScheduleMismatchWarning
 from bayeslr.files import is_there
-from bayeslr.logs.compared import mixed_kinds, odd_sizes, other_units, own_steps
+from bayeslr.logs.compared import mixed_kinds, odd_peaks, odd_sizes, other_units, own_steps
 from bayeslr.logs.formats import open_log
 from bayeslr.logs.limits import ARE, counted, listed, shown
 from bayeslr.logs.nominal import rate_mismatch
@@ -20,6 +20,7 @@ from bayeslr.logs.rawlog import RawLog
 from bayeslr.logs.summary import RunRead
 from bayeslr.logs.tidy import TidyLog, tidy
 from bayeslr.logs.units import Unit
+from bayeslr.logs.unseen import odd_start
 from bayeslr.schedules import MAX_UPDATES, Schedule
 
 __all__ = ["ColumnNames", "Reading", "Source", "curves_from_sources", "read_run"]
@@ -97,10 +98,11 @@ class Reading:
 
 @dataclass(frozen=True, kw_only=True)
 class _Note:
-    """Something to warn about, once for all logs that it is true of."""
+    """Something to warn about, once for all logs that it is true of, with the numbers of the first."""
 
     category: type[DataWarning]
     text: str
+    about: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -180,7 +182,8 @@ def curves_from_sources(
     alone = {name: logs[name] for name, run in zip(runs, joined, strict=True) if run.parent is None}
     sizes = {name: (by_name[name].size, by_name[name].params) for name in runs}
     kinds = mixed_kinds(logs) if columns.loss is None else ""
-    together = [kinds, other_units(logs), own_steps(alone, sizes)]
+    peaks = odd_peaks({run.curve.name: run.curve.schedule.peak_lr for run in joined})
+    together = [kinds, other_units(logs), own_steps(alone, sizes), peaks]
     together += odd_sizes(sizes, {name: read[name].raw.curve.batch_size for name in runs})
     together += _one_log_for_several([by_name[name] for name in runs], logs)
     notes += [("", _Note(category=DataWarning, text=text)) for text in together if text]
@@ -268,7 +271,13 @@ def _with_schedule(source: Source, log: TidyLog) -> _Run:
             notes.append(_Note(category=DataWarning, text=f"{beyond}: dropped"))
     if source.schedule is None:
         steps, rates = log.rate_steps, log.rates
-        odd = [odd_span(log.steps, steps, rates), odd_peak(rates), odd_falls(steps, rates), odd_rises(steps, rates)]
+        span = odd_span(log.steps, steps, rates)
+        # what came before the steps of a branch is in its parent
+        branch = source.parent is not None or source.branch_step is not None
+        start = "" if span or branch else odd_start(log.steps, steps, rates, schedule.lr)
+        if start:
+            notes.append(_Note(category=DataWarning, text=start, about="the first rate"))
+        odd = [span, odd_peak(rates), odd_falls(steps, rates), odd_rises(steps, rates)]
         odd += [odd_repeats(steps, rates), odd_levels(rates)]
         notes += [_Note(category=DataWarning, text=text) for text in odd if text]
     whole = source.branch_step is not None and schedule.total_steps >= source.branch_step + int(log.steps[-1])
@@ -344,10 +353,13 @@ def _run_read(run: _Run, joined: Joined) -> RunRead:
 
 def _warn(notes: Sequence[tuple[str, _Note]]) -> None:
     """Warn of each thing once, however many logs it is true of."""
-    logs: dict[_Note, list[str]] = {}
+    logs: dict[str, list[str]] = {}
+    first: dict[str, _Note] = {}
     for path, note in notes:
-        logs.setdefault(note, []).append(path)
-    for note, paths in logs.items():
+        logs.setdefault(note.about or note.text, []).append(path)
+        first.setdefault(note.about or note.text, note)
+    for key, paths in logs.items():
+        note = first[key]
         others = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
         where = f"{paths[0]}{others}: " if paths[0] else ""
         warnings.warn(f"{where}{note.text}", note.category, skip_file_prefixes=(_PACKAGE,))

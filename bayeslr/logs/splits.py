@@ -180,6 +180,8 @@ def split_rows(cells: Cells, column: str, rows: NDArray[np.int32]) -> tuple[NDAr
     """
     codes, labels = cells.texts[column][rows], cells.labels[column]
     kinds = {code: _kind(column, labels[code]) for code in np.unique(codes).tolist() if code >= 0}
+    if _is_flag(column) and not all(kinds[code] or labels[code].lower() in _FLAGS for code in kinds):
+        return None  # it counts evaluations, say
     if not any(kinds.values()):
         return _one_of_several(column, codes, labels)
     for kind in _BEST_FIRST:

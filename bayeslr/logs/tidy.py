@@ -8,10 +8,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayeslr.errors import LogError
+from bayeslr.logs.among import evaluations_among
 from bayeslr.logs.clock import ordered
 from bayeslr.logs.columns import (
     epoch_columns,
-    is_relative,
     loss_kind,
     named_column,
     perplexity_columns,
@@ -21,9 +21,9 @@ from bayeslr.logs.columns import (
 )
 from bayeslr.logs.counters import Counter, Series
 from bayeslr.logs.layout import a_row_each, layout_of, one_run
-from bayeslr.logs.limits import ARE, counted, listed, shown
-from bayeslr.logs.losses import loss_candidates, odd_name
-from bayeslr.logs.plausible import base_of, judged
+from bayeslr.logs.limits import listed, shown
+from bayeslr.logs.losses import base_shown, loss_candidates, not_finite, odd_name, odd_ratio
+from bayeslr.logs.plausible import judged
 from bayeslr.logs.rate_names import multiplier_columns, rate_columns
 from bayeslr.logs.rates import chosen_rate, one_a_change, times_multiplier, without_tiny_negatives, without_wild
 from bayeslr.logs.rawlog import Cells, Column, RawLog
@@ -277,11 +277,16 @@ def _found(counter: Counter, name: str) -> _Found:
     finite = np.isfinite(values)
     dropped = int((~finite).sum())
     if dropped:
-        notes.append(f"{counted(dropped, 'loss', ARE)} NaN or infinite: dropped")
+        notes.append(not_finite(finite, cells.numbers[rows], raw.unit))
     if not finite.any():
         raise LogError(f"{raw.path}: no finite loss in the column {name!r}; allowed: at least one")
     column = Column(rows=rows[finite], values=values[finite])
-    series = counter.series(column, relative=kind in ("validation", "test"))
+    if kind == "plain" and counter.rate:
+        counters = [cells.columns[step] for step in counter.steps]
+        keep, among = evaluations_among(column, cells.columns[counter.rate], counters)
+        notes.extend(filter(None, [among]))
+        dropped, column = dropped + int((~keep).sum()), column.at(keep)
+    series = counter.series(column, split=kind if kind in ("validation", "test") else "")
     return _Found(
         name=name,
         column=column,
@@ -331,11 +336,18 @@ def _tidied(
     steps, values = series.steps[seen], series.values[seen]
     if unit is not None:
         values = unit.in_nats(values, f"{raw.path}: {found.name}")
-    elif _base(cells, found, perplexities) == 2.0:
+    elif base_shown(cells, found.name, found.kind, found.column, perplexities) == 2.0:
         values = values * np.log(2.0)
         notes.append(f"{found.name!r} is in bits, as its perplexity shows: it was multiplied by log 2 to have nats")
     else:
-        notes.extend(filter(None, [odd_name(found.name)]))
+        validation = found.kind in ("validation", "test")
+        bits = odd_ratio(cells, found.name, found.column, filled) if validation else ""
+        notes.extend(filter(None, [odd_name(found.name) or bits]))
+    if values.max() < 0:
+        raise LogError(
+            f"{raw.path}: all losses in {found.name!r} are negative (the first is {values[0]:.4g}), as the logarithms "
+            "of likelihoods are; allowed: losses, which are positive: change the sign"
+        )
     verdict = judged(steps, values, cells.numbers[series.rows[seen]], unit=raw.unit)
     notes.extend(verdict.notes)
     steps, values = steps[verdict.keep], values[verdict.keep]
@@ -382,17 +394,3 @@ def _one_value(column: Column) -> bool:
     """Return whether all finite values of a column are the same, as where nothing was measured."""
     values = column.values[np.isfinite(column.values)]
     return values.size > 0 and float(np.ptp(values)) == 0
-
-
-def _base(cells: Cells, found: _Found, perplexities: list[str]) -> float | None:
-    """Return the base of the loss's logarithm where a perplexity beside it shows it."""
-    validation = found.kind in ("validation", "test")
-    for name in perplexities:
-        if is_relative(name) != (validation and is_relative(found.name)):
-            continue
-        other = cells.columns[name]
-        _, here, there = np.intersect1d(found.column.rows, other.rows, assume_unique=True, return_indices=True)
-        base = base_of(found.column.values[here], other.values[there])
-        if base is not None:
-            return base
-    return None

@@ -121,8 +121,10 @@ def test_a_pipe_gets_one_line_for_each_warning_and_error(run, cases, tmp_path, m
     assert len(err) > WIDTH
     assert "--step" in err
     _, _, err = run("fit", cases / "c38.csv", "-o", tmp_path / "p.nc", "--max-step", "1")
-    (warning,) = [line for line in err.splitlines() if line.startswith("warning:")]
-    assert warning.endswith("name one with --lr")
+    warnings = [line for line in err.splitlines() if line.startswith("warning:")]
+    assert len(warnings) == 2
+    assert warnings[0].endswith("name one with --lr")
+    assert "the first rate is logged at step 100" in warnings[1]
 
 
 def on_terminal(*arguments):

@@ -20,10 +20,10 @@ def loss_at(step):
 
 
 def rate_at(step, total=2000):
-    """A warm-up of 100 updates and a cosine from 1e-3 to 1e-4."""
-    if step < 100:
-        return 1e-5 * step
-    return 1e-4 + 4.5e-4 * (1 + math.cos(math.pi * (step - 100) / (total - 100)))
+    """A warm-up of 200 updates and a cosine from 1e-3 to 1e-4."""
+    if step < 200:
+        return 5e-6 * step
+    return 1e-4 + 4.5e-4 * (1 + math.cos(math.pi * (step - 200) / (total - 200)))
 
 
 LOSS = [loss_at(s) for s in STEPS]

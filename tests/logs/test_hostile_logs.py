@@ -191,7 +191,9 @@ def test_limits_are_one_line(tmp_path, content, message):
 
 def test_a_run_that_is_a_list(tmp_path):
     path = tmp_path / "log.jsonl"
-    path.write_text("".join(json.dumps({"run": [1], "step": s, "loss": loss_at(s), "lr": 1e-3}) + "\n" for s in STEPS))
+    path.write_text(
+        "".join(json.dumps({"run": [1], "step": s, "loss": loss_at(s), "lr": rate_at(s)}) + "\n" for s in STEPS)
+    )
     assert len(read_logs(path)["log"]) == len(STEPS)
 
 

@@ -14,7 +14,7 @@ from bayeslr.logs.tidy import tidy
 
 STEPS = list(range(100, 1100, 100))
 LOSS = [5 - i / 7 for i in range(10)]
-LR = [1e-3 * (1 - i / 20) for i in range(10)]
+LR = [5e-4, *(1e-3 * (1 - i / 20) for i in range(1, 10))]
 TRAIN = [x + 0.1 for x in LOSS]
 FRAME = pd.DataFrame({"step": STEPS, "lr": LR, "loss": LOSS})
 

@@ -122,7 +122,8 @@ def test_columns_of_several_runs(tmp_path):
     curve, _ = only(path, loss="b - val/loss")
     assert curve.schedule.lr.tolist() == [1e-3] * 2000
     (tmp_path / "runs.csv").write_text("run,file\nb,log.csv\n")
-    assert read_curves(tmp_path / "runs.csv")["b"].schedule.lr.tolist() == [1e-3] * 2000
+    with pytest.warns(DataWarning, match="the first rate is logged at step 100, and the rates do not rise"):
+        assert read_curves(tmp_path / "runs.csv")["b"].schedule.lr.tolist() == [1e-3] * 2000
 
 
 @pytest.mark.parametrize("column", ["run", "name", "experiment", "seed"])
@@ -191,7 +192,8 @@ def test_which_loss(tmp_path, others, taken):
         ({"learning_rate": 1e-3, "current_lr": LR}, LR, True),
         ({"adam_lr": 3e-4, "muon_lr": [20 * x for x in LR]}, [20 * x for x in LR], True),
         ({"lr": float("nan"), "train/lr": LR}, LR, False),
-        ({"lr/group0": LR, "lr/group1": [0.1 * x for x in LR]}, LR, False),
+        ({"lr/group0": LR, "lr/group1": [0.1 * x for x in LR]}, LR, True),
+        ({"lr/group0": LR, "lr/group1": LR}, LR, False),
         ({"lr-DecoupledAdamW/group0": LR}, LR, False),
         ({"optim/LR (group 0)": LR}, LR, False),
         ({"lr": [f"[{x}]" for x in LR]}, LR, False),
@@ -279,9 +281,10 @@ def test_rates(tmp_path):
     assert curve.schedule.lr.min() >= 0
     assert "1 rates are negative by rounding (lowest -5e-07): taken as 0" in notes[0]
     _, notes = only(write(tmp_path, {"step": STEPS, "loss": LOSS, "lr": [1e-3 if s < 1500 else 1e-4 for s in STEPS]}))
-    assert "the rate falls from 0.001 at step 1400 to 0.0001 at step 1500: it is interpolated between them" in notes[0]
-    for steady in (falling, LR, [1e-3] * N, [*falling[:-1], 0.0]):
-        assert only(write(tmp_path, {"step": STEPS, "loss": LOSS, "lr": steady}))[1] == []
+    assert "the rate falls from 0.001 at step 1400 to 0.0001 at step 1500: it is interpolated between them" in notes[1]
+    for steady, lost in ((falling, 1), (LR, 0), ([1e-3] * N, 1), ([*falling[:-1], 0.0], 1)):
+        _, notes = only(write(tmp_path, {"step": STEPS, "loss": LOSS, "lr": steady}))
+        assert ["the first rate is logged at step 100" in note for note in notes] == [True] * lost
 
 
 def test_a_history_that_is_missing_and_one_that_is_not(tmp_path):
@@ -297,14 +300,14 @@ def test_a_history_that_is_missing_and_one_that_is_not(tmp_path):
     rows += [{"step": s, "val_loss": loss_at(s)} for s in late]
     curve, notes = only(write(tmp_path, rows, "log.jsonl"))
     assert curve.steps.tolist() == late
-    assert curve.schedule.warmup_steps == 100
+    assert curve.schedule.warmup_steps == 200
     assert notes == []
 
 
 def test_specs_may_leave_out_what_the_log_has(tmp_path):
     path = write(tmp_path, {"step": EVERY_50, "loss": [loss_at(s) for s in EVERY_50], "lr": map(rate_at, EVERY_50)})
     curve, notes = only(path, schedule="cosine(peak_lr=1e-3, final_lr=1e-4)")
-    assert (curve.schedule.total_steps, curve.schedule.warmup_steps) == (2000, 100)
+    assert (curve.schedule.total_steps, curve.schedule.warmup_steps) == (2000, 200)
     assert notes == []
     (tmp_path / "runs.csv").write_text('run,file,schedule\na,log.csv,"cosine(peak_lr=1e-3, final_lr=1e-4)"\n')
     assert read_curves(tmp_path / "runs.csv")["a"].schedule == curve.schedule

@@ -111,7 +111,7 @@ def test_a_clock_that_starts_again_beside_a_counter_that_does(tmp_path):
 @pytest.mark.parametrize("separator", ["_", "/", "."])
 def test_runs_side_by_side_under_any_separator(tmp_path, separator):
     columns = {"step": STEPS}
-    for run, more, rates in (("cosine", 0.0, LR), ("const", 0.1, [1e-3] * N)):
+    for run, more, rates in (("cosine", 0.0, LR), ("const", 0.1, [5e-4, *[1e-3] * (N - 1)])):
         columns[f"{run}{separator}val_loss"] = [x + more for x in LOSS]
         columns[f"{run}{separator}lr"] = rates
     curves, notes = read(write(tmp_path, columns))
@@ -259,7 +259,8 @@ def test_a_cool_down_with_its_own_steps_that_begins_with_its_parents_log(tmp_pat
 
 
 def test_only_the_end_of_a_cool_down_with_its_rates(tmp_path):
-    write(tmp_path, {"step": EVERY_50, "loss": [loss_at(s) for s in EVERY_50], "lr": 1e-3}, "trunk.csv")
+    warm = [min(s, 100) * 1e-5 for s in EVERY_50]
+    write(tmp_path, {"step": EVERY_50, "loss": [loss_at(s) for s in EVERY_50], "lr": warm}, "trunk.csv")
     steps = range(1300, 1401, 20)
     write(tmp_path, {"step": steps, "loss": 3.3, "lr": [1e-3 * (1400 - s) / 400 for s in steps]}, "cool.csv")
     (tmp_path / "runs.csv").write_text("run,file,parent\ntrunk,trunk.csv,\ncool,cool.csv,trunk\n")

@@ -201,6 +201,10 @@ def _pairs_in(text: str, counter: str) -> dict[str, str]:
         if evaluates and (words := _split_said(between)):
             split, data = words, _data_set(between)
         end = pair.end()
+        if key.isalpha() and split_of(key) in ("validation", "test") and pair["value"].isdecimal():
+            # the number of an evaluation: `eval 3 at step 600: loss 3.1`
+            split = split_of(key)
+            continue
         if split != "past" or not _kind_of(key):
             found.setdefault(_named(key, split, data), (key, pair["value"]))
     else:

@@ -284,6 +284,8 @@ class _Endings:
         self.lengths: set[int] = set()
         self.exponents = 0
         self.count = 0
+        self.rises = True
+        self.latest = -1
 
     def add(self, last: str) -> None:
         """Add the last value of a row."""
@@ -291,18 +293,23 @@ class _Endings:
         self.decimals.add(_decimals(last))
         self.lengths.add(len(last))
         self.exponents += "e" in last.lower()
+        self.rises &= last.isdecimal() and int(last[:18]) > self.latest
+        self.latest = int(last[:18]) if self.rises else 0
 
     def lack(self, last: str) -> bool:
         """Return whether a value must be the beginning of a longer one.
 
         It is if all others have one length, or an exponent, and it is shorter; if they all have the same number of
-        decimals and it has fewer; or if it is the only one without decimals or no number. Where zeros at the end of a
+        decimals and it has fewer, or it has two fewer than any other; if it is the only one without decimals or no
+        number; or if all others are whole numbers that rise, and it has fewer digits. Where zeros at the end of a
         number are not written nothing else can be told.
         """
         if not self.count:
             return False
         if self.count >= 3 and len(self.lengths) == 1 and len(last) < min(self.lengths) and min(self.lengths) > 3:
             return True
+        if self.count >= 3 and self.rises:
+            return last.isdecimal() and len(last) < len(str(self.latest))
         if self.exponents:
             tail = last.lower().rpartition("e")[2].lstrip("+-")
             return self.exponents == self.count and ("e" not in last.lower() or not tail)
@@ -311,7 +318,8 @@ class _Endings:
         if 0 in self.decimals or "e" in last.lower() or last.rstrip("0") in ("", "0."):
             return False
         found = _decimals(last)
-        return found == 0 or (len(self.decimals) == 1 and found < min(self.decimals))
+        fewest = min(self.decimals)
+        return found == 0 or found < fewest - 1 or (len(self.decimals) == 1 and found < fewest)
 
     def may_lack(self, last: str) -> bool:
         """Return whether a value has fewer decimals than all others, as a number may that ends with zeros."""

@@ -158,7 +158,7 @@ class LogFile:
             self._opened() as stream,
             io.TextIOWrapper(cast("BinaryIO", stream), encoding=encoding, errors="replace", newline=None) as text,
         ):
-            number = 0
+            number, damaged = 0, list[int]()
             while line := text.readline(MAX_LINE):
                 number += 1
                 if number > 2 * MAX_ROWS:
@@ -168,12 +168,19 @@ class LogFile:
                     raise LogError(f"{self.path}, line {number}: more than {MAX_LINE} characters; allowed: fewer")
                 line = line[:-1] if ended else line
                 if "\0" in line:
-                    self.note(f"zeros in line {number}, as after a crash: that line is damaged and left out")
+                    damaged.append(number)
                     # whoever wrote on after the crash began a line of his own
                     line = line.rsplit("\0", 1)[1]
                     if not line.strip():
                         continue
                 yield number, line, ended
+        if len(damaged) == 1:
+            self.note(f"zeros in line {damaged[0]}, as after a crash: that line is damaged and left out")
+        elif damaged:
+            self.note(
+                f"zeros in {len(damaged)} lines, the first is line {damaged[0]}, as after a crash, or where the "
+                "encoding changes: these lines are damaged and left out"
+            )
 
     def _opened(self) -> io.BufferedReader:
         """Open the file, unpacking it if it is compressed."""
