@@ -92,7 +92,7 @@ def draft(paths: Paths, *, folder: Path, columns: ColumnNames) -> Draft:
             log, raw, said = read_run(source, columns)
         except BayeslrError as error:
             problem = problem or error
-            checks.append(f"{source.run} is left out: {error}")
+            checks.append(f"{source.run} is left out: {error.args[0]}")
             continue
         logs[source.run], runs[source.run], kept[source.run] = log, raw, source
         notes[source.run] = said
@@ -141,7 +141,7 @@ def _parents(runs: dict[str, RawRun], checks: list[str]) -> dict[str, str]:
         try:
             (joined,) = join_branches(list(runs.values()), names=[name])
         except CurveError as problem:
-            checks.append(str(problem))
+            checks.append(problem.args[0])
             continue
         if joined.parent is not None:
             parents[name] = joined.parent

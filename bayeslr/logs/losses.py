@@ -48,10 +48,10 @@ def loss_candidates(raw: RawLog, columns: Sequence[str], unit: Unit | None) -> l
         return losses
     if others:
         name, kind = next(iter(others.items()))
-        option = "'perplexity'" if kind == "perplexity" else "'bits per byte' and the `bytes_per_token`"
+        length = "" if kind == "perplexity" else " and the `bytes_per_token` (--bytes-per-token)"
         raise LogError(
-            f"{raw.path}: no column for the loss, but {name!r} holds {kind}; allowed: `loss_unit` {option}, or the "
-            "name of a loss in `loss` (--loss)"
+            f"{raw.path}: no column for the loss, but {name!r} holds {kind}; allowed: `loss_unit` (--loss-unit) "
+            f"{kind!r}{length}, or the name of a loss in `loss` (--loss)"
         )
     raise LogError(f"{raw.path}: no column for the loss; name one with `loss` (--loss): {listed(columns, 12)}")
 

@@ -1,0 +1,199 @@
+"""Lines and tables of further trainers and programs, each read from its documented form."""
+
+import numpy as np
+import pytest
+from smooth_run import LOSS, LR, STEPS, loss_at, only, rate_at
+
+from bayeslr.errors import LogError
+from bayeslr.logs.draft import draft
+from bayeslr.logs.formats import open_log
+from bayeslr.logs.rate_names import rate_columns
+from bayeslr.logs.sources import ColumnNames
+from bayeslr.logs.tidy import tidy
+
+EPOCH = 500
+
+
+def in_epochs(form, first):
+    """A line with the epoch, counted from ``first``, and its batch."""
+
+    def line(s):
+        epoch, batch = divmod(s - 1, EPOCH)
+        return form.format(epoch=epoch + first, batch=batch + 1, length=EPOCH, loss=loss_at(s), lr=rate_at(s))
+
+    return line
+
+
+def pairs(form):
+    return lambda s: form.format(s=s, loss=loss_at(s), lr=rate_at(s))
+
+
+LINES = {
+    "the word language model of PyTorch": in_epochs(
+        "| epoch   {epoch} | {batch:5d}/  {length} batches | lr {lr:.9e} | ms/batch 12.34 | loss {loss:.9f} | ppl 9.87",
+        1,
+    ),
+    "ImageNet of PyTorch": in_epochs(
+        "Epoch: [{epoch}][{batch:4d}/{length}]\tTime  0.3 ( 0.4)\tLoss {loss:.9e} (7.0e+00)\tlr {lr:.9e}", 0
+    ),
+    "torchvision": in_epochs(
+        "Epoch: [{epoch}]  [{batch:4d}/{length}]  eta: 0:10:00  lr: {lr:.9f}  loss: {loss:.9f} (9.5)  time: 0.12", 0
+    ),
+    "timm": in_epochs(
+        "Train: {epoch} [{batch:>4d}/{length} ( 12%)]  Loss: {loss:.9f} (9.4)  Time: 0.301s,  850.1/s  LR: {lr:.9e}", 0
+    ),
+    "Swin": in_epochs("Train: [{epoch}/300][{batch}/{length}]\teta 0:01:00 lr {lr:.9f}\tloss {loss:.9f} (9.4)", 0),
+    "MMDetection": in_epochs("mmdet - INFO - Epoch [{epoch}][{batch}/{length}]\tlr: {lr:.9e}, loss: {loss:.9f}", 1),
+    "Marian": pairs(
+        "[2024-05-01 12:00:00] Ep. 1 : Up. {s} : Sen. 25,600 : Cost {loss:.9f} * 1,049 @ 12,345 after 52,000 : "
+        "Time 10.12s : gNorm 0.61 : L.r. {lr:.9e}"
+    ),
+    "llama2.c": pairs("{s} | loss {loss:.9f} | lr {lr:.9e} | 250.12ms | mfu 30.12%"),
+    "CLU": pairs(
+        "I0501 12:00:00.1 140 logging_writer.py:48] [{s}] accuracy=0.3, learning_rate={lr:.9g}, loss={loss:.9g}"
+    ),
+    "CLU alone": pairs("[{s}] learning_rate={lr:.9g}, loss={loss:.9g}"),
+    "T5X": pairs("I0501 12:00:00.1 140 train.py:48] Step {s}: loss={loss:.9g}, learning_rate={lr:.9g}"),
+    "pprint": pairs("{{'accuracy': 0.3,\n 'learning_rate': {lr:.9g},\n 'loss': {loss:.9g},\n 'step': {s}}}"),
+    "a dict with train_step": pairs("{{'train_loss': {loss:.9g}, 'lr': {lr:.9g}, 'train_step': {s}}}"),
+    "one word": pairs("Step={s}, Loss={loss:.9e}, LearningRate={lr:.9e}"),
+    "lrate": pairs("step {s}: loss {loss:.9f} lrate {lr:.9e}"),
+    "equal rates": pairs("step {s} loss {loss:.9f} lr [{lr:.9e}, {lr:.9e}]"),
+    "one rate in brackets": pairs("step {s} | loss {loss:.9f} | lr [{lr:.9e}]"),
+    "a scale beside": pairs("step {s} | loss {loss:.9f} | lr: {lr:.9e} | lr scale 1.0"),
+    "a bar with a large letter": pairs(
+        "Epoch 0/1:  5%|▌ | {s}/2000 [00:12<03:45, 17.1it/s, Loss={loss:.9f}, LR={lr:.9f}]"
+    ),
+}
+
+
+def logged(tmp_path, line, between=lambda s: ""):
+    path = tmp_path / "run.log"
+    path.write_text("starting\n" + "".join(f"{line(s)}\n{between(s)}" for s in STEPS))
+    return tidy(open_log(path))
+
+
+def assert_read(log, steps=STEPS, loss=LOSS, rates=LR):
+    assert log.steps.tolist() == list(steps)
+    np.testing.assert_allclose(log.loss, loss, rtol=1e-7)
+    np.testing.assert_allclose(log.rates, rates, rtol=1e-4)
+
+
+@pytest.mark.parametrize("trainer", LINES)
+def test_lines_of_trainers(tmp_path, trainer):
+    assert_read(logged(tmp_path, LINES[trainer]))
+
+
+def test_bars_of_an_evaluation_are_no_training(tmp_path):
+    def bars(s):
+        return (
+            "".join(f"Test:  [{k:3d}/97]  eta: 0:00:10  loss: 9.1 (9.1)\n" for k in (0, 50, 96)) if s % 500 == 0 else ""
+        )
+
+    log = logged(tmp_path, LINES["torchvision"], bars)
+    assert log.kind == "plain"
+    assert_read(log)
+
+
+def test_the_validation_of_an_epoch_belongs_to_its_end(tmp_path):
+    line = in_epochs(
+        "| epoch {epoch} | {batch:5d}/ {length} batches | lr {lr:.9e} | ms/batch 1.2 | loss {loss:.9f} |", 1
+    )
+
+    def end(s):
+        said = f"| end of epoch {s // EPOCH + 1} | time: 12.3s | valid loss {loss_at(s + 100):.9f} | valid ppl 9.9\n"
+        return said if s % EPOCH == 400 else ""
+
+    path = tmp_path / "run.log"
+    path.write_text("".join(f"{line(s)}\n{end(s)}" for s in STEPS if s % EPOCH))
+    log = tidy(open_log(path))
+    assert log.kind == "validation"
+    assert log.steps.tolist() == [500, 1000, 1500, 2000]
+    np.testing.assert_allclose(log.loss, [loss_at(s) for s in log.steps], rtol=1e-7)
+
+
+def test_epochs_of_different_lengths_are_refused(tmp_path):
+    path = tmp_path / "run.log"
+    line = LINES["torchvision"]
+    path.write_text("".join(line(s).replace("/500]", "/500]" if s < 1000 else "/700]") + "\n" for s in STEPS))
+    with pytest.raises(LogError, match="epochs of 500, 700 batches"):
+        open_log(path)
+
+
+@pytest.mark.parametrize("bar", ["[=====>...] - ETA: 12:34", "━━━━━━ 12s 3ms/step", "- 12s - 3ms/step"])
+def test_bars_of_keras(tmp_path, bar):
+    path = tmp_path / "run.log"
+    path.write_text(
+        "".join(
+            f"{f'Epoch {s // EPOCH + 1}/4\n' if s % EPOCH == 100 else ''}"
+            f"{(s - 1) % EPOCH + 1}/500 {bar} - loss: {loss_at(s):.9f} - lr: {rate_at(s):.9e}\n"
+            for s in STEPS
+        )
+    )
+    log = tidy(open_log(path))
+    assert_read(log)
+    assert any("mean of the training loss since the epoch began" in note for note in log.notes)
+
+
+def test_rates_that_differ_between_groups_are_told(tmp_path):
+    log = logged(tmp_path, lambda s: f"step {s} loss {loss_at(s):.9f} lr [{rate_at(s):.9e}, 1.0e-4]")
+    assert_read(log)
+    assert any("several columns may be the rate" in note for note in log.notes)
+
+
+def test_samples_of_an_epoch_are_no_batches(tmp_path):
+    path = tmp_path / "run.log"
+    form = "INFO | Train Epoch: 0 [{:>7}/1024000 ({}%)] Data (t): 0.012 LR: 0.001 Loss: 3.5 (3.6)\n"
+    path.write_text("".join(form.format(s * 256, s // 40) for s in STEPS))
+    with pytest.raises(LogError):
+        tidy(open_log(path))
+
+
+@pytest.mark.parametrize(
+    "name", ["lrate", "LearningRate", "learningrate", "LRs", "lr/embed", "lr/lm_head", "lr/no_decay"]
+)
+def test_names_of_rates(name):
+    assert rate_columns(["step", name]) == [name]
+
+
+@pytest.mark.parametrize(
+    "name", ["lr_decay", "lr/decay", "lr_scale", "learning_rate_decay", "lr/weight_decay", "lr/norm"]
+)
+def test_settings_are_no_rates(name):
+    assert rate_columns(["step", name]) == []
+
+
+def test_the_groups_of_a_rate(tmp_path):
+    path = tmp_path / "run.csv"
+    rows = "".join(f"{s},{loss_at(s)},1e-4,{rate_at(s)},{rate_at(s) / 2}\n" for s in STEPS)
+    path.write_text("step,loss,lr/embed,lr/hidden,lr/head\n" + rows)
+    curve, notes = only(path)
+    np.testing.assert_allclose(curve.schedule.lr[-1], LR[-1], rtol=0.05)
+    assert any("'lr/hidden' was taken, not 'lr/embed'" in note for note in notes)
+
+
+def test_the_command_line_names_its_own_option_in_a_draft(tmp_path):
+    (tmp_path / "a.csv").write_text("step,loss,lr\n" + "".join(f"{s},{loss_at(s)},{rate_at(s)}\n" for s in STEPS))
+    late = "".join(f"{s},{loss_at(s) + 2},{rate_at(s)}\n" for s in STEPS if s > 1000)
+    (tmp_path / "b.csv").write_text("step,loss,lr\n" + late)
+    found = draft([tmp_path], folder=tmp_path, columns=ColumnNames())
+    assert any("(--allow-late-start)" in text for text in found.checks)
+
+
+@pytest.mark.parametrize("encoding", ["utf-32", "utf-32-be-bom"])
+def test_a_table_in_utf_32(tmp_path, encoding):
+    text = "step,loss,lr\n" + "".join(f"{s},{loss_at(s)},{rate_at(s)}\n" for s in STEPS)
+    content = text.encode("utf-32") if encoding == "utf-32" else b"\0\0\xfe\xff" + text.encode("utf-32-be")
+    (tmp_path / "run.csv").write_bytes(content)
+    assert_read(tidy(open_log(tmp_path / "run.csv")))
+    rows = "".join(f'{{"step": {s}, "loss": {loss_at(s)}, "lr": {rate_at(s)}}}' + "\n" for s in STEPS)
+    (tmp_path / "run.jsonl").write_bytes(rows.encode("utf-32"))
+    assert_read(tidy(open_log(tmp_path / "run.jsonl")))
+
+
+@pytest.mark.parametrize("name", ["", "Unnamed: 0"])
+def test_a_column_without_a_name_is_told(tmp_path, name):
+    path = tmp_path / "run.csv"
+    path.write_text(f"{name},loss,lr\n" + "".join(f"{s},{loss_at(s)},{rate_at(s)}\n" for s in STEPS))
+    with pytest.raises(LogError, match="column 1 has no name: if it counts updates"):
+        tidy(open_log(path))
