@@ -1,6 +1,7 @@
 """Lines and tables of further trainers and programs, each read from its documented form."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from smooth_run import LOSS, LR, STEPS, loss_at, only, rate_at
 
@@ -196,4 +197,52 @@ def test_a_column_without_a_name_is_told(tmp_path, name):
     path = tmp_path / "run.csv"
     path.write_text(f"{name},loss,lr\n" + "".join(f"{s},{loss_at(s)},{rate_at(s)}\n" for s in STEPS))
     with pytest.raises(LogError, match="column 1 has no name: if it counts updates"):
+        tidy(open_log(path))
+
+
+ODD = {30: "OOM", 31: "#DIV/0!", 32: "****", 33: "skipped"}
+
+
+@pytest.mark.parametrize("column", ["loss", "lr"])
+@pytest.mark.parametrize("at", ODD)
+def test_a_remark_among_numbers_is_left_out(tmp_path, column, at):
+    path = tmp_path / "run.csv"
+    rows = [{"step": s, "loss": loss_at(s), "lr": rate_at(s)} for s in range(20, 2001, 20)]
+    rows[at][column] = ODD[at]
+    pd.DataFrame(rows).to_csv(path, index=False)
+    log = tidy(open_log(path))
+    assert log.steps.size == 100 - (column == "loss")
+    assert log.rates.size == 100 - (column == "lr")
+    assert any(f"{column} is '{ODD[at]}' in line {at + 2}: left out" in note for note in log.notes)
+
+
+@pytest.mark.parametrize("cell", ["<<<<<<< HEAD", "3.1 nats", "1e-3x", "0,003", "3.1%"])
+def test_any_other_text_is_refused(tmp_path, cell):
+    path = tmp_path / "run.csv"
+    frame = pd.DataFrame({"step": STEPS, "loss": LOSS, "lr": LR}).astype(object)
+    frame.loc[12, "loss"] = cell
+    frame.to_csv(path, index=False)
+    with pytest.raises(LogError, match="line 14: loss is '"):
+        tidy(open_log(path))
+
+
+def test_many_remarks_are_refused(tmp_path):
+    path = tmp_path / "run.csv"
+    frame = pd.DataFrame({"step": STEPS, "loss": LOSS, "lr": LR}).astype(object)
+    frame.loc[12:14, "loss"] = "OOM"
+    frame.to_csv(path, index=False)
+    with pytest.raises(LogError, match="line 14: loss is 'OOM'; allowed: a number"):
+        tidy(open_log(path))
+
+
+def test_steps_with_their_total(tmp_path):
+    path = tmp_path / "run.csv"
+    pd.DataFrame({"step": [f"{s}/2000" for s in STEPS], "loss": LOSS, "lr": LR}).to_csv(path, index=False)
+    assert_read(tidy(open_log(path)))
+    text = path.read_text()
+    path.write_text(text.replace("1500/2000", "1500/2500"))
+    with pytest.raises(LogError, match="step is '1500/2500'"):
+        tidy(open_log(path))
+    path.write_text(text.replace(f",{LOSS[3]},", ",3/4,"))
+    with pytest.raises(LogError, match="loss is '3/4'"):
         tidy(open_log(path))
