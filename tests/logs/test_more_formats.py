@@ -1,9 +1,11 @@
 """Lines and tables of further trainers and programs, each read from its documented form."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
-from smooth_run import LOSS, LR, STEPS, loss_at, only, rate_at
+from smooth_run import LOSS, LR, STEPS, loss_at, only, rate_at, read
 
 from bayeslr.errors import LogError
 from bayeslr.logs.draft import draft
@@ -246,3 +248,68 @@ def test_steps_with_their_total(tmp_path):
     path.write_text(text.replace(f",{LOSS[3]},", ",3/4,"))
     with pytest.raises(LogError, match="loss is '3/4'"):
         tidy(open_log(path))
+
+
+def barred(rule, row):
+    lines = [row("step", "loss", "lr"), rule, *(row(s, loss_at(s), rate_at(s)) for s in STEPS)]
+    return "".join(f"{line}\n" for line in lines if line)
+
+
+TABLES = {
+    "Markdown": barred("|---|:---:|---|", lambda *cells: f"| {' | '.join(map(str, cells))} |"),
+    "bars alone": barred("", lambda *cells: "|".join(map(str, cells))),
+    "rules": barred("------+------+-----", lambda *cells: " | ".join(map(str, cells))),
+    "a frame": "┏━━━┳━━━┳━━━┓\n" + barred("┡━━━╇━━━╇━━━┩", lambda *cells: f"│ {' │ '.join(map(str, cells))} │"),
+}
+
+
+@pytest.mark.parametrize("form", TABLES)
+def test_tables_with_bars(tmp_path, form):
+    path = tmp_path / "run.txt"
+    path.write_text(TABLES[form])
+    assert_read(tidy(open_log(path)))
+    path.write_text(TABLES[form].replace(str(LOSS[3]), ""))
+    assert tidy(open_log(path)).steps.tolist() == [s for s in STEPS if s != STEPS[3]]
+
+
+def test_text_within_a_table_with_bars_is_told(tmp_path):
+    path = tmp_path / "run.txt"
+    path.write_text(TABLES["Markdown"].replace("| 1000 |", "saved step 900\n| 1000 |"))
+    log = tidy(open_log(path))
+    assert_read(log)
+    assert "1 line without bars in a table that has them: left out" in log.notes
+
+
+def test_a_missing_first_value_moves_no_other(tmp_path):
+    path = tmp_path / "run.txt"
+    path.write_text(TABLES["bars alone"].replace("\n1000|", "\n|"))
+    assert tidy(open_log(path)).steps.tolist() == [s for s in STEPS if s != 1000]
+
+
+@pytest.mark.parametrize("names", [("steps", "losses", "lrs"), ("Steps", "train_losses", "learning_rates")])
+def test_names_in_the_plural(tmp_path, names):
+    pd.DataFrame(dict(zip(names, (STEPS, LOSS, LR), strict=True))).to_csv(tmp_path / "run.csv", index=False)
+    assert_read(tidy(open_log(tmp_path / "run.csv")))
+    lists = dict(zip(names, (list(STEPS), LOSS, LR), strict=True))
+    (tmp_path / "run.json").write_text(json.dumps(lists))
+    assert_read(tidy(open_log(tmp_path / "run.json")))
+
+
+def test_lists_with_steps_of_their_own(tmp_path):
+    lists = {"train_steps": list(STEPS), "train_losses": [9.0 for _ in STEPS], "lrs": LR}
+    lists |= {"val_steps": list(STEPS[1::2]), "val_losses": LOSS[1::2]}
+    (tmp_path / "run.json").write_text(json.dumps(lists))
+    assert_read(tidy(open_log(tmp_path / "run.json")), STEPS[1::2], LOSS[1::2])
+
+
+@pytest.mark.parametrize("more", [{}, {"Run ID": "abc", "timestamp": 17}])
+def test_an_export_of_mlflow_with_the_name_of_the_run(tmp_path, more):
+    values = (("train_loss", loss_at), ("lr", rate_at))
+    rows = [{"Name": "x", **more, "metric": k, "step": s, "value": f(s)} for k, f in values for s in STEPS]
+    rows += [{**row, "Name": "y", **({"Run ID": "def"} if more else {}), "value": row["value"] / 2} for row in rows]
+    pd.DataFrame(rows).to_csv(tmp_path / "m.csv", index=False)
+    curves, _ = read(tmp_path / "m.csv")
+    assert [curve.name for curve in curves] == (["abc", "def"] if more else ["x", "y"])
+    for curve, factor in zip(curves, (1.0, 0.5), strict=True):
+        np.testing.assert_allclose(curve.loss, np.multiply(LOSS, factor), rtol=1e-9)
+        np.testing.assert_allclose(curve.schedule.lr[-1], LR[-1] * factor, rtol=0.02)
