@@ -129,7 +129,7 @@ def tidy(
     LogError
         If a column is not found or holds something else than numbers, or no finite loss is left.
     """
-    raw = arranged(raw)
+    raw = arranged(raw, loss=loss)
     named = named_column(raw.columns, loss, what="loss", path=raw.path) if loss else None
     layout = layout_of(raw, loss=named)
     chosen_run = one_run(raw, layout, run)

@@ -313,3 +313,81 @@ def test_an_export_of_mlflow_with_the_name_of_the_run(tmp_path, more):
     for curve, factor in zip(curves, (1.0, 0.5), strict=True):
         np.testing.assert_allclose(curve.loss, np.multiply(LOSS, factor), rtol=1e-9)
         np.testing.assert_allclose(curve.schedule.lr[-1], LR[-1] * factor, rtol=0.02)
+
+
+def frame(steps=STEPS, **columns):
+    return pd.DataFrame({"step": steps, **columns})
+
+
+@pytest.mark.parametrize(
+    "names", [("train.csv", "val.csv"), ("train_log.csv", "valid_log.csv"), ("train.csv", "eval.csv")]
+)
+@pytest.mark.parametrize("rates", [True, False])
+def test_a_table_for_each_split_of_a_run(tmp_path, names, rates):
+    evaluated = STEPS[1::2]
+    more = {"lr": [1.0 for _ in evaluated]} if rates else {}
+    frame(loss=[x - 0.02 for x in LOSS], lr=LR).to_csv(tmp_path / names[0], index=False)
+    frame(evaluated, loss=LOSS[1::2], **more).to_csv(tmp_path / names[1], index=False)
+    (tmp_path / "args.json").write_text('{"lr": 0.001}')
+    log = tidy(open_log(tmp_path))
+    assert log.kind == "validation"
+    assert_read(log, evaluated, LOSS[1::2])
+    curve, _ = only(tmp_path)
+    assert curve.schedule.total_steps == 2000
+    log = tidy(open_log(tmp_path), loss="training/loss")
+    np.testing.assert_allclose(log.loss, np.subtract(LOSS, 0.02))
+
+
+def test_losses_that_name_their_split_in_the_tables_of_splits(tmp_path):
+    frame(train_loss=[9.0 for _ in STEPS], lr=LR).to_csv(tmp_path / "train.csv", index=False)
+    frame(val_loss=LOSS).to_csv(tmp_path / "val.csv", index=False)
+    assert_read(tidy(open_log(tmp_path)))
+
+
+def test_sizes_in_the_names_of_tables_are_runs(tmp_path):
+    for k, name in enumerate(("train-125M", "val-350M")):
+        frame(loss=[x - k for x in LOSS], lr=LR).to_csv(tmp_path / f"{name}.csv", index=False)
+    curves, _ = read(tmp_path)
+    assert [curve.name for curve in curves] == ["train-125M", "val-350M"]
+
+
+SECOND = [x - 0.1 for x in LOSS]
+
+
+@pytest.mark.parametrize("form", ["loss_seed{}", "val_loss/run {}", "loss-trial_{}"])
+def test_a_column_of_losses_for_each_repetition(tmp_path, form):
+    path = tmp_path / "run.csv"
+    frame(lr=LR, **{form.format(0): LOSS, form.format(1): SECOND}).to_csv(path, index=False)
+    curves, _ = read(path)
+    assert [curve.name for curve in curves] == [form.format(k).split("loss")[1][1:] for k in (0, 1)]
+    for curve, loss in zip(curves, (LOSS, SECOND), strict=True):
+        np.testing.assert_allclose(curve.loss, loss)
+        assert curve.schedule.lr[-1] == pytest.approx(LR[-1], rel=0.02)
+    curve, _ = only(path, loss=form.format(1))
+    np.testing.assert_allclose(curve.loss, SECOND)
+
+
+def test_a_loss_and_a_rate_for_each_run_behind(tmp_path):
+    path = tmp_path / "run.csv"
+    half = [x / 2 for x in LR]
+    frame(**{"loss/a": LOSS, "lr/a": LR, "loss/b": SECOND, "lr/b": half}).to_csv(path, index=False)
+    curves, _ = read(path)
+    assert [curve.name for curve in curves] == ["a", "b"]
+    for curve, loss, rates in zip(curves, (LOSS, SECOND), (LR, half), strict=True):
+        np.testing.assert_allclose(curve.loss, loss)
+        assert curve.schedule.lr[-1] == pytest.approx(rates[-1], rel=0.02)
+
+
+@pytest.mark.parametrize("names", [("loss_1", "loss_2"), ("loss/a", "loss/b"), ("loss_seed0", "loss_other")])
+def test_columns_of_one_run_are_no_runs(tmp_path, names):
+    path = tmp_path / "run.csv"
+    frame(lr=LR, **{names[0]: LOSS, names[1]: SECOND}).to_csv(path, index=False)
+    with pytest.raises(LogError, match="no column for the loss"):
+        read(path)
+
+
+def test_the_parts_of_a_loss_with_rates_of_their_own_are_no_runs(tmp_path):
+    path = tmp_path / "run.csv"
+    frame(**{"loss/head": LOSS, "lr/head": LR, "loss/layer3": SECOND, "lr/layer3": LR}).to_csv(path, index=False)
+    with pytest.raises(LogError, match="no column for the loss"):
+        tidy(open_log(path))

@@ -12,6 +12,7 @@ from bayeslr.logs.formats.files import LogFile
 from bayeslr.logs.formats.folders import logs_in
 from bayeslr.logs.formats.json_log import has_json_in_lines, open_json
 from bayeslr.logs.formats.mlflow_metrics import open_mlflow
+from bayeslr.logs.formats.split_files import open_splits, split_files
 from bayeslr.logs.formats.tensorboard_downloads import downloads_in, open_downloads
 from bayeslr.logs.formats.tensorboard_events import open_tensorboard
 from bayeslr.logs.formats.wandb_file import open_wandb
@@ -52,6 +53,8 @@ def open_log(path: Path) -> RawLog:
     if is_folder(path):
         if downloads_in(path):
             return open_downloads(path)
+        if not any(path.glob("*tfevents*")) and (files := split_files(path)):
+            return open_splits(path, {split: open_log(file) for split, file in files.items()})
         return open_mlflow(path) if (path / "metrics").is_dir() else open_tensorboard(path)
     if "tfevents" in path.name:
         return open_tensorboard(path)
