@@ -391,3 +391,25 @@ def test_the_parts_of_a_loss_with_rates_of_their_own_are_no_runs(tmp_path):
     frame(**{"loss/head": LOSS, "lr/head": LR, "loss/layer3": SECOND, "lr/layer3": LR}).to_csv(path, index=False)
     with pytest.raises(LogError, match="no column for the loss"):
         tidy(open_log(path))
+
+
+@pytest.mark.parametrize("key", ["message", "msg", "log"])
+def test_console_output_in_messages_of_json(tmp_path, key):
+    path = tmp_path / "run.jsonl"
+    lines = [{"time": "12:00", key: "building the model\nwith 3 layers"}]
+    lines += [{"time": "12:00", key: f"step {s} loss {loss_at(s):.9f} lr {rate_at(s):.9e}\n"} for s in STEPS]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert_read(tidy(open_log(path)))
+
+
+def test_messages_beside_metrics_are_left_alone(tmp_path):
+    path = tmp_path / "run.jsonl"
+    rows = [{"step": s, "loss": loss_at(s), "lr": rate_at(s), "message": f"step {s} loss 9.9 lr 0.1"} for s in STEPS]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert_read(tidy(open_log(path)))
+
+
+def test_a_file_that_begins_with_a_step_in_brackets(tmp_path):
+    path = tmp_path / "run.log"
+    path.write_text("".join(f"{LINES['CLU alone'](s)}\n" for s in STEPS))
+    assert_read(tidy(open_log(path)))
