@@ -60,7 +60,7 @@ _UNITS_BY_NAME = {
     "perplexity": {"ppl", "perplexity"},
     "bits per byte": {"bpb", "bpc", "byte", "bytes"},
     "bits": {"bits"},
-    "no loss": {"acc", "accuracy"},
+    "accuracy": {"acc", "accuracy"},
 }
 
 
@@ -82,6 +82,11 @@ def odd_name(name: str) -> str:
     # a perplexity's logarithm is a loss
     if unit is None or (unit == "perplexity" and "log" in words):
         return ""
+    if unit == "accuracy":
+        return (
+            f"{name!r} is an accuracy by its name, and was taken for a loss in nats per token: name a column of losses "
+            "with `loss` (--loss)"
+        )
     return (
         f"{name!r} says {unit} by its name, and was taken for nats per token: give its unit with `loss_unit` "
         "(--loss-unit)"

@@ -10,6 +10,7 @@ from smooth_run import LOSS, LR, STEPS, loss_at, only, rate_at, read
 from bayeslr.errors import LogError
 from bayeslr.logs.draft import draft
 from bayeslr.logs.formats import open_log
+from bayeslr.logs.model_sizes import sizes_in_name, unclear_size
 from bayeslr.logs.rate_names import rate_columns
 from bayeslr.logs.sources import ColumnNames
 from bayeslr.logs.tidy import tidy
@@ -413,3 +414,37 @@ def test_a_file_that_begins_with_a_step_in_brackets(tmp_path):
     path = tmp_path / "run.log"
     path.write_text("".join(f"{LINES['CLU alone'](s)}\n" for s in STEPS))
     assert_read(tidy(open_log(path)))
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "unclear"),
+    [
+        ("run_10B", [], "10B"),
+        ("trained-for-2.5B-cosine", [], "2.5B"),
+        ("run_10B_124M", ["124M"], ""),
+        ("run-124M", ["124M"], ""),
+        ("llama-7B", ["7B"], ""),
+        ("pretrain-7B", ["7B"], ""),
+        ("10B", ["10B"], ""),
+    ],
+)
+def test_billions_of_a_run_may_be_tokens(name, size, unclear):
+    assert sizes_in_name(name) == size
+    assert unclear_size(name) == unclear
+
+
+def test_a_draft_asks_what_billions_are(tmp_path):
+    for k in (10, 20):
+        frame(loss=LOSS, lr=LR).to_csv(tmp_path / f"run_{k}B.csv", index=False)
+    found = draft([tmp_path], folder=tmp_path, columns=ColumnNames())
+    assert [row["size"] for row in found.rows] == ["", ""]
+    assert "run_10B: 10B in the name may be tokens: fill in the size if it is one" in found.checks
+
+
+def test_an_accuracy_has_no_unit(tmp_path):
+    path = tmp_path / "run.csv"
+    frame(accuracy=LOSS, lr=LR).to_csv(path, index=False)
+    _, notes = only(path, loss="accuracy")
+    said = next(note for note in notes if "accuracy" in note)
+    assert "name a column of losses with `loss`" in said
+    assert "loss_unit" not in said
