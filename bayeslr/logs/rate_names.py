@@ -24,7 +24,7 @@ _AFTER_RATE = re.compile(
     r"embed\w*|embd|wte|wpe|unembed\w*|head|lm|hidden|matrix|matrices|scalars?|vectors?|bias(?:es)?|body|backbone|"
     r"encoder|decoder|main|other|others|rest|all|experts?|router|attn|attention|mlp|no|decay"
 )
-_OF_PART = re.compile(r"(?i)(?:lr|learning[_ ]?rate)[/.:_ -]+decay")
+_OF_PART = re.compile(r"(?i)(?:lr|learning[_ ]?rate)[/.:_ -]+decay(?![A-Za-z])")
 """What would be the rate of a part by its words, and is a setting."""
 
 

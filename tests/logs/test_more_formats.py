@@ -448,3 +448,20 @@ def test_an_accuracy_has_no_unit(tmp_path):
     said = next(note for note in notes if "accuracy" in note)
     assert "name a column of losses with `loss`" in said
     assert "loss_unit" not in said
+
+
+@pytest.mark.parametrize("form", ["Epoch: [{epoch}][{batch}/{length}]", "mmdet - Epoch [{epoch}][{batch}/{length}]"])
+@pytest.mark.parametrize("first", [0, 1])
+def test_epochs_from_0_or_1(tmp_path, form, first):
+    log = logged(tmp_path, in_epochs(form + " loss: {loss:.9f} lr: {lr:.9e}", first))
+    assert_read(log)
+    assert any("the first one here is 1" in note for note in log.notes) == (first == 1 and "mmdet" not in form)
+
+
+def test_a_log_that_begins_with_a_later_epoch_has_a_past(tmp_path):
+    log = logged(tmp_path, in_epochs("Epoch: [{epoch}][{batch}/{length}] loss: {loss:.9f} lr: {lr:.9e}", 7))
+    assert log.steps[0] == 7 * EPOCH + STEPS[0]
+
+
+def test_a_number_in_brackets_beside_a_step_is_none(tmp_path):
+    assert_read(logged(tmp_path, pairs("[3] iter={s}, loss={loss:.9f}, lr={lr:.9e}")))

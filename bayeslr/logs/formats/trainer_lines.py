@@ -14,13 +14,15 @@ CLU               ``logging_writer.py:48] [1000] learning_rate=0.0003, loss=3.69
 Keras             ``20/4000 [==>...] - ETA: 12:34 - loss: 3.69 - lr: 3.0000e-04`` below ``Epoch 1/3``
 ================  ======================================================================================================
 
-Batches of an epoch are counted on from those of the epochs before, all of which have the length that is printed. Bars
-of an evaluation (``Test:  [ 0/97]``) are left out.
+Batches of an epoch are counted on from those of the epochs before, all of which have the length that is printed; a log
+that begins with epoch 0 or 1 begins with the run. Bars of an evaluation (``Test:  [ 0/97]``) are left out.
 """
 
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
+
+from bayeslr.logs.columns import step_columns
 
 __all__ = ["MEAN_OF_THE_EPOCH", "TrainerLines"]
 
@@ -56,6 +58,9 @@ MEAN_OF_THE_EPOCH: Final = (
     "a step: log it with `CSVLogger` or TensorBoard, or take a validation loss"
 )
 """What has to be said of a loss of Keras's bars."""
+_BEGINS_WITH_1: Final = (
+    "the epochs of this form are counted from 0, but the first one here is 1: it was taken for the first of the run"
+)
 
 type Reading = Mapping[str, str]
 
@@ -72,6 +77,7 @@ class TrainerLines:
     def __init__(self) -> None:
         self.notes: list[str] = []
         self._epoch = 1
+        self._first: int | None = None
 
     def said(self, line: str) -> Reading | None:
         """Return what a line says.
@@ -94,18 +100,39 @@ class TrainerLines:
         if line.startswith("Epoch ") and (match := _KERAS_EPOCH.match(line)) is not None:
             self._epoch = int(match["epoch"])
             return None
-        for read in _FORMS:
+        for read in (self._batches, *_FORMS, self._keras):
             found = read(line)
             if found is not None:
                 return found
-        return self._keras(line)
+        return None
+
+    def _batches(self, line: str) -> Reading | None:
+        """Read a line with the number of an epoch and of its batch."""
+        if "poch" not in line and "Train:" not in line:
+            return None
+        for pattern, first in ((_FROM_0, 0), (_FROM_1, 1)):
+            match = pattern.search(line)
+            if match is None:
+                continue
+            number, batch, length = [value for value in match.groups() if value is not None]
+            epoch = int(number)
+            pairs = _pairs(line[match.end() :])
+            if int(batch) > int(length) or not {"loss", "lr"} & pairs.keys():
+                return None
+            if self._first is None:
+                # programs that were made after others begin with 0 or 1 as they like; a later one has a past
+                self._first = epoch if epoch < 2 else first
+                if self._first > first:
+                    self.notes.append(_BEGINS_WITH_1)
+            return _in_epochs(epoch - self._first, batch, length, pairs)
+        return None
 
     def _keras(self, line: str) -> Reading | None:
         """Read a bar of Keras, whose epoch was printed above it."""
         match = _KERAS.match(line) if " - " in line else None
         if match is None:
             return None
-        found = _in_epochs(self._epoch - 1, match["batch"], match["length"], line[match.end() :])
+        found = _in_epochs(self._epoch - 1, match["batch"], match["length"], _pairs(line[match.end() :]))
         if "loss" in found and MEAN_OF_THE_EPOCH not in self.notes:
             self.notes.append(MEAN_OF_THE_EPOCH)
         return found
@@ -119,31 +146,15 @@ def _pairs(text: str) -> dict[str, str]:
     return found
 
 
-def _in_epochs(before: int, batch: str, length: str, rest: str) -> dict[str, str]:
+def _in_epochs(before: int, batch: str, length: str, pairs: Reading) -> dict[str, str]:
     """Return the pairs of a line, at the batch of an epoch with some epochs before it."""
     steps = before * int(length)
     return {
-        **_pairs(rest),
+        **pairs,
         "step": str(steps + int(batch)),
         "epoch_length": length,
         "epoch_end": str(steps + int(length)),
     }
-
-
-def _batches(line: str) -> Reading | None:
-    """Read a line with the number of an epoch and of its batch."""
-    if "poch" not in line and "Train:" not in line:
-        return None
-    for pattern, first in ((_FROM_0, 0), (_FROM_1, 1)):
-        match = pattern.search(line)
-        if match is None:
-            continue
-        epoch, batch, length = [value for value in match.groups() if value is not None]
-        if int(epoch) < first or int(batch) > int(length):
-            return None
-        found = _in_epochs(int(epoch) - first, batch, length, line[match.end() :])
-        return found if {"loss", "lr"} & found.keys() else None
-    return None
 
 
 def _marian(line: str) -> Reading | None:
@@ -166,10 +177,10 @@ def _clu(line: str) -> Reading | None:
     if match is None:
         return None
     pairs = _pairs(line[match.end() :])
-    if not any("loss" in key or "lr" in key or "learning_rate" in key for key in pairs) or "step" in pairs:
+    if not any("loss" in key or "lr" in key or "learning_rate" in key for key in pairs) or step_columns(list(pairs)):
         return None
     split = match["split"]
     return {**({f"{split}/{key}": value for key, value in pairs.items()} if split else pairs), "step": match["step"]}
 
 
-_FORMS: Final[Sequence[Callable[[str], Reading | None]]] = (_batches, _marian, _llama2_c, _clu)
+_FORMS: Final[Sequence[Callable[[str], Reading | None]]] = (_marian, _llama2_c, _clu)
