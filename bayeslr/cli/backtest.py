@@ -52,7 +52,9 @@ def backtest(
     logs: Annotated[list[Path], typer.Argument(metavar="MANIFEST_OR_LOGS...", help="A manifest, or logs of runs.")],
     train: Annotated[str | None, typer.Option(metavar="QUERY", help="Runs to fit: \"split == 'train'\".")] = None,
     test: Annotated[str | None, typer.Option(metavar="QUERY", help="Runs to predict and score.")] = None,
-    by: Annotated[Literal["run", "size"] | None, typer.Option(help="Leave out each run (default), or each size.")] = None,
+    by: Annotated[
+        Literal["run", "size"] | None, typer.Option(help="Leave out each run (default), or each size.")
+    ] = None,
     horizon: Annotated[
         float | None,
         typer.Option(metavar="N", min=0.0, help="Fit up to step N, predict the rest; below 1: a share of each run."),

@@ -190,7 +190,7 @@ def loss_kind(column: str) -> str:
 
 def _loss_rank(column: str) -> tuple[int, str]:
     """Return how well a column fits as the loss, 0 best, and its kind; an empty kind if it does not."""
-    words = plain_name(column).split("_")
+    words = ["loss" if word == "losses" else word for word in plain_name(column).split("_")]
     about_split = _SPLITS & set(words)
     rest = [word for word in words if word not in about_split]
     said = [word for word in rest if word not in _NO_MEANING]
@@ -228,8 +228,8 @@ def data_words(column: str) -> frozenset[str]:
     frozenset of str
         The words; none of a plain name, such as ``eval/loss``.
     """
-    plain = _SPLITS | _NO_MEANING | {"loss", "nll", "xent", "cross", "entropy", "crossentropy", "log", "perplexity"}
-    return frozenset(words_of(column)) - plain
+    plain = {"loss", "losses", "nll", "xent", "cross", "entropy", "crossentropy", "log", "perplexity"}
+    return frozenset(words_of(column)) - plain - _SPLITS - _NO_MEANING
 
 
 def split_of(text: str) -> str:

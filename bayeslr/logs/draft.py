@@ -10,7 +10,7 @@ from bayeslr.curves.branches import RawRun, join_branches, logging_interval, sta
 from bayeslr.errors import BayeslrError, CurveError, LogError
 from bayeslr.logs.compared import mixed_kinds, odd_peaks, other_units, own_steps
 from bayeslr.logs.limits import listed
-from bayeslr.logs.model_sizes import sizes_in_name
+from bayeslr.logs.model_sizes import sizes_in_name, unclear_size
 from bayeslr.logs.run_files import Paths, logs_of
 from bayeslr.logs.sources import ColumnNames, Source, read_run
 from bayeslr.logs.summary import RunRead
@@ -92,7 +92,7 @@ def draft(paths: Paths, *, folder: Path, columns: ColumnNames) -> Draft:
             log, raw, said = read_run(source, columns)
         except BayeslrError as error:
             problem = problem or error
-            checks.append(f"{source.run} is left out: {error}")
+            checks.append(f"{source.run} is left out: {error.args[0]}")
             continue
         logs[source.run], runs[source.run], kept[source.run] = log, raw, source
         notes[source.run] = said
@@ -120,6 +120,10 @@ def draft(paths: Paths, *, folder: Path, columns: ColumnNames) -> Draft:
         checks.append(
             f"{first}: the name says {' and '.join(several[first])}: fill in the size, and params without embeddings"
         )
+    unclear = {name: unclear_size(name) for name, source in kept.items() if source.size is None and unclear_size(name)}
+    if unclear:
+        first = next(iter(unclear))
+        checks.append(f"{first}: {unclear[first]} in the name may be tokens: fill in the size if it is one")
     named = [row["size"] for row in rows if row["size"] and kept[row["run"]].size is None]
     if named:
         checks.append(f"sizes are taken from names ({named[0]}): params has to be without embeddings")
@@ -142,7 +146,7 @@ def _parents(runs: dict[str, RawRun], checks: list[str]) -> dict[str, str]:
         try:
             (joined,) = join_branches(list(runs.values()), names=[name])
         except CurveError as problem:
-            checks.append(str(problem))
+            checks.append(problem.args[0])
             continue
         if joined.parent is not None:
             parents[name] = joined.parent

@@ -312,16 +312,25 @@ def as_wide(raw: RawLog) -> RawLog:
     """
     plain = {plain_name(name): name for name in raw.columns}
     names, values = sorted(_NAMES & plain.keys()), sorted(_VALUES & plain.keys())
-    if len(names) != 1 or len(values) != 1 or loss_columns(raw.columns) or not step_columns(raw.columns):
+    if not names or len(values) != 1 or loss_columns(raw.columns) or not step_columns(raw.columns):
+        return raw
+    of_run = plain["name"] if len(names) == 2 and "name" in names else ""
+    if len(names) > 1:
+        # beside the name of a quantity there may be that of the run
+        names = [name for name in names if loss_columns(raw.read([], [plain[name]]).labels[plain[name]])]
+    if len(names) != 1:
         return raw
     name, value = plain[names[0]], plain[values[0]]
     metrics = raw.read([], [name]).labels[name]
     rest = [column for column in raw.columns if column not in (name, value)]
+    called = {"run": of_run} if of_run in rest and run_columns(rest) == [of_run] else {}
+    rest = ["run" if column in called.values() else column for column in rest]
 
     def chunks(wanted: Sequence[str]) -> Iterator[Chunk]:
-        for numbers, cells in raw.chunks([name, value, *(column for column in wanted if column in rest)]):
+        beside = {column: called.get(column, column) for column in wanted if column in rest}
+        for numbers, cells in raw.chunks([name, value, *beside.values()]):
             said, held = cells[name], cells[value]
-            found: dict[str, Sequence[object] | Column] = {column: cells[column] for column in wanted if column in rest}
+            found: dict[str, Sequence[object] | Column] = {column: cells[own] for column, own in beside.items()}
             for metric in wanted:
                 if metric not in found and not isinstance(said, Column) and not isinstance(held, Column):
                     pairs = zip(said, held, strict=True)

@@ -52,10 +52,10 @@ def loss_candidates(raw: RawLog, columns: Sequence[str], unit: Unit | None) -> l
         return losses
     if others:
         name, kind = next(iter(others.items()))
-        option = "'perplexity'" if kind == "perplexity" else "'bits per byte' and the `bytes_per_token`"
+        length = "" if kind == "perplexity" else " and the `bytes_per_token` (--bytes-per-token)"
         raise LogError(
-            f"{raw.path}: no column for the loss, but {name!r} holds {kind}; allowed: `loss_unit` {option}, or the "
-            "name of a loss in `loss` (--loss)"
+            f"{raw.path}: no column for the loss, but {name!r} holds {kind}; allowed: `loss_unit` (--loss-unit) "
+            f"{kind!r}{length}, or the name of a loss in `loss` (--loss)"
         )
     raise LogError(f"{raw.path}: no column for the loss; name one with `loss` (--loss): {listed(columns, 12)}")
 
@@ -64,7 +64,7 @@ _UNITS_BY_NAME = {
     "perplexity": {"ppl", "perplexity"},
     "bits per byte": {"bpb", "bpc", "byte", "bytes"},
     "bits": {"bits"},
-    "no loss": {"acc", "accuracy"},
+    "accuracy": {"acc", "accuracy"},
 }
 
 
@@ -86,6 +86,11 @@ def odd_name(name: str) -> str:
     # a perplexity's logarithm is a loss
     if unit is None or (unit == "perplexity" and "log" in words):
         return ""
+    if unit == "accuracy":
+        return (
+            f"{name!r} is an accuracy by its name, and was taken for a loss in nats per token: name a column of losses "
+            "with `loss` (--loss)"
+        )
     return (
         f"{name!r} says {unit} by its name, and was taken for nats per token: give its unit with `loss_unit` "
         "(--loss-unit)"

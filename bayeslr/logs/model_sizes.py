@@ -19,6 +19,7 @@ __all__ = [
     "settings_in",
     "setup_number",
     "sizes_in_name",
+    "unclear_size",
     "with_known_names",
 ]
 
@@ -43,6 +44,11 @@ _NOT_A_SIZE: Final = re.compile(
     r"|(?:batch|bs|tok|tokens|data|corpus|ctx)[-_= ]?\d+(?:\.\d+)?[MB](?![A-Za-z0-9])",
     re.IGNORECASE,
 )
+_OF_A_RUN: Final = re.compile(
+    r"(?<![A-Za-z])(?:run|train|trained|training|for|budget|horizon|after)[-_= ]?(\d+(?:\.\d+)?)B(?![A-Za-z0-9])",
+    re.IGNORECASE,
+)
+"""Billions of a run, which are tokens as often as parameters."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,9 +81,26 @@ def sizes_in_name(name: str) -> list[str]:
     list of str
         Such as 25M.
     """
-    text = _NOT_A_SIZE.sub(" ", name.replace("/", " "))
+    text = _OF_A_RUN.sub(" ", _NOT_A_SIZE.sub(" ", name.replace("/", " ")))
     sizes = (f"{number}{unit.upper()}" for number, unit in _SIZE.findall(text.replace("_", " ")))
     return list(dict.fromkeys(sizes))
+
+
+def unclear_size(name: str) -> str:
+    """Return what may be parameters or tokens in a name that says no other size.
+
+    Parameters
+    ----------
+    name
+        The name of a run.
+
+    Returns
+    -------
+    str
+        ``10B`` of ``run_10B``; empty of most names.
+    """
+    found = _OF_A_RUN.search(_NOT_A_SIZE.sub(" ", name))
+    return f"{found[1]}B" if found is not None and not sizes_in_name(name) else ""
 
 
 def with_known_names(rows: list[dict[str, str]]) -> list[dict[str, str]]:

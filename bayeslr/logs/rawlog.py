@@ -13,8 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayeslr.errors import LogError
+from bayeslr.logs.columns import step_columns
 from bayeslr.logs.limits import MAX_COLUMNS, MAX_ROWS, listed, shown
 from bayeslr.logs.numbers import all_numbers, first_number, number
+from bayeslr.logs.texts import MOST_REMARKS, Words, is_remark, of_total
 
 _THOUSANDS: Final = re.compile(r"\d{1,3}(,\d{3})+")
 _DECIMAL_COMMA: Final = re.compile(r"[+-]?\d+,\d+([eE][+-]?\d+)?")
@@ -27,9 +29,9 @@ _REMEMBERED = 500_000
 """Rows of a log that is kept in memory between two questions about the same columns."""
 _LOOKED_AT = 100
 """Columns of a log that is looked through for texts."""
-_TEXTS = 2_000
-"""Different texts of a column that are told apart; a column with more says nothing about runs or splits."""
 _NOT_LOGGED = frozenset({"", "null", "none", "na", "n/a", "-", "--", "#n/a", "?", "<na>", "missing", "nil"})
+_NUMBERS = 10
+"""A column has to have so many numbers before a text among them is a remark."""
 _NAN = frozenset({"nan", "+nan", "-nan"})
 
 type Chunk = tuple[Sequence[int] | NDArray[np.int64], Mapping[str, "Sequence[object] | Column"]]
@@ -50,12 +52,15 @@ class Column:
         Position of the first cell that is no number, and the cell; None if there is none.
     several
         The same of a cell that is a list of different numbers, of which the first counts.
+    remark
+        The same of the first of a few texts among the numbers, such as ``OOM``, and how many there are.
     """
 
     rows: NDArray[np.int32]
     values: NDArray[np.float64]
     wrong: tuple[int, object] | None = None
     several: tuple[int, object] | None = None
+    remark: tuple[int, object, int] | None = None
 
     def taken(self, keep: NDArray[np.bool_]) -> "Column":
         """Return the column at some of the rows; positions stay.
@@ -202,8 +207,8 @@ class RawLog:
         """Read some columns from the file."""
         wanted = list(dict.fromkeys([*numeric, *texts]))
         numbers: list[NDArray[np.int64]] = []
-        found = {name: _Numbers() for name in numeric}
-        words = {name: _Words() for name in texts}
+        found = {name: _Numbers(steps=bool(step_columns([name]))) for name in numeric}
+        words = {name: Words() for name in texts}
         count = 0
         for row_numbers, cells in self.chunks(wanted):
             numbers.append(np.asarray(row_numbers, dtype=np.int64))
@@ -215,12 +220,15 @@ class RawLog:
             count += len(row_numbers)
             if count > MAX_ROWS:
                 raise LogError(f"{self.path}: more than {MAX_ROWS} rows; allowed: fewer")
+        at = np.concatenate(numbers) if numbers else np.empty(0, dtype=np.int64)
+        columns = {name: column.done() for name, column in found.items()}
+        remarks = {name: column.remark for name, column in columns.items() if column.remark is not None}
         return Cells(
-            numbers=np.concatenate(numbers) if numbers else np.empty(0, dtype=np.int64),
-            columns={name: column.done() for name, column in found.items()},
+            numbers=at,
+            columns=columns,
             texts={name: text.codes_of_rows() for name, text in words.items()},
             labels={name: tuple(text.codes) for name, text in words.items()},
-            notes=tuple(self.notes),
+            notes=(*self.notes, *(_of_remark(name, self.unit, at, *remark) for name, remark in remarks.items())),
         )
 
     def words(self) -> Mapping[str, tuple[str, ...]]:
@@ -323,10 +331,19 @@ def shown_name(name: str) -> str:
     return listed([name], width=60)
 
 
+def _of_remark(name: str, unit: str, numbers: NDArray[np.int64], row: int, cell: object, count: int) -> str:
+    """Return what to say of texts among the numbers of a column."""
+    more = f", and {count - 1} more cells are no numbers" if count > 1 else ""
+    return f"{shown_name(name)} is {shown(cell, 20)} in {unit} {numbers[row]}{more}: left out"
+
+
 class _Numbers:
     """Collects the numbers of a column, chunk by chunk."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, steps: bool) -> None:
+        self.steps = steps
+        self.total = ""
+        self.remarks: list[tuple[int, object]] = []
         self.rows: list[NDArray[np.int32]] = []
         self.values: list[NDArray[np.float64]] = []
         self.wrong: tuple[int, object] | None = None
@@ -355,8 +372,16 @@ class _Numbers:
                 rows.append(start + i)
                 some.append(first)
                 self.several = self.several or (start + i, cell)
-            elif self.wrong is None and not (isinstance(cell, str) and cell.strip().lower() in _NOT_LOGGED):
-                self.wrong = (start + i, cell)
+            elif isinstance(cell, str) and cell.strip().lower() in _NOT_LOGGED:
+                continue
+            elif self.steps and (part := of_total(cell)) is not None and self.total in ("", part[1]):
+                rows.append(start + i)
+                some.append(part[0])
+                self.total = part[1]
+            elif is_remark(cell):
+                self.remarks.append((start + i, cell))
+            else:
+                self.wrong = self.wrong or (start + i, cell)
         self.rows.append(np.array(rows, dtype=np.int32))
         self.values.append(np.array(some, dtype=np.float64))
 
@@ -365,31 +390,8 @@ class _Numbers:
         rows = np.concatenate(self.rows) if self.rows else np.empty(0, dtype=np.int32)
         self.rows.clear()
         values = np.concatenate(self.values) if self.values else np.empty(0)
-        return Column(rows=rows, values=values, wrong=self.wrong, several=self.several)
-
-
-class _Words:
-    """Collects the texts of a column as codes, chunk by chunk."""
-
-    def __init__(self) -> None:
-        self.codes: dict[str, int] = {}
-        self.rows: list[NDArray[np.int16]] = []
-
-    def add(self, cells: Sequence[object]) -> None:
-        """Add the cells of the next rows."""
-        codes = self.codes
-        found = []
-        for cell in cells:
-            text = cell.strip()[:200] if isinstance(cell, str) else "" if cell is None else repr(cell)[:200]
-            if not text:
-                found.append(-1)
-                continue
-            code = codes.get(text)
-            if code is None:
-                code = -1 if len(codes) >= _TEXTS else codes.setdefault(text, len(codes))
-            found.append(code)
-        self.rows.append(np.array(found, dtype=np.int16))
-
-    def codes_of_rows(self) -> NDArray[np.int16]:
-        """Return the code of each row."""
-        return np.concatenate(self.rows) if self.rows else np.empty(0, dtype=np.int16)
+        few = 0 < len(self.remarks) <= max(1, MOST_REMARKS * values.size) and values.size >= _NUMBERS
+        remark = (*self.remarks[0], len(self.remarks)) if few and self.wrong is None else None
+        odd = [] if few else self.remarks[:1]
+        wrong = min([*odd, *([self.wrong] if self.wrong else [])], key=lambda found: found[0], default=None)
+        return Column(rows=rows, values=values, wrong=wrong, several=self.several, remark=remark)

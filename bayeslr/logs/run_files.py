@@ -97,7 +97,7 @@ def _runs_of(name: str, path: Path, loss: str | None, *, alone: bool) -> list[So
 
 def _opened(name: str, path: Path, file: Path, loss: str | None, *, alone: bool) -> list[Source]:
     """Open a log and return its runs."""
-    raw = arranged(open_log(file))
+    raw = arranged(open_log(file), loss=loss)
     layout = layout_of(raw, loss=loss)
     if len(layout.runs) <= 1:
         return [Source(run=name, path=path, opened=raw, label=layout.runs[0] if layout.runs else None)]
@@ -121,7 +121,7 @@ def _opened(name: str, path: Path, file: Path, loss: str | None, *, alone: bool)
 def _is_log(path: Path, loss: str | None) -> bool:
     """Return whether a file of a folder is a log: a table with steps and a loss."""
     try:
-        raw: RawLog = arranged(open_log(path))
+        raw: RawLog = arranged(open_log(path), loss=loss)
     except LogError:
         return not path.name.lower().removesuffix(".gz").endswith((".json", ".txt", ".out", ".log"))
     columns = raw.columns

@@ -19,6 +19,7 @@ from bayeslr.logs.layout import as_wide, goes_back, layout_of, tells_machines
 from bayeslr.logs.limits import listed
 from bayeslr.logs.rate_names import multiplier_columns, rate_columns
 from bayeslr.logs.rawlog import Cells, Chunk, Column, RawLog
+from bayeslr.logs.runs_behind import with_runs_in_front
 from bayeslr.logs.splits import split_columns
 
 __all__ = ["arranged"]
@@ -33,20 +34,22 @@ _COLUMNS = 100
 """Columns of a table that is looked through."""
 
 
-def arranged(raw: RawLog) -> RawLog:
+def arranged(raw: RawLog, *, loss: str | None = None) -> RawLog:
     """Return a log with one column per quantity, and one that names the runs where it has several.
 
     Parameters
     ----------
     raw
         The opened log.
+    loss
+        The column of the loss if the user named it.
 
     Returns
     -------
     RawLog
         The same log if it is neither long nor of several runs, or names them itself.
     """
-    raw = as_wide(raw)
+    raw = with_runs_in_front(as_wide(raw), loss)
     steps = step_columns(raw.columns)[:1]
     if not steps or len(raw.columns) > _COLUMNS or run_columns(raw.columns) or layout_of(raw).runs:
         return raw

@@ -20,9 +20,10 @@ from bayeslr.logs.columns import (
     time_columns,
 )
 from bayeslr.logs.counters import Counter, Series
-from bayeslr.logs.layout import a_row_each, layout_of, one_run
+from bayeslr.logs.layout import layout_of, one_run
 from bayeslr.logs.limits import listed, shown
 from bayeslr.logs.losses import base_shown, loss_candidates, not_finite, odd_name, odd_ratio
+from bayeslr.logs.missing import no_step
 from bayeslr.logs.plausible import judged
 from bayeslr.logs.rate_names import multiplier_columns, rate_columns
 from bayeslr.logs.rates import chosen_rate, one_a_change, times_multiplier, without_tiny_negatives, without_wild
@@ -128,7 +129,7 @@ def tidy(
     LogError
         If a column is not found or holds something else than numbers, or no finite loss is left.
     """
-    raw = arranged(raw)
+    raw = arranged(raw, loss=loss)
     named = named_column(raw.columns, loss, what="loss", path=raw.path) if loss else None
     layout = layout_of(raw, loss=named)
     chosen_run = one_run(raw, layout, run)
@@ -137,7 +138,7 @@ def tidy(
     steps = [named_column(raw.columns, step, what="step", path=raw.path)] if step else step_columns(columns)
     rates = [named_column(raw.columns, lr, what="lr", path=raw.path)] if lr else rate_columns(columns)
     if not steps:
-        raise LogError(_no_step(raw, columns))
+        raise LogError(no_step(raw, columns))
     times, epochs = time_columns(columns)[:1], epoch_columns(columns)[:1]
     planned = [name for name in columns if plain_name(name) in ("total_steps", "max_steps")][:1]
     perplexities = [name for name, kind in perplexity_columns(columns).items() if kind == "perplexity"]
@@ -177,16 +178,6 @@ def tidy(
         rate_note = rate_note or f"{rate!r} has several rates a row ({shown(several[1], 40)}): the first was taken"
     found = _chosen_loss(counter, losses, rate_rows, planned)
     return _tidied(counter, found, losses, rate, rate_rows, rate_note, columns, planned, perplexities, unit)
-
-
-def _no_step(raw: RawLog, columns: list[str]) -> str:
-    """Return the message about a log without a column of steps."""
-    where = "" if raw.what == "log" else f" in this {raw.what}"
-    counted = [name for name in columns if set(plain_name(name).split("_")) & {"epoch", "epochs", "tokens", "samples"}]
-    instead = f" ({listed(counted, 2)} counts something else than updates)" if counted else ""
-    if not counted and (names := a_row_each(raw)):
-        instead = f" (each row has another {names!r}: a table of runs has no histories, which have to be exported)"
-    return f"{raw.path}: no column for the step{where}{instead}; name one with `step` (--step): {listed(columns, 12)}"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -110,10 +110,6 @@ def test_validation_lines_of_megatron(tmp_path):
     [
         ("{'loss': 3.69, 'learning_rate': 0.001, 'epoch': 0.1}\n" * 5, "console output without a step .*trainer_state"),
         ("Epoch 1 done, everything is fine\nGood bye\n" * 9, "no table, and no lines of a trainer that is known"),
-        (
-            "Epoch 1/10\n100/100 [=====] - 3s 30ms/step - loss: 3.6900 - val_loss: 3.7\n" * 9,
-            "console output of a trainer",
-        ),
         (PREAMBLE, "no table, and no lines of a trainer"),
     ],
 )

@@ -66,7 +66,7 @@ def test_step(columns, found):
         (["lr-AdamW/pg1", "lr-AdamW/pg2"], ["lr-AdamW/pg1", "lr-AdamW/pg2"]),
         (["Learning Rate"], ["Learning Rate"]),
         (["learningRate"], ["learningRate"]),
-        (["peak_lr", "min_lr", "lr_scale", "lrs", "peak_learning_rate_ratio", "max_lr_decay"], []),
+        (["peak_lr", "min_lr", "lr_scale", "peak_learning_rate_ratio", "max_lr_decay"], []),
     ],
 )
 def test_rate(columns, found):

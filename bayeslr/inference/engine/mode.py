@@ -6,6 +6,7 @@ inverse Hessian, it needs about six.
 """
 
 import os
+import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -76,7 +77,9 @@ def find_mode(densities: Densities, starts: list[Vector]) -> Mode:
         good = np.isfinite(values) & np.isfinite(gradients).all(axis=1)
         return np.where(good, values, 1e12), np.where(good[:, None], gradients, 0.0)
 
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+    with warnings.catch_warnings(), ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        # the Newton steps go on where a line search ends, and what the search reached is judged by the health check
+        warnings.filterwarnings("ignore", "The line search algorithm did not converge")
         ends = list(pool.map(partial(_descend, safe), starts))
     ends.sort(key=lambda end: float(end.fun))
     position = np.asarray(ends[0].x, dtype=np.float64)

@@ -37,8 +37,10 @@ from typing import Final
 from bayeslr.errors import LogError
 from bayeslr.logs.columns import step_columns
 from bayeslr.logs.formats.console_lines import BELOW, OPENING, Reading, cleaned, printed, rank_of, said, validated
+from bayeslr.logs.formats.console_text import with_rates_apart, with_whole_dicts
 from bayeslr.logs.formats.files import LogFile
-from bayeslr.logs.limits import MAX_COLUMNS, shown
+from bayeslr.logs.formats.trainer_lines import TrainerLines
+from bayeslr.logs.limits import MAX_COLUMNS, listed, shown
 from bayeslr.logs.rawlog import CHUNK, Chunk, RawLog
 
 __all__ = ["is_console_output", "open_console"]
@@ -64,7 +66,13 @@ def is_console_output(file: LogFile, lines: int) -> bool:
         True if a line has one of the patterns.
     """
     return any(
-        number <= lines and (OPENING.search(line) is not None or printed(line) is not None or said(line) is not None)
+        number <= lines
+        and (
+            OPENING.search(line) is not None
+            or printed(line) is not None
+            or said(line) is not None
+            or TrainerLines().said(line)
+        )
         for number, line, _ in _until(file, lines)
     )
 
@@ -89,15 +97,23 @@ def open_console(file: LogFile) -> RawLog:
     """
     columns: dict[str, None] = {}
     planned: set[str] = set()
+    lengths: dict[str, None] = {}
     first = ""
     for _, reading in _readings(file):
         first = first or shown(dict(reading), 120)
         planned.add(str(reading.get("total_steps", "")))
+        if "epoch_length" in reading:
+            lengths[reading["epoch_length"]] = None
         columns.update(dict.fromkeys(reading))
         if len(columns) > MAX_COLUMNS:
             raise LogError(f"{file.path}: more than {MAX_COLUMNS} different names; allowed: fewer")
     planned.discard("")
-    if not columns.keys() & set(_COUNTERS):
+    if len(lengths) > 1:
+        raise LogError(
+            f"{file.path}: epochs of {listed(lengths, 3)} batches, so that the steps of all epochs cannot be counted; "
+            "allowed: epochs of one length, or a log whose steps count on"
+        )
+    if not step_columns(list(columns)):
         raise LogError(
             f"{file.path}: console output without a step ({first}); allowed: a log that has steps, such as the "
             "trainer_state.json in a checkpoint of the Hugging Face Trainer"
@@ -117,24 +133,24 @@ def open_console(file: LogFile) -> RawLog:
             yield numbers, cells
 
     total = int(only) if len(planned) == 1 and (only := planned.pop()).isdigit() else None
-    names = tuple(name for name in columns if name != "total_steps")
+    names = tuple(name for name in columns if name not in ("total_steps", "epoch_length"))
     return RawLog(
         path=str(file.path), columns=names, chunks=chunks, notes=file.notes, total_steps=total, what="console output"
     )
 
 
 def _until(file: LogFile, lines: int) -> Iterator[tuple[int, str, bool]]:
-    for number, line, ended in file.lines():
+    for number, line, ended in with_whole_dicts(file.lines()):
         if number > lines:
             return
-        yield number, cleaned(line), ended
+        yield number, with_rates_apart(cleaned(line)), ended
 
 
 def _readings(file: LogFile) -> Iterator[tuple[int, Reading]]:
     """Go through what the lines say."""
     below: str | None = None
     latest: dict[str, str] = {}
-    bars = _Bars()
+    bars, trainers = _Bars(), TrainerLines()
     for number, line, ended in _until(file, 1 << 62):
         if not ended and not line.rstrip().endswith(("|", "}")):
             # the last number may have been cut off
@@ -148,7 +164,15 @@ def _readings(file: LogFile) -> Iterator[tuple[int, Reading]]:
             yield number, {"step": below, match["key"].strip(): match["value"]}
             continue
         bars.look_at(line)
-        found = said(line)
+        found = trainers.said(line)
+        for note in trainers.notes:
+            file.note(note)
+        if found is not None and not found:
+            # a bar of an evaluation
+            continue
+        ends = {} if found is None or "epoch_end" not in found else {"step": found["epoch_end"]}
+        if found is None:
+            found = said(line)
         if found is None and (values := printed(line)) is not None:
             found = {**bars.step_of(values), **values}
         if found is None and latest and (loss := validated(line)) is not None:
@@ -158,9 +182,11 @@ def _readings(file: LogFile) -> Iterator[tuple[int, Reading]]:
         if "val_loss_now" in found:
             found = {**(latest or {"step": "0"}), "val_loss": found["val_loss_now"]}
         found = {k: v.replace(",", "") if k in ("step", "total_steps") else v for k, v in found.items()}
+        found.pop("epoch_end", None)
         counter = next((name for name in _COUNTERS if name in found), None)
         if counter is not None:
-            latest = {name: found[name] for name in (counter, "epoch") if name in found}
+            # a loss without a step that follows is one of the whole epoch
+            latest = ends or {name: found[name] for name in (counter, "epoch") if name in found}
         rank = rank_of(line)
         yield number, found if rank is None else {"rank": rank, **found}
 

@@ -25,7 +25,6 @@ _RANK: Final = re.compile(r"^[^A-Za-z]{0,80}\[ ?rank ?[:=]? ?(\d+) ?\]", re.IGNO
 
 _PAIRS: Final = re.compile(rf"(?P<key>[A-Za-z][\w /.-]{{0,80}}?)\s*[:=]\s*\[*(?P<value>{_NUMBER})(?![\w.%])")
 _BLANKS: Final = re.compile(r" {3,}")
-_SPACED: Final = re.compile(rf"(?P<key>[A-Za-z][A-Za-z_ ]{{0,60}}?)\s+(?P<value>{_NUMBER})(?![\w.%])")
 _ANY: Final = re.compile(
     r"(?P<key>[A-Za-z][\w/.-]{0,60}?(?: [A-Za-z][\w/.-]{0,60}?){0,4}?)(?:\s*[:=]\s*\[*|\s+)"
     rf"(?P<value>{_NUMBER})(?![\w.%])"
@@ -143,7 +142,7 @@ def _bar(pattern: str) -> Callable[[str], Reading | None]:
     compiled = re.compile(pattern)
 
     def read(text: str) -> Reading | None:
-        match = compiled.search(text) if "|" in text and "loss" in text else None
+        match = compiled.search(text) if "|" in text and "loss" in text.lower() else None
         if match is None or _split_said(text.partition("|")[0]) in ("validation", "test"):
             return None
         bar = _groups(match)
@@ -258,16 +257,16 @@ _TRAINERS: Final[Sequence[Callable[[str], Reading | None]]] = (
     _line(
         rf"^\s*(?:\[.*\]\s*)?step (?P<step>\d+): train loss (?P<train_loss>{_NUMBER}), "
         rf"val loss (?P<val_loss>{_NUMBER})",
-        _SPACED,
+        _ANY,
     ),
-    _line(rf"\biter (?P<step>\d+): (?:train )?loss (?P<loss>{_NUMBER})", _SPACED),
+    _line(rf"\biter (?P<step>\d+): (?:train )?loss (?P<loss>{_NUMBER})", _ANY),
     # modded-nanogpt
     _line(rf"\bstep:(?P<step>\d+){_OF}\s+(?=\w+:)", _PAIRS),
     # llm.c
     _line(rf"^s:(?P<step>\d+) tel:(?P<val_loss>{_NUMBER})"),
     _line(rf"^s:(?P<step>\d+) trl:(?P<train_loss>{_NUMBER})", _PAIRS),
     _line(rf"^val loss:? (?P<val_loss_now>{_NUMBER})"),
-    _line(rf"^step\s+(?P<step>\d+){_OF}\s*\|\s*(?=(?:train )?loss {_NUMBER})", _SPACED),
+    _line(rf"^step\s+(?P<step>\d+){_OF}\s*\|\s*(?=(?:train )?loss {_NUMBER})", _ANY),
     # nanochat
     _line(rf"\bstep\s+(?P<step>\d+){_OF}\s*(?:\([\d.]+%\)\s*)?\|\s*(?=\w+:)", _PAIRS),
     _line(
@@ -286,10 +285,10 @@ _TRAINERS: Final[Sequence[Callable[[str], Reading | None]]] = (
     _line(rf"\bvalidate step:\s*(?P<step>\d+)\s+loss:\s*(?P<val_loss>{_NUMBER})"),
     _line(r"\bstep:\s*(?P<step>\d+)\s+(?=loss:)", _PAIRS),
     # Lightning, and bars of tqdm
-    _bar(r"^Epoch (?P<epoch>\d+):.*\|\s*(?P<step>\d+)/\d+ \[(?=[^\]]*loss(?:_step)?=)"),
+    _bar(r"^Epoch (?P<epoch>\d+):.*\|\s*(?P<step>\d+)/\d+ \[(?=[^\]]*[lL]oss(?:_step)?=)"),
     _bar(
         r"(?:(?i:\bepoch)\s*[:=#]?\s*\[?(?P<epoch>\d+)(?:\s*/\s*(?P<epochs>\d+))?(?![\w.]).*?)?"
-        r"\|\s*(?P<step>\d+)/(?P<total_steps>\d+) \[(?=[^\]]*loss=)"
+        r"\|\s*(?P<step>\d+)/(?P<total_steps>\d+) \[(?=[^\]]*[lL]oss=)"
     ),
     _any_line,
 )

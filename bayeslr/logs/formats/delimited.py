@@ -1,4 +1,4 @@
-"""CSV and its relatives: metrics files, exports of W&B and TensorBoard, tables separated by tabs, semicolons or spaces.
+"""CSV and its relatives: metrics files, exports of W&B and TensorBoard, tables with tabs, semicolons, bars or spaces.
 
 Sparse columns are fine: a row without a loss is a row about something else. A header that occurs again in the middle (a
 logger that was started twice) is skipped, and its columns count from there on; so are lines that begin with ``#``.
@@ -12,6 +12,7 @@ from pathlib import Path
 
 from bayeslr.errors import BayeslrError, LogError
 from bayeslr.logs.columns import loss_columns, step_columns
+from bayeslr.logs.formats.barred import lines_of
 from bayeslr.logs.formats.files import LogFile
 from bayeslr.logs.limits import MAX_ROWS, counted, listed, shown
 from bayeslr.logs.rawlog import CHUNK, Chunk, RawLog
@@ -132,7 +133,7 @@ def open_delimited(file: LogFile) -> RawLog:
 
 def _table(file: LogFile, error: type[BayeslrError]) -> tuple[tuple[str, ...], str, Iterator[Row]]:
     """Return the header, the separator and the rows that follow."""
-    lines: Iterator[tuple[int, str, bool]] = (each for each in file.lines() if each[1].strip())
+    lines: Iterator[tuple[int, str, bool]] = (each for each in lines_of(file) if each[1].strip())
     before: list[str] = []
     first: tuple[int, str, bool] | None = None
     for number, line, ended in lines:

@@ -1,4 +1,4 @@
-"""The bytes and the lines of a log file, whatever wrote it: gzip, byte-order marks, UTF-16, any line ends.
+"""The bytes and the lines of a log file, whatever wrote it: gzip, byte-order marks, UTF-16 and UTF-32, any line ends.
 
 Files are read in pieces, and what is damaged or cut off is left out and noted: one rule for every format, *read what is
 whole and say where it ends*. Only regular files are read: a pipe would hang and a device never ends.
@@ -103,7 +103,7 @@ class LogFile:
         """
         encoding = self.encoding()
         content = self.content()
-        cut = content.find(b"\0") if "16" not in encoding else -1
+        cut = content.find(b"\0") if "utf-8" in encoding else -1
         if cut >= 0:
             self.note(f"zeros from byte {cut} on, as after a crash: read up to there")
             content = content[:cut]
@@ -116,7 +116,7 @@ class LogFile:
         Returns
         -------
         str
-            ``utf-8-sig`` or one of the UTF-16.
+            ``utf-8-sig``, ``utf-32`` or one of the UTF-16.
 
         Raises
         ------
@@ -124,6 +124,8 @@ class LogFile:
             If the file is empty or no text.
         """
         head = self.head(_SHORT)
+        if head.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff")):
+            return "utf-32"
         if head.startswith((b"\xff\xfe", b"\xfe\xff")):
             return "utf-16"
         if not head.removeprefix(b"\xef\xbb\xbf").strip():

@@ -7,6 +7,7 @@ from typing import Final
 
 from bayeslr.errors import LogError
 from bayeslr.logs.columns import split_of
+from bayeslr.logs.formats.split_files import split_files
 from bayeslr.logs.formats.tensorboard_downloads import downloads_in
 
 __all__ = ["log_of_run", "logs_in", "split_folders"]
@@ -32,8 +33,8 @@ def log_of_run(folder: Path) -> Path | None:
     Returns
     -------
     Path or None
-        The log: a file, the folder itself if it holds event files, downloads of their scalars or MLflow's metrics; None
-        if it is no folder of a run.
+        The log: a file, the folder itself if it holds event files, downloads of their scalars, MLflow's metrics or a
+        table a split; None if it is no folder of a run.
 
     Raises
     ------
@@ -53,6 +54,8 @@ def log_of_run(folder: Path) -> Path | None:
             raise LogError(f"{folder}: {len(found)} logs in this folder ({names}); allowed: one, so name it")
         if found:
             return found[0]
+    if split_files(folder):
+        return folder
     # each checkpoint's state holds the whole history up to it
     states = sorted(folder.glob("checkpoint-*/trainer_state.json"), key=lambda f: (len(f.parent.name), f.parent.name))
     return states[-1] if states else None

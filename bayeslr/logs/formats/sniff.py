@@ -11,7 +11,9 @@ from bayeslr.logs.formats.delimited import header_of, is_separated, open_delimit
 from bayeslr.logs.formats.files import LogFile
 from bayeslr.logs.formats.folders import logs_in
 from bayeslr.logs.formats.json_log import has_json_in_lines, open_json
+from bayeslr.logs.formats.json_messages import messages_in
 from bayeslr.logs.formats.mlflow_metrics import open_mlflow
+from bayeslr.logs.formats.split_files import open_splits, split_files
 from bayeslr.logs.formats.tensorboard_downloads import downloads_in, open_downloads
 from bayeslr.logs.formats.tensorboard_events import open_tensorboard
 from bayeslr.logs.formats.wandb_file import open_wandb
@@ -21,7 +23,7 @@ from bayeslr.logs.rawlog import RawLog
 __all__ = ["looks_like_manifest", "open_log"]
 
 _MANY_LINES = 2_000_000
-_LIST = re.compile(r"\[\s*(?:[{\[\]\"-]|\d+(?:\.\d+)?\s*[,\]])")
+_LIST = re.compile(r"\[\s*(?:[{\[\]\"-]|\d+(?:\.\d+)?\s*(?:,|\](?![ \t]*[A-Za-z])))")
 
 
 def open_log(path: Path) -> RawLog:
@@ -52,6 +54,8 @@ def open_log(path: Path) -> RawLog:
     if is_folder(path):
         if downloads_in(path):
             return open_downloads(path)
+        if not any(path.glob("*tfevents*")) and (files := split_files(path)):
+            return open_splits(path, {split: open_log(file) for split, file in files.items()})
         return open_mlflow(path) if (path / "metrics").is_dir() else open_tensorboard(path)
     if "tfevents" in path.name:
         return open_tensorboard(path)
@@ -60,9 +64,9 @@ def open_log(path: Path) -> RawLog:
         return open_wandb(file)
     start = file.head().decode(file.encoding(), "replace").lstrip()
     if (start.startswith("{") and not start.startswith("{'")) or _LIST.match(start):
-        return open_json(file)
+        return _open_json(file)
     if has_json_in_lines(file, 200):
-        return open_json(file)
+        return _open_json(file)
     header = header_of(file)
     separated = is_separated(file)
     if separated and step_columns(header) and loss_columns(header):
@@ -83,6 +87,12 @@ def open_log(path: Path) -> RawLog:
             f"{shown(header[0], 50)}{damage}); allowed: CSV, JSONL, trainer_state.json, console output of a trainer"
         )
     return open_delimited(file)
+
+
+def _open_json(file: LogFile) -> RawLog:
+    """Open JSON, or the console output that is in its messages."""
+    messages = None if file.head(1) == b"[" else messages_in(file)
+    return open_json(file) if messages is None else open_console(messages)
 
 
 def looks_like_manifest(path: Path) -> bool:

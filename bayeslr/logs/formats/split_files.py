@@ -1,0 +1,100 @@
+"""A folder with a table for each split of one run, such as ``train.csv`` and ``val.csv``."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from bayeslr.logs.columns import (
+    epoch_columns,
+    loss_kind,
+    perplexity_columns,
+    split_of,
+    step_columns,
+    time_columns,
+)
+from bayeslr.logs.rawlog import Chunk, Column, RawLog
+
+__all__ = ["open_splits", "split_files"]
+
+_TABLES: Final = (".csv", ".tsv", ".jsonl", ".ndjson")
+_BESIDE: Final = frozenset({"log", "logs", "loss", "losses", "metric", "metrics", "history", "curve", "stats"})
+"""Words that a file of a split may have in its name."""
+
+
+def split_files(folder: Path) -> Mapping[str, Path]:
+    """Return the tables of the splits of a run.
+
+    Parameters
+    ----------
+    folder
+        The folder.
+
+    Returns
+    -------
+    Mapping
+        The files by their splits, training first; empty if there are other tables, or two of one split.
+    """
+    try:
+        files = sorted(file for file in folder.iterdir() if file.name.lower().removesuffix(".gz").endswith(_TABLES))
+    except OSError:
+        return {}
+    found: dict[str, Path] = {}
+    for file in files:
+        words = re.split(r"[^a-z0-9]+", file.name.lower().removesuffix(".gz").rpartition(".")[0])
+        named = [word for word in words if word not in _BESIDE]
+        split = split_of(named[0]) if len(named) == 1 else ""
+        if not split or split in found or file.name.startswith("."):
+            return {}
+        found[split] = file
+    if len(found) < 2 or "training" not in found:
+        return {}
+    return {"training": found.pop("training"), **found}
+
+
+def open_splits(folder: Path, logs: Mapping[str, RawLog]) -> RawLog:
+    """Put the logs of the splits of a run together.
+
+    Parameters
+    ----------
+    folder
+        The folder.
+    logs
+        The opened logs by their splits, training first.
+
+    Returns
+    -------
+    RawLog
+        The rows of one after those of the other. Steps, epochs and times have one column; a loss has one a split, and
+        so has whatever the later ones log.
+    """
+    names = {split: _names(raw, split) for split, raw in logs.items()}
+    notes: list[str] = []
+
+    def chunks(wanted: Sequence[str]) -> Iterator[Chunk]:
+        before = 0
+        for split, raw in logs.items():
+            own = {name: column for column, name in names[split].items() if name in wanted}
+            for numbers, cells in raw.chunks(list(own.values())):
+                blank: list[object] = [None] * len(numbers)
+                found: dict[str, Sequence[object] | Column] = dict.fromkeys(wanted, blank)
+                found |= {name: cells[column] for name, column in own.items()}
+                yield range(before + 1, before + len(numbers) + 1), found
+                before += len(numbers)
+            notes.extend(note for note in raw.notes if note not in notes)
+
+    columns = tuple(dict.fromkeys(name for each in names.values() for name in each.values()))
+    total = next((raw.total_steps for raw in logs.values() if raw.total_steps is not None), None)
+    return RawLog(path=str(folder), columns=columns, chunks=chunks, unit="row", notes=notes, total_steps=total)
+
+
+def _names(raw: RawLog, split: str) -> dict[str, str]:
+    """Return what the columns of the log of a split are called among those of all splits."""
+    shared = {*step_columns(raw.columns), *epoch_columns(raw.columns), *time_columns(raw.columns)}
+    found = {}
+    for column in raw.columns:
+        said = loss_kind(column)
+        plain = said == "plain" or (not said and not split_of(column) and bool(perplexity_columns([column])))
+        other = split != "training" and column not in shared and said == ""
+        found[column] = f"{split}/{column}" if plain or other else column
+    return found

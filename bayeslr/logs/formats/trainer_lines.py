@@ -1,0 +1,186 @@
+"""Lines of trainers that have a form of their own: epochs and batches in brackets, bare numbers, abbreviations.
+
+================  ======================================================================================================
+trainer           line
+================  ======================================================================================================
+PyTorch examples  ``| epoch   1 |   200/ 2983 batches | lr 20.00 | ms/batch 12.3 | loss  7.63 | ppl  2050.1`` and
+                  ``Epoch: [0][  10/5005]  Time  0.3 ( 0.4)  Loss 6.9e+00 (7.0e+00)``
+torchvision       ``Epoch: [0]  [  10/1000]  eta: 0:10:00  lr: 0.0001  loss: 2.3 (2.5)`` (DETR and others, too)
+timm, Swin        ``Train: 0 [  50/1251 (  4%)]  Loss: 6.92 (6.92)  ...  LR: 1.000e-04``
+MMDetection       ``Epoch [1][50/1000]  lr: 1.0e-03, ..., loss: 3.69`` and ``Epoch(train)  [1][  50/1000]  ...``
+Marian            ``Ep. 1 : Up. 1000 : Sen. 25,600 : Cost 6.51 * ... : L.r. 3.0000e-04``
+llama2.c          ``1000 | loss 3.6912 | lr 3.000000e-04 | 250.12ms | mfu 30.12%``
+CLU               ``logging_writer.py:48] [1000] learning_rate=0.0003, loss=3.69``
+Keras             ``20/4000 [==>...] - ETA: 12:34 - loss: 3.69 - lr: 3.0000e-04`` below ``Epoch 1/3``
+================  ======================================================================================================
+
+Batches of an epoch are counted on from those of the epochs before, all of which have the length that is printed; a log
+that begins with epoch 0 or 1 begins with the run. Bars of an evaluation (``Test:  [ 0/97]``) are left out.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from bayeslr.logs.columns import step_columns
+
+__all__ = ["MEAN_OF_THE_EPOCH", "TrainerLines"]
+
+_NUMBER: Final = r"[-+]?(?!\d+,\d)(?:\d+(?:\.\d*)?(?:[eE][-+]?\d+)?|nan|inf|NaN)"
+_PAIR: Final = re.compile(rf"(?P<key>[A-Za-z][\w./@-]{{0,60}})\s*[:=]?\s*(?<![\w.])(?P<value>{_NUMBER})(?![\w.%:/])")
+
+_BATCH: Final = r"\[?\s*(?P<batch>\d+)\s*/\s*(?P<length>\d+)"
+_FROM_0: Final = re.compile(
+    rf"\b(?:Epoch: \[(?P<epoch>\d+)\]\s*{_BATCH}\]|Train: (?P<epoch2>\d+) \[\s*(?P<batch2>\d+)/(?P<length2>\d+) \("
+    r"|Train: \[(?P<epoch3>\d+)/\d+\]\[(?P<batch3>\d+)/(?P<length3>\d+)\])"
+)
+_FROM_1: Final = re.compile(
+    rf"^\|\s*epoch\s+(?P<epoch>\d+)\s*\|\s*{_BATCH} batches \||"
+    r"\bEpoch(?:\(train\))?\s+\[(?P<epoch2>\d+)\]\[\s*(?P<batch2>\d+)/(?P<length2>\d+)\]"
+)
+_EVALUATION: Final = re.compile(
+    r"(?:^|\s)(?:Test(?: \([\w ]+\))?:\s*|Epoch\((?:val|test)\)\s*\[\d+\])"
+    r"\[\s*\d+\s*/\s*\d+\s*(?:\(\s*\d+%\))?\]"
+)
+_MARIAN: Final = re.compile(
+    rf"\bEp\. \d+ : Up\. (?P<step>\d+) : (?:.*? : )?"
+    rf"(?:Cost (?P<loss>{_NUMBER})|ce-mean-words : (?P<val_loss>{_NUMBER}))"
+    rf"(?: .*?: L\.r\. (?P<lr>{_NUMBER}))?"
+)
+_LLAMA2_C: Final = re.compile(rf"^(?P<step>\d+) \| loss (?P<loss>{_NUMBER}) \| lr (?P<lr>{_NUMBER}) \| [\d.]+ms\b")
+_CLU: Final = re.compile(r"(?:^|\] )(?:\[(?P<split>[a-z_]+)\] )?\[(?P<step>\d+)\] (?=[A-Za-z][\w/.-]*=)")
+_KERAS_EPOCH: Final = re.compile(r"^Epoch (?P<epoch>\d+)/\d+\s*$")
+_KERAS: Final = re.compile(
+    r"^[\s\x08]*(?P<batch>\d+)/(?P<length>\d+) (?:\[[=>.]{3,}\]|[━╸╺ ]*━[━╸╺ ]*|- \d+s\b).*? - (?=\w*loss: )"
+)
+MEAN_OF_THE_EPOCH: Final = (
+    "a progress bar of Keras shows the mean of the training loss since the epoch began, which lags behind the loss at "
+    "a step: log it with `CSVLogger` or TensorBoard, or take a validation loss"
+)
+"""What has to be said of a loss of Keras's bars."""
+_BEGINS_WITH_1: Final = (
+    "the epochs of this form are counted from 0, but the first one here is 1: it was taken for the first of the run"
+)
+
+type Reading = Mapping[str, str]
+
+
+class TrainerLines:
+    """Reads lines of these trainers, one after the other.
+
+    Attributes
+    ----------
+    notes
+        What has to be said about the lines that were read.
+    """
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self._epoch = 1
+        self._first: int | None = None
+
+    def said(self, line: str) -> Reading | None:
+        """Return what a line says.
+
+        Parameters
+        ----------
+        line
+            The line, without colours.
+
+        Returns
+        -------
+        Mapping or None
+            The values by their names; none of a bar of an evaluation. ``epoch_end`` is the step at which the epoch
+            ends. None of a line that has no such form.
+        """
+        if len(line) > 10_000 or not any(c.isdigit() for c in line):
+            return None
+        if "[" in line and _EVALUATION.search(line) is not None:
+            return {}
+        if line.startswith("Epoch ") and (match := _KERAS_EPOCH.match(line)) is not None:
+            self._epoch = int(match["epoch"])
+            return None
+        for read in (self._batches, *_FORMS, self._keras):
+            found = read(line)
+            if found is not None:
+                return found
+        return None
+
+    def _batches(self, line: str) -> Reading | None:
+        """Read a line with the number of an epoch and of its batch."""
+        if "poch" not in line and "Train:" not in line:
+            return None
+        for pattern, first in ((_FROM_0, 0), (_FROM_1, 1)):
+            match = pattern.search(line)
+            if match is None:
+                continue
+            number, batch, length = [value for value in match.groups() if value is not None]
+            epoch = int(number)
+            pairs = _pairs(line[match.end() :])
+            if int(batch) > int(length) or not {"loss", "lr"} & pairs.keys():
+                return None
+            if self._first is None:
+                # programs that were made after others begin with 0 or 1 as they like; a later one has a past
+                self._first = epoch if epoch < 2 else first
+                if self._first > first:
+                    self.notes.append(_BEGINS_WITH_1)
+            return _in_epochs(epoch - self._first, batch, length, pairs)
+        return None
+
+    def _keras(self, line: str) -> Reading | None:
+        """Read a bar of Keras, whose epoch was printed above it."""
+        match = _KERAS.match(line) if " - " in line else None
+        if match is None:
+            return None
+        found = _in_epochs(self._epoch - 1, match["batch"], match["length"], _pairs(line[match.end() :]))
+        if "loss" in found and MEAN_OF_THE_EPOCH not in self.notes:
+            self.notes.append(MEAN_OF_THE_EPOCH)
+        return found
+
+
+def _pairs(text: str) -> dict[str, str]:
+    """Return the pairs of a text, of those of one name the first."""
+    found: dict[str, str] = {}
+    for pair in _PAIR.finditer(text):
+        found.setdefault(pair["key"].lower(), pair["value"])
+    return found
+
+
+def _in_epochs(before: int, batch: str, length: str, pairs: Reading) -> dict[str, str]:
+    """Return the pairs of a line, at the batch of an epoch with some epochs before it."""
+    steps = before * int(length)
+    return {
+        **pairs,
+        "step": str(steps + int(batch)),
+        "epoch_length": length,
+        "epoch_end": str(steps + int(length)),
+    }
+
+
+def _marian(line: str) -> Reading | None:
+    """Read a line of Marian; one of a validation has its mean over words, or nothing of use."""
+    if "Ep. " not in line:
+        return None
+    match = _MARIAN.search(line)
+    return None if match is None else {key: value for key, value in match.groupdict().items() if value}
+
+
+def _llama2_c(line: str) -> Reading | None:
+    """Read a line of llama2.c."""
+    match = _LLAMA2_C.match(line) if " | loss " in line else None
+    return None if match is None else match.groupdict()
+
+
+def _clu(line: str) -> Reading | None:
+    """Read a line of CLU's writer, whose names are those of a collection where one is in brackets before the step."""
+    match = _CLU.search(line) if "=" in line and "[" in line else None
+    if match is None:
+        return None
+    pairs = _pairs(line[match.end() :])
+    if not any("loss" in key or "lr" in key or "learning_rate" in key for key in pairs) or step_columns(list(pairs)):
+        return None
+    split = match["split"]
+    return {**({f"{split}/{key}": value for key, value in pairs.items()} if split else pairs), "step": match["step"]}
+
+
+_FORMS: Final[Sequence[Callable[[str], Reading | None]]] = (_marian, _llama2_c, _clu)
