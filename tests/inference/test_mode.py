@@ -1,5 +1,7 @@
 """The search of the mode, against closed forms and SciPy."""
 
+import warnings
+
 import numpy as np
 import pytest
 from scipy.optimize import minimize, rosen, rosen_der
@@ -76,3 +78,15 @@ def test_flat_directions_get_a_finite_factor():
     mode = search(lambda z: (0.5 * z[0] ** 2, np.array([z[0], 0.0])), [np.array([1.0, 1.0])])
     assert np.all(np.isfinite(mode.factor))
     assert mode.factor[0, 0] == pytest.approx(1.0, rel=1e-6)
+
+
+def test_a_line_search_that_gives_up_is_no_warning_to_users(monkeypatch):
+    """SciPy warns of it in the midst of a search whose last steps are Newton's; the suite turns warnings into errors."""
+
+    def gives_up(*args, **settings):
+        warnings.warn("The line search algorithm did not converge", stacklevel=2)
+        return minimize(*args, **settings)
+
+    monkeypatch.setattr("bayeslr.inference.engine.mode.minimize", gives_up)
+    mode = search(gaussian(np.ones(3), np.eye(3)), [np.zeros(3), np.full(3, 2.0)])
+    np.testing.assert_allclose(mode.position, 1.0, atol=1e-7)
