@@ -81,7 +81,7 @@ def test_flat_directions_get_a_finite_factor():
 
 
 def test_a_line_search_that_gives_up_is_no_warning_to_users(monkeypatch):
-    """SciPy warns of it in the midst of a search whose last steps are Newton's; the suite turns warnings into errors."""
+    """SciPy warns of it amid a search whose last steps are Newton's; the suite turns warnings into errors."""
 
     def gives_up(*args, **settings):
         warnings.warn("The line search algorithm did not converge", stacklevel=2)
