@@ -23,14 +23,12 @@ from bayeslr.inference.posterior import Posterior
 from bayeslr.inference.verdict import DISTRUSTED
 from bayeslr.laws import Scale
 from bayeslr.model import ScalingModel
+from bayeslr.model.observations import PADDED_TO
 
 __all__ = ["fit"]
 
 _POINTS, _FEWEST_POINTS, _POINTS_OF_ALL = 64, 16, 6144
 """Observations of a run: as many where there are a hundred of them or fewer, and at least; and of all runs."""
-
-_FEWER = 8
-"""So many fewer at once: arrays are padded to a multiple of it, and 17 observations would cost what 24 do."""
 
 
 def fit(
@@ -183,7 +181,8 @@ def fit(
 def _default_points(lengths: Sequence[int]) -> int:
     """Return how many observations of a run are fitted, for runs with so many."""
     every = np.array(lengths)
-    counts = range(_POINTS, _FEWEST_POINTS, -_FEWER)
+    # what arrays are padded to: 17 observations would cost what 24 do
+    counts = range(_POINTS, _FEWEST_POINTS, -PADDED_TO)
     return next((count for count in counts if np.minimum(every, count).sum() <= _POINTS_OF_ALL), _FEWEST_POINTS)
 
 

@@ -353,13 +353,10 @@ def _run_read(run: _Run, joined: Joined) -> RunRead:
 
 def _warn(notes: Sequence[tuple[str, _Note]]) -> None:
     """Warn of each thing once, however many logs it is true of."""
-    logs: dict[str, list[str]] = {}
-    first: dict[str, _Note] = {}
+    found: dict[str, tuple[_Note, list[str]]] = {}
     for path, note in notes:
-        logs.setdefault(note.about or note.text, []).append(path)
-        first.setdefault(note.about or note.text, note)
-    for key, paths in logs.items():
-        note = first[key]
+        found.setdefault(note.about or note.text, (note, []))[1].append(path)
+    for note, paths in found.values():
         others = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
         where = f"{paths[0]}{others}: " if paths[0] else ""
         warnings.warn(f"{where}{note.text}", note.category, skip_file_prefixes=(_PACKAGE,))

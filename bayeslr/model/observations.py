@@ -21,12 +21,12 @@ from bayeslr.laws.parameters import power_of_params
 from bayeslr.model.effects import MEMORIES, ErrorModel, Exposure
 from bayeslr.schedules import Schedule
 
-__all__ = ["Inputs", "Observations", "build_observations", "measure_scale", "prepare"]
+__all__ = ["PADDED_TO", "Inputs", "Observations", "build_observations", "measure_scale", "prepare"]
 
 _SHARED, _OWN = ("loss", "memory", "weight_decay", "jitter"), ("level_area", "level_rate", "batch")
 """What of the scale priors and reports refer to: of all sizes, and of each."""
 
-_WIDTHS = 8
+PADDED_TO = 8
 """Similar data sets get the same shapes, and so the same compiled program: runs are padded to a multiple of this. Where
 no run has more than one observation, as of a grid of final losses, none is padded."""
 
@@ -248,7 +248,7 @@ def build_observations(
     if count < 8:
         raise ModelError(f"curves: found {count} observations after warm-up; allowed: at least 8")
     longest = max(map(len, kept))
-    width = _WIDTHS * -(-longest // _WIDTHS) if longest > 1 else 2
+    width = PADDED_TO * -(-longest // PADDED_TO) if longest > 1 else 2
     size_of_run = sizes.index(kept)
     own = [scale.of_size(k) for k in range(len(sizes))]
     inputs = [

@@ -12,7 +12,7 @@ from typing import Final
 from bayeslr.errors import LogError
 from bayeslr.logs.columns import loss_columns, split_of, step_columns
 from bayeslr.logs.formats.files import LogFile
-from bayeslr.logs.formats.json_values import decoded, flattened
+from bayeslr.logs.formats.json_values import decoded, flattened, object_in
 from bayeslr.logs.limits import MAX_COLUMNS, MAX_LINE
 from bayeslr.logs.rawlog import CHUNK, Chunk, RawLog
 
@@ -71,14 +71,7 @@ def has_json_in_lines(file: LogFile, lines: int) -> bool:
     for number, line, _ in file.lines():
         if number > lines:
             return False
-        at = line.find('{"')
-        if at < 0:
-            continue
-        try:
-            value, end = decoded(line, at)
-        except ValueError:
-            continue
-        if isinstance(value, dict) and len(value) > 1 and not line[end:].strip():
+        if len(object_in(line)) > 1:
             return True
     return False
 

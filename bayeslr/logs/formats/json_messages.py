@@ -9,7 +9,7 @@ from bayeslr.errors import LogError
 from bayeslr.logs.columns import loss_columns
 from bayeslr.logs.formats.console import is_console_output
 from bayeslr.logs.formats.files import Line, LogFile
-from bayeslr.logs.formats.json_values import decoded, flattened
+from bayeslr.logs.formats.json_values import flattened, object_in
 
 __all__ = ["messages_in"]
 
@@ -33,7 +33,7 @@ class _Messages(LogFile):
     def lines(self) -> Iterator[Line]:
         """Yield the lines of the messages, with the numbers of the lines in which they stand."""
         for number, line, _ in LogFile.lines(self):
-            message = _object_in(line).get(self.key)
+            message = object_in(line).get(self.key)
             if isinstance(message, str):
                 yield from ((number, text, True) for text in message.splitlines())
 
@@ -58,7 +58,7 @@ def messages_in(file: LogFile) -> LogFile | None:
         first = [line for _, line, _ in itertools.islice(file.lines(), _LOOKED_AT) if line.strip()]
     except LogError:
         return None  # a line longer than lines may be
-    objects = [found for found in map(_object_in, first) if found]
+    objects = [found for found in map(object_in, first) if found]
     if 2 * len(objects) <= len(first) or any(loss_columns(list(flattened(found))) for found in objects):
         return None
     for key in _KEYS:
@@ -69,13 +69,3 @@ def messages_in(file: LogFile) -> LogFile | None:
         if is_console_output(replace(messages, notes=[]), _LOOKED_AT):
             return messages
     return None
-
-
-def _object_in(line: str) -> dict[str, object]:
-    """Return the object with which a line ends; empty if there is none."""
-    at = line.find('{"')
-    try:
-        value, end = decoded(line, at) if at >= 0 else (None, 0)
-    except ValueError:
-        return {}
-    return value if isinstance(value, dict) and not line[end:].strip() else {}

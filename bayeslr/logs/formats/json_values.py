@@ -6,7 +6,7 @@ from typing import Final
 
 from bayeslr.logs.limits import MAX_DEPTH
 
-__all__ = ["decoded", "flattened"]
+__all__ = ["decoded", "flattened", "object_in"]
 
 
 def _integer(text: str) -> int | float:
@@ -43,6 +43,27 @@ def decoded(text: str, start: int = 0) -> tuple[object, int]:
         return _DECODER.raw_decode(text, start)
     except RecursionError:
         raise ValueError("nested too deeply") from None
+
+
+def object_in(line: str) -> dict[str, object]:
+    """Return the object with which a line ends; empty if there is none.
+
+    Parameters
+    ----------
+    line
+        A line, whatever stands before the object.
+
+    Returns
+    -------
+    dict
+        The object.
+    """
+    at = line.find('{"')
+    try:
+        value, end = decoded(line, at) if at >= 0 else (None, 0)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) and not line[end:].strip() else {}
 
 
 def flattened(record: Mapping[str, object]) -> dict[str, object]:

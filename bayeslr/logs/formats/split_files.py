@@ -13,7 +13,8 @@ from bayeslr.logs.columns import (
     step_columns,
     time_columns,
 )
-from bayeslr.logs.rawlog import Chunk, Column, RawLog
+from bayeslr.logs.formats.joined import joined_chunks
+from bayeslr.logs.rawlog import Chunk, RawLog
 
 __all__ = ["open_splits", "split_files"]
 
@@ -68,22 +69,17 @@ def open_splits(folder: Path, logs: Mapping[str, RawLog]) -> RawLog:
         The rows of one after those of the other. Steps, epochs and times have one column; a loss has one a split, and
         so has whatever the later ones log.
     """
-    names = {split: _names(raw, split) for split, raw in logs.items()}
+    named = [(raw, _names(raw, split)) for split, raw in logs.items()]
     notes: list[str] = []
+    joined = joined_chunks(named, notes)
 
     def chunks(wanted: Sequence[str]) -> Iterator[Chunk]:
         before = 0
-        for split, raw in logs.items():
-            own = {name: column for column, name in names[split].items() if name in wanted}
-            for numbers, cells in raw.chunks(list(own.values())):
-                blank: list[object] = [None] * len(numbers)
-                found: dict[str, Sequence[object] | Column] = dict.fromkeys(wanted, blank)
-                found |= {name: cells[column] for name, column in own.items()}
-                yield range(before + 1, before + len(numbers) + 1), found
-                before += len(numbers)
-            notes.extend(note for note in raw.notes if note not in notes)
+        for numbers, cells in joined(wanted):
+            yield range(before + 1, before + len(numbers) + 1), cells
+            before += len(numbers)
 
-    columns = tuple(dict.fromkeys(name for each in names.values() for name in each.values()))
+    columns = tuple(dict.fromkeys(name for _, names in named for name in names.values()))
     total = next((raw.total_steps for raw in logs.values() if raw.total_steps is not None), None)
     return RawLog(path=str(folder), columns=columns, chunks=chunks, unit="row", notes=notes, total_steps=total)
 

@@ -1,14 +1,15 @@
 """Scalars of one run that were downloaded from TensorBoard's page: a CSV each, together in a folder."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from bayeslr.errors import LogError
 from bayeslr.logs.formats.delimited import header_of, open_delimited
 from bayeslr.logs.formats.files import LogFile
-from bayeslr.logs.rawlog import Chunk, Column, RawLog
+from bayeslr.logs.formats.joined import joined_chunks
+from bayeslr.logs.rawlog import RawLog
 
 __all__ = ["downloads_in", "open_downloads"]
 
@@ -54,21 +55,12 @@ def open_downloads(folder: Path) -> RawLog:
     LogError
         If a file has other columns than TensorBoard writes.
     """
-    opened: dict[str, RawLog] = {}
+    opened: list[tuple[RawLog, dict[str, str]]] = []
     notes: list[str] = []
     for tag, path in downloads_in(folder).items():
         file = LogFile(path=path)
         if header_of(file) != _HEADER:
             raise LogError(f"{path}: not the columns of TensorBoard's downloads; allowed: {', '.join(_HEADER)}")
-        opened[tag] = open_delimited(file)
-
-    def chunks(wanted: Sequence[str]) -> Iterator[Chunk]:
-        for tag, raw in opened.items():
-            for numbers, cells in raw.chunks(["Step", "Value"]):
-                blank: list[object] = [None] * len(numbers)
-                found: dict[str, Sequence[object] | Column] = dict.fromkeys(wanted, blank)
-                found |= {name: cells[own] for name, own in (("Step", "Step"), (tag, "Value")) if name in found}
-                yield numbers, found
-            notes.extend(note for note in raw.notes if note not in notes)
-
-    return RawLog(path=str(folder), columns=("Step", *opened), chunks=chunks, notes=notes)
+        opened.append((open_delimited(file), {"Step": "Step", "Value": tag}))
+    columns = ("Step", *(names["Value"] for _, names in opened))
+    return RawLog(path=str(folder), columns=columns, chunks=joined_chunks(opened, notes), notes=notes)
