@@ -126,7 +126,7 @@ class Discrepancy(ErrorModel):
     drift: float = 1.0
     run_memory: float = 0.008
     bend: float = 0.065
-    ahead: float = 0.13
+    ahead: float = 0.08
     early: float = 0.1
     peak: float = 0.18
     offset: float = 1.0
