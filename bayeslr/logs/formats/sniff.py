@@ -5,7 +5,7 @@ from pathlib import Path
 
 from bayeslr.errors import LogError
 from bayeslr.files import is_folder
-from bayeslr.logs.columns import loss_columns, step_columns
+from bayeslr.logs.columns import loss_columns, perplexity_columns, step_columns
 from bayeslr.logs.formats.console import is_console_output, open_console
 from bayeslr.logs.formats.delimited import header_of, is_separated, open_delimited
 from bayeslr.logs.formats.files import LogFile
@@ -22,6 +22,7 @@ from bayeslr.logs.rawlog import RawLog
 
 __all__ = ["looks_like_manifest", "open_log"]
 
+_LOOKED_AT = 500
 _MANY_LINES = 2_000_000
 _LIST = re.compile(r"\[\s*(?:[{\[\]\"-]|\d+(?:\.\d+)?\s*(?:,|\](?![ \t]*[A-Za-z])))")
 
@@ -69,18 +70,19 @@ def open_log(path: Path) -> RawLog:
         return _open_json(file)
     header = header_of(file)
     separated = is_separated(file)
-    if separated and step_columns(header) and loss_columns(header):
+    table = not _is_of_pairs(header)
+    if table and separated and step_columns(header) and loss_columns(header):
         return open_delimited(file)
-    if is_console_output(file, 500):
+    if is_console_output(file, _LOOKED_AT):
         return open_console(file)
-    if step_columns(header) or loss_columns(header):
+    if table and (step_columns(header) or loss_columns(header)):
         return open_delimited(file)
     # A header of other names is a table, and free text is not; a trainer's lines may follow a long preamble.
     if has_json_in_lines(file, _MANY_LINES):
         return open_json(file)
     if is_console_output(file, _MANY_LINES):
         return open_console(file)
-    if _is_free_text(header, separated):
+    if not table or _is_free_text(header, separated):
         damage = "".join(f"; {note}" for note in file.notes[:1])
         raise LogError(
             f"{path}: no table, and no lines of a trainer that is known (it begins with "
@@ -90,9 +92,21 @@ def open_log(path: Path) -> RawLog:
 
 
 def _open_json(file: LogFile) -> RawLog:
-    """Open JSON, or the console output that is in its messages."""
+    """Open JSON, or the console output that is in its messages or below it."""
     messages = None if file.head(1) == b"[" else messages_in(file)
-    return open_json(file) if messages is None else open_console(messages)
+    if messages is not None:
+        return open_console(messages)
+    # what is found damaged counts only where this is the format
+    output = LogFile(path=file.path)
+    try:
+        raw = open_json(file)
+    except LogError:
+        if is_console_output(output, _LOOKED_AT):
+            return open_console(output)
+        raise
+    # a program may print its settings as JSON before it trains
+    has_loss = loss_columns(raw.columns) or perplexity_columns(raw.columns)
+    return open_console(output) if not has_loss and is_console_output(output, _LOOKED_AT) else raw
 
 
 def looks_like_manifest(path: Path) -> bool:
@@ -122,6 +136,12 @@ def looks_like_manifest(path: Path) -> bool:
     if {"run", "file"} <= names:
         return True
     return bool(names & {"run", "file", "schedule"}) and not names & {"step", "_step", "loss"}
+
+
+def _is_of_pairs(header: tuple[str, ...]) -> bool:
+    """Return whether a first line has a number after each name, as ``step 20 loss 3.69`` has."""
+    numbers = [re.match(r"[-+.]?\d", name) is not None for name in header]
+    return len(header) > 2 and not any(numbers[::2]) and all(numbers[1::2])
 
 
 def _is_free_text(header: tuple[str, ...], separated: bool) -> bool:
