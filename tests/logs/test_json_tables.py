@@ -48,14 +48,24 @@ def test_quantities_have_steps_of_their_own(tmp_path):
     assert_whole(curve, STEPS[1::2])
 
 
-@pytest.mark.parametrize("indent", [None, 1])
-def test_a_list_of_runs_with_their_histories(tmp_path, indent):
-    runs = [
-        {"name": name, "config": {"lr": 1e-3}, "history": history([x + more for x in LOSS])}
-        for name, more in (("a", 0.0), ("b", 0.1))
-    ]
+LOSSES = {"a": LOSS, "b": [x + 0.1 for x in LOSS]}
+CONFIG = {"lr": 1e-3}
+RUNS = {
+    "a list": json.dumps([{"name": name, "config": CONFIG, "history": history(x)} for name, x in LOSSES.items()]),
+    "an indented list": json.dumps([{"run": name, "history": history(x)} for name, x in LOSSES.items()], indent=1),
+    "a list of lists": json.dumps([{"name": n, "step": STEPS, "loss": x, "lr": LR} for n, x in LOSSES.items()]),
+    "histories of lists": json.dumps(
+        [{"name": n, "history": {"step": STEPS, "loss": x, "lr": LR}} for n, x in LOSSES.items()]
+    ),
+    "by names": json.dumps({name: {"config": CONFIG, "history": history(x)} for name, x in LOSSES.items()}),
+    "a line each": "".join(json.dumps({"name": n, "history": history(x)}) + "\n" for n, x in LOSSES.items()),
+}
+
+
+@pytest.mark.parametrize("form", RUNS)
+def test_runs_with_their_histories(tmp_path, form):
     path = tmp_path / "runs.json"
-    path.write_text(json.dumps(runs, indent=indent))
+    path.write_text(RUNS[form])
     curves, _ = read(path)
     assert [curve.name for curve in curves] == ["a", "b"]
     assert_whole(curves["a"])

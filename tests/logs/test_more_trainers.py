@@ -26,6 +26,9 @@ LINES = {
     ),
     "colons but for the rate": pairs("step {s:5d} | loss: {loss:.9f} | lr {lr:.9e} | norm: 0.61 | dt: 250.12ms"),
     "a bar with a description": pairs("loss {loss:.9f} lr {lr:.9e}:  5%|5    | {s}/2000 [00:10<10:00, 3.1it/s]"),
+    "a bar with a description between bars": pairs(
+        "loss: {loss:.9f} | lr: {lr:.9e} |  5%|5    | {s}/2000 [00:10<10:00, 3.1it/s]"
+    ),
     "tabs": pairs("step\t{s}\tloss\t{loss:.9f}\tlr\t{lr:.9e}"),
     "a block": pairs("----- Step {s} -----\n  loss: {loss:.9f}\n  lr:   {lr:.9e}\n  time: 1.2s"),
     "a block without a frame": pairs("Step: {s}\nTraining loss: {loss:.9f}\nLearning rate: {lr:.9e}"),
@@ -140,3 +143,26 @@ def test_a_line_of_names_and_numbers_is_no_header(tmp_path, form):
     path = logged(tmp_path, lambda s: form.format(k=s / 1000, s=s, loss=loss_at(s), lr=rate_at(s)))
     with pytest.raises(LogError, match="no table, and no lines of a trainer that is known"):
         open_log(path)
+
+
+@pytest.mark.parametrize("more", [0, 3])
+def test_rows_that_have_the_micro_batch_alone_are_at_its_update(tmp_path, more):
+    rows = []
+    for s in STEPS:
+        rows.append({"iter": 8 * s, "step": s, "loss": loss_at(s) - 0.02, "lr": rate_at(s)})
+        if s in EVALUATED:
+            rows.append({"iter": 8 * s + more, "val_loss": loss_at(s)})
+    path = tmp_path / "run.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    log = tidy(open_log(path))
+    assert_read(log, EVALUATED, [loss_at(s) for s in EVALUATED])
+    assert "'iter' counts 8 micro-batches for each of 'step'" in " ".join(log.notes)
+
+
+def test_a_counter_that_is_no_multiple_gives_no_updates(tmp_path):
+    rows = [{"iter": s + 7 * k, "step": s, "loss": loss_at(s), "lr": rate_at(s)} for k, s in enumerate(STEPS)]
+    path = tmp_path / "run.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in [*rows, {"iter": 9000, "val_loss": 3.1}]))
+    log = tidy(open_log(path), loss="loss")
+    assert_read(log)
+    assert not any("micro-batches" in note for note in log.notes)

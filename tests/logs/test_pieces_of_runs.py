@@ -84,8 +84,9 @@ def test_other_files_of_a_folder_are_runs_of_their_own(tmp_path, second, name):
 def test_a_second_table_beside_metrics_csv_is_not_left_out_in_silence(tmp_path):
     write(tmp_path, TABLE, "metrics.csv")
     write(tmp_path, TABLE.assign(loss=TABLE["loss"] + 0.1), "metrics_2.csv")
-    curves, _ = read(tmp_path)
+    curves, notes = read(tmp_path)
     assert [curve.name for curve in curves] == ["metrics", "metrics_2"]
+    assert "left out" not in " ".join(notes)
 
 
 def test_a_table_for_each_quantity(tmp_path):
@@ -115,3 +116,10 @@ def test_tables_of_several_runs_that_share_a_quantity_are_not_put_together(tmp_p
     curves, notes = read(tmp_path, schedule="constant(peak_lr=1e-3, total_steps=2000)")
     assert len(curves) == 2
     assert "lr.csv" in notes[0]
+
+
+def test_another_table_beside_metrics_csv_is_named(tmp_path):
+    write(tmp_path, TABLE, "metrics.csv")
+    write(tmp_path, {"step": STEPS, "val_loss": LOSS}, "eval.csv")
+    _, notes = only(tmp_path)
+    assert "metrics.csv is read, and eval.csv beside it, with losses, too, left out" in notes[0]

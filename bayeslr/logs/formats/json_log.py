@@ -12,7 +12,7 @@ from typing import Final
 from bayeslr.errors import LogError
 from bayeslr.logs.columns import loss_columns, split_of, step_columns
 from bayeslr.logs.formats.files import LogFile
-from bayeslr.logs.formats.json_tables import HISTORIES, rows_in
+from bayeslr.logs.formats.json_tables import HISTORIES, rows_in, runs_of_lines
 from bayeslr.logs.formats.json_values import decoded, flattened, object_in, wrapper_of
 from bayeslr.logs.limits import MAX_COLUMNS, MAX_LINE
 from bayeslr.logs.rawlog import CHUNK, Chunk, RawLog
@@ -241,6 +241,9 @@ class _Document:
 
     def of_lists(self) -> RawLog | None:
         """Return the table of an object of lists; None if the document is something else."""
+        runs = None if self._history is None else runs_of_lines(self.text, self._start)
+        if runs is not None:
+            return _raw_log(self.file, lambda: iter(enumerate(runs, start=1)), "record", None)
         if self._history is not None or (self.text[self._start] == "[" and not self._begins_with_a_run()):
             return None
         try:

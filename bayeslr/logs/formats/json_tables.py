@@ -7,7 +7,8 @@ quantities              ``{"loss": {"steps": [10, 20], "values": [9.1, 8.2]}, "l
                         with ``x, y`` (ClearML), as points (``[{"step": 10, "value": 9.1}, ...]``), or
                         by steps (``{"loss": {"10": 9.1, "20": 8.2}, "lr": ...}``)
 columns and data        ``{"columns": ["step", "loss"], "data": [[10, 9.1], [20, 8.2]]}`` (pandas)
-runs                    ``[{"name": "a", "history": [{"step": 10, "loss": 9.1}, ...]}, ...]``
+runs                    ``[{"name": "a", "history": [{"step": 10, "loss": 9.1}, ...]}, ...]``, or lists of the
+                        quantities, or ``{"a": {"config": ..., "history": [...]}, ...}``
 ======================  ================================================================================
 """
 
@@ -15,9 +16,9 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from bayeslr.logs.columns import loss_columns, step_columns
-from bayeslr.logs.formats.json_values import flattened
+from bayeslr.logs.formats.json_values import decoded, flattened
 
-__all__ = ["HISTORIES", "rows_in"]
+__all__ = ["HISTORIES", "rows_in", "runs_of_lines"]
 
 HISTORIES: Final = ("log_history", "history", "logs", "metrics", "log", "records", "data")
 """Keys under which an object has the rows of a run."""
@@ -50,7 +51,7 @@ def rows_in(value: object) -> list[Row] | None:
         return _of_runs(value)
     if not isinstance(value, dict):
         return None
-    return _of_columns(value) or _of_quantities(value)
+    return _of_columns(value) or _of_named_runs(value) or _of_quantities(value)
 
 
 def _of_columns(value: Mapping[str, object]) -> list[Row] | None:
@@ -70,11 +71,61 @@ def _of_runs(value: list[object]) -> list[Row] | None:
         if not isinstance(run, dict):
             return None
         name = next((run[key] for key in _NAMES if isinstance(run.get(key), str)), None)
-        history = next((run[key] for key in HISTORIES if isinstance(run.get(key), list) and run[key]), None)
-        if name is None or history is None or not all(isinstance(row, dict) for row in history):
+        history = _history(run)
+        if name is None or history is None:
             return None
-        rows += [{"run": name, **flattened(row)} for row in history]
+        rows += [{"run": name, **row} for row in history]
     return rows or None
+
+
+def _of_named_runs(value: Mapping[str, object]) -> list[Row] | None:
+    """Return the rows of runs by their names, each with its history beside other things."""
+    runs = [{**run, "name": name} for name, run in value.items() if isinstance(run, dict)]
+    whole = len(runs) == len(value) > 1 and all(any(key in run for key in HISTORIES) for run in runs)
+    return _of_runs(list(runs)) if whole else None
+
+
+def _history(run: Mapping[str, object]) -> list[Row] | None:
+    """Return the rows of a run: a list of them, or lists of its quantities; None if it has neither."""
+    for history in (*(run.get(key) for key in HISTORIES), run):
+        if isinstance(history, list) and history and all(isinstance(row, dict) for row in history):
+            return [flattened(row) for row in history]
+        lists = {k: v for k, v in history.items() if isinstance(v, list)} if isinstance(history, dict) else {}
+        steps = step_columns(list(lists))[:1]
+        if steps and loss_columns(list(lists)):
+            alike = {name: v for name, v in lists.items() if len(v) == len(lists[steps[0]]) > 1}
+            return [dict(zip(alike, row, strict=True)) for row in zip(*alike.values(), strict=True)] or None
+    return None
+
+
+def runs_of_lines(text: str, start: int) -> list[Row] | None:
+    """Return the rows of a file with a run a line, each with its name and its history.
+
+    Parameters
+    ----------
+    text
+        The file.
+    start
+        Where its first value begins.
+
+    Returns
+    -------
+    list of dict
+        The rows.
+    None
+        If it has one line, or lines of something else.
+    """
+    lines = text[start:].splitlines() if text.find("\n", start) >= 0 else []
+    runs: list[object] = []
+    for line in filter(str.strip, lines):
+        try:
+            value, end = decoded(line)
+        except ValueError:
+            return None
+        if line[end:].strip() or (not runs and _of_runs([value]) is None):
+            return None
+        runs.append(value)
+    return _of_runs(runs) if len(runs) > 1 else None
 
 
 def _of_quantities(value: Mapping[str, object]) -> list[Row] | None:

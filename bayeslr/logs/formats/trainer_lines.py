@@ -61,9 +61,7 @@ _MINDSPORE: Final = re.compile(rf"\bepoch:\s*(?P<epoch>\d+),?\s+step:\s*(?P<step
 _BARE: Final = re.compile(rf"(?P<step>\d+) (?:train (?P<train_loss>{_NUMBER})|val (?P<val_loss>{_NUMBER}))\s*")
 _MICRO: Final = re.compile(r"\biter (?P<iter>\d+) step (?P<step>\d+)\s*[|:]")
 _OF_MICRO: Final = re.compile(rf"^\s*iter (?P<iter>\d+): val loss (?P<val_loss>{_NUMBER})")
-_DESCRIBED: Final = re.compile(
-    r"^\s*(?P<said>[^|%]*?[A-Za-z][^|%]*?)[\s:,|]*\d+%\|[^|]*\|\s*(?P<step>\d+)/(?P<total_steps>\d+) \["
-)
+_DESCRIBED: Final = re.compile(r"(?<!\d)\d+%\|[^|]*\|\s*(?P<step>\d+)/(?P<total_steps>\d+) \[")
 MEAN_OF_THE_EPOCH: Final = (
     "a progress bar of Keras shows the mean of the training loss since the epoch began, which lags behind the loss at "
     "a step: log it with `CSVLogger` or TensorBoard, or take a validation loss"
@@ -223,10 +221,11 @@ def _bare(line: str) -> Reading | None:
 
 def _described(line: str) -> Reading | None:
     """Read a bar whose description has a loss, unless it is about an evaluation or says a step of its own."""
-    match = _DESCRIBED.match(line) if "%|" in line and "loss" in line.lower() else None
+    match = _DESCRIBED.search(line) if "%|" in line and "loss" in line.lower() else None
     if match is None:
         return None
-    pairs, words = _pairs(match["said"]), re.findall(r"[a-z]+", match["said"].lower())
+    description = line[: match.start()].rstrip(" :,|")
+    pairs, words = _pairs(description), re.findall(r"[a-z]+", description.lower())
     about = any(split_of(w) in ("validation", "test") or w.startswith(("eval", "valid", "test")) for w in words)
     if "loss" not in pairs or step_columns(words) or about:
         return None
