@@ -166,3 +166,20 @@ def test_a_counter_that_is_no_multiple_gives_no_updates(tmp_path):
     log = tidy(open_log(path), loss="loss")
     assert_read(log)
     assert not any("micro-batches" in note for note in log.notes)
+
+
+@pytest.mark.parametrize("said", ["WARNING: loss spike detected at step {s}: loss 9.1", "Skipping step {s}, loss 9.1"])
+def test_losses_of_batches_that_are_skipped_are_none(tmp_path, said):
+    def line(s):
+        train = f"step {s} loss {loss_at(s):.9f} lr {rate_at(s):.9e} skipped=0"
+        return f"{train}\n{said.format(s=s)}" if s in EVALUATED else train
+
+    log = tidy(open_log(logged(tmp_path, line)))
+    assert_read(log)
+    assert log.notes == ()
+
+
+def test_a_decimal_comma_on_a_console_is_named(tmp_path):
+    path = logged(tmp_path, lambda s: f"step {s} loss {loss_at(s):.4f} lr {rate_at(s):.6f}".replace(".", ","))
+    with pytest.raises(LogError, match="has a decimal comma; allowed: a decimal point"):
+        open_log(path)

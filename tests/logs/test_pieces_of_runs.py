@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from smooth_run import EVERY_50, LOSS, LR, STEPS, assert_whole, loss_at, only, rate_at, read, write
 
+from bayeslr.errors import LogError
 from bayeslr.logs.draft import draft
 from bayeslr.logs.reading import read_curves
 from bayeslr.logs.sources import ColumnNames
@@ -123,3 +124,10 @@ def test_another_table_beside_metrics_csv_is_named(tmp_path):
     write(tmp_path, {"step": STEPS, "val_loss": LOSS}, "eval.csv")
     _, notes = only(tmp_path)
     assert "metrics.csv is read, and eval.csv beside it, with losses, too, left out" in notes[0]
+
+
+def test_steps_that_the_other_columns_call_samples_are_none(tmp_path):
+    for name, values in (("train_loss", LOSS), ("lr", LR)):
+        write(tmp_path, {"step": STEPS, f"Train/Samples/{name}": values}, f"Train_Samples_{name}.csv")
+    with pytest.raises(LogError, match=r"no column for the step \(samples, .* counts something else than updates"):
+        read(tmp_path)

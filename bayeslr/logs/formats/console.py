@@ -46,6 +46,8 @@ from bayeslr.logs.rawlog import CHUNK, Chunk, RawLog
 __all__ = ["is_console_output", "open_console"]
 
 _BAR: Final = re.compile(r"^\s*\d+%\|[^|]*\|\s*(?P<step>\d+)/(?P<total_steps>\d+) \[")
+_ASIDE: Final = re.compile(r"(?i)\bskipping\b(?!\s*[:=]?\s*\d)|\bspikes? detected\b")
+"""What is said of a loss that is no part of the curve: a batch that is skipped, or a spike."""
 _SHORT: Final = 1_000
 _COUNTERS: Final = ("step", "iteration", "num_updates", "global_step")
 
@@ -164,6 +166,8 @@ def _readings(file: LogFile) -> Iterator[tuple[int, Reading]]:
             key = match["key"].strip()
             about = "eval/" if match["eval"] and not is_relative(key) else ""
             yield number, {"step": below, f"{about}{key}": match["value"]}
+            continue
+        if _ASIDE.search(line) is not None:
             continue
         bars.look_at(line)
         found = trainers.said(line)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from bayeslr.errors import LogError
-from bayeslr.logs.columns import loss_columns, step_columns, time_columns
+from bayeslr.logs.columns import loss_columns, step_columns, time_columns, words_of
 from bayeslr.logs.formats.delimited import header_of, open_delimited
 from bayeslr.logs.formats.files import LogFile
 from bayeslr.logs.formats.joined import joined_chunks
@@ -66,10 +66,15 @@ def open_metrics(folder: Path, files: Sequence[Path]) -> RawLog:
     Returns
     -------
     RawLog
-        With the columns of all; their steps have one column.
+        With the columns of all; their steps have one column, called ``samples`` where all others say that it counts
+        them (``Train/Samples/train_loss``).
     """
     opened = [open_delimited(LogFile(path=file)) for file in files]
     step = step_columns(opened[0].columns)[0]
+    counted = [name for raw in opened for name in raw.columns if not step_columns([name])]
+    if all("samples" in words_of(name) for name in counted):
+        # DeepSpeed's monitor calls `step` what its other columns say are samples
+        step = "samples"
     named = [(raw, {c: step if c == step_columns(raw.columns)[0] else c for c in raw.columns}) for raw in opened]
     notes: list[str] = []
     columns = tuple(dict.fromkeys(name for _, names in named for name in names.values()))

@@ -19,6 +19,7 @@ __all__ = ["open_file"]
 
 _LOOKED_AT = 500
 _MANY_LINES = 2_000_000
+_COMMA = re.compile(r"(?i)\bloss\s*[:=]?\s*\d+,\d+")
 _LIST = re.compile(r"\[\s*(?:[{\[\]\"-]|\d+(?:\.\d+)?\s*(?:,|\](?![ \t]*[A-Za-z])))")
 
 
@@ -64,6 +65,8 @@ def open_file(path: Path) -> RawLog:
         return open_json(file)
     if is_console_output(file, _MANY_LINES):
         return open_console(file)
+    if (comma := _COMMA.search(start)) is not None and _is_free_text(header, separated):
+        raise LogError(f"{path}: {shown(comma[0], 40)} has a decimal comma; allowed: a decimal point")
     if not table or _is_free_text(header, separated):
         damage = "".join(f"; {note}" for note in file.notes[:1])
         raise LogError(
