@@ -39,7 +39,7 @@ _STEPS = (
     *("iterations", "iters", "it", "update", "updates", "num_updates", "train_step", "training_step", "train_steps"),
     *("training_steps", "current_steps", "current_step", "optimizer_step", "optimizer_steps", "opt_step", "optim_step"),
     *("num_steps", "n_steps", "step_num", "global_iter", "global_iteration", "n_iter", "train_iter", "train_iteration"),
-    *("train_num_updates", "time_batch", "batch", "batches", "batch_idx"),
+    *("train_num_updates", "global_step_max_steps", "time_batch", "batch", "batches", "batch_idx"),
 )
 _COUNTERS = frozenset({"step", "steps", "iter", "iteration", "iterations", "num_updates", "updates", "global_step"})
 _COUNTED = frozenset({"step", "steps", "iter", "iters", "iteration", "iterations", "update", "updates"})

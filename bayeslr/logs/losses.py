@@ -57,6 +57,14 @@ def loss_candidates(raw: RawLog, columns: Sequence[str], unit: Unit | None) -> l
             f"{raw.path}: no column for the loss, but {name!r} holds {kind}; allowed: `loss_unit` (--loss-unit) "
             f"{kind!r}{length}, or the name of a loss in `loss` (--loss)"
         )
+    # those that end so are parts of a loss, known as such
+    several = [name for name in columns if "loss" in words_of(name)[:-1]]
+    if len(several) > 1:
+        raise LogError(
+            f"{raw.path}: no column is the loss by its name, but {listed(several, 4)} may be; allowed: the name of one "
+            "in `loss` (--loss); for several runs, a rate for each under such a name, or a row for each run and step "
+            "with a column `run`"
+        )
     raise LogError(f"{raw.path}: no column for the loss; name one with `loss` (--loss): {listed(columns, 12)}")
 
 

@@ -1,7 +1,7 @@
 """The runs in files and folders: a folder is a set of runs, and so is a table with several."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 
@@ -19,6 +19,8 @@ from bayeslr.logs.sources import Source
 
 __all__ = ["Paths", "logs_of"]
 
+_OF_ITS_FOLDER = ("metrics.csv", "metrics.jsonl")
+_TABLES = (".csv", ".tsv", ".jsonl", ".ndjson")
 _PACKAGE = str(Path(__file__).parents[1])
 
 type Paths = str | PathLike[str] | Sequence[str | PathLike[str]] | Mapping[str, str | PathLike[str]]
@@ -70,6 +72,8 @@ def logs_of(paths: Paths, *, loss: str | None = None) -> list[Source]:
 def _runs_of(name: str, path: Path, loss: str | None, *, alone: bool) -> list[Source]:
     """Return the runs of one path, called by their own names where it is the only one."""
     logs = logs_in(path) if is_folder(path) else {"": path}
+    for log in logs.values() if is_folder(path) else ():
+        _say_beside(log, logs.values(), loss)
     if len(logs) == 1 and "" in logs:
         return _opened(name, path if is_folder(path) else logs[""], logs[""], loss, alone=alone)
     found: list[Source] = []
@@ -116,6 +120,20 @@ def _opened(name: str, path: Path, file: Path, loss: str | None, *, alone: bool)
         )
         for run in layout.runs
     ]
+
+
+def _say_beside(log: Path, read: Collection[Path], loss: str | None) -> None:
+    """Say which tables of losses lie beside the one that is read for its folder."""
+    if log.name not in _OF_ITS_FOLDER:
+        return
+    tables = [file for file in sorted(log.parent.glob("*")) if file not in read and file.name.endswith(_TABLES)]
+    beside = [file.name for file in tables if file.is_file() and _is_log(file, loss)]
+    if beside:
+        warnings.warn(
+            f"{log.parent}: {log.name} is read, and {listed(beside, 4)} beside it, with losses, too, left out",
+            DataWarning,
+            skip_file_prefixes=(_PACKAGE,),
+        )
 
 
 def _is_log(path: Path, loss: str | None) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
+from bayeslr.curves.counts import params_in_label
 from bayeslr.logs.columns import loss_columns, plain_name, split_of
 from bayeslr.logs.rawlog import Chunk, RawLog
 
@@ -16,7 +17,7 @@ _NAMED: Final = re.compile(
     re.IGNORECASE,
 )
 _REPEATED: Final = re.compile(r"(?:seed|run|trial|rep|repeat|replica|replicate)[\s_-]?\d+", re.IGNORECASE)
-"""Names of runs that are repeated, which may share a column of rates."""
+"""Names of runs that are repeated, which may share a column of rates, as may sizes of a model."""
 _NO_RUN: Final = frozenset(
     {"step", "epoch", "avg", "mean", "total", "sum", "smooth", "smoothed", "ema", "running", "raw", "scale", "scaled"}
     | {"min", "max", "std", "best", "last", "group", "head", "layer", "global", "local", "rank", "batch", "per", "z"}
@@ -39,14 +40,15 @@ def with_runs_in_front(raw: RawLog, loss: str | None = None) -> RawLog:
     -------
     RawLog
         The same log if it has a loss under another name, or not at least two runs with a loss and a rate each, or with
-        a loss each and names such as ``seed0``.
+        a loss each and names such as ``seed0`` or ``25M``.
     """
     parts = {name: match for name in raw.columns if len(name) <= 200 and (match := _NAMED.fullmatch(name))}
     if len(parts) < 2 or (loss is not None and loss in raw.columns) or loss_columns(raw.columns):
         return raw
     losses = {match["run"] for match in parts.values() if match["loss"]}
     rates = {match["run"] for match in parts.values() if not match["loss"]}
-    repeated = all(_REPEATED.fullmatch(run) for run in losses) and rates in (set(), losses)
+    shared = all(_REPEATED.fullmatch(run) or params_in_label(run) for run in losses)
+    repeated = shared and rates in (set(), losses)
     words = {word.rstrip("0123456789") for run in losses for word in plain_name(run).split("_")}
     if len(losses) < 2 or words & _NO_RUN or any(map(split_of, losses)) or not (repeated or losses == rates):
         return raw

@@ -23,6 +23,7 @@ from bayeslr.logs.counters import Counter, Series
 from bayeslr.logs.layout import layout_of, one_run
 from bayeslr.logs.limits import listed, shown
 from bayeslr.logs.losses import base_shown, loss_candidates, not_finite, odd_name, odd_ratio
+from bayeslr.logs.micro_batches import with_updates
 from bayeslr.logs.missing import no_step
 from bayeslr.logs.plausible import judged
 from bayeslr.logs.rate_names import multiplier_columns, rate_columns
@@ -155,7 +156,7 @@ def tidy(
 
     if writers:
         cells = of_one_writer(cells, writers, step=steps[0], losses=losses, splits=splits)
-    cells = ordered(cells, times, steps, losses[0])
+    cells = ordered(with_updates(cells, steps), times, steps, losses[0])
     rate, rate_note = chosen_rate(cells.columns, rates)
     if rate is not None and multipliers:
         moved, note = times_multiplier(cells.columns[rate], {m: cells.columns[m] for m in multipliers}, name=rate)

@@ -383,14 +383,14 @@ def test_a_loss_and_a_rate_for_each_run_behind(tmp_path):
 def test_columns_of_one_run_are_no_runs(tmp_path, names):
     path = tmp_path / "run.csv"
     frame(lr=LR, **{names[0]: LOSS, names[1]: SECOND}).to_csv(path, index=False)
-    with pytest.raises(LogError, match="no column for the loss"):
+    with pytest.raises(LogError, match="no column is the loss by its name"):
         read(path)
 
 
 def test_the_parts_of_a_loss_with_rates_of_their_own_are_no_runs(tmp_path):
     path = tmp_path / "run.csv"
     frame(**{"loss/head": LOSS, "lr/head": LR, "loss/layer3": SECOND, "lr/layer3": LR}).to_csv(path, index=False)
-    with pytest.raises(LogError, match="no column for the loss"):
+    with pytest.raises(LogError, match="no column is the loss by its name"):
         tidy(open_log(path))
 
 

@@ -325,9 +325,9 @@ def test_rotated_logs_of_a_folder_are_joined(tmp_path):
     for name, part in (("train.log.1", table(slice(None, 100))), ("train.log", table(slice(100, None)))):
         lines = [f"step {s} | loss {v:.4f} | lr {r:.6e}\n" for s, r, v in part.itertuples(index=False, name=None)]
         (tmp_path / name).write_text("".join(lines))
-    curves, said = read(tmp_path)
-    assert max(len(curve) for curve in curves) == STEPS.size
-    assert "taken as a branch of" in said
+    (curve,), said = read(tmp_path)
+    assert curve.steps.tolist() == STEPS.tolist()
+    assert "are pieces of one run" in said
 
 
 def test_downloads_of_a_run_from_tensorboard_are_one_log(tmp_path):

@@ -35,9 +35,9 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from bayeslr.errors import LogError
-from bayeslr.logs.columns import step_columns
+from bayeslr.logs.columns import is_relative, step_columns
 from bayeslr.logs.formats.console_lines import BELOW, OPENING, Reading, cleaned, printed, rank_of, said, validated
-from bayeslr.logs.formats.console_text import with_rates_apart, with_whole_dicts
+from bayeslr.logs.formats.console_text import with_rates_apart, with_whole_blocks, with_whole_dicts
 from bayeslr.logs.formats.files import LogFile
 from bayeslr.logs.formats.trainer_lines import TrainerLines
 from bayeslr.logs.limits import MAX_COLUMNS, listed, shown
@@ -46,6 +46,8 @@ from bayeslr.logs.rawlog import CHUNK, Chunk, RawLog
 __all__ = ["is_console_output", "open_console"]
 
 _BAR: Final = re.compile(r"^\s*\d+%\|[^|]*\|\s*(?P<step>\d+)/(?P<total_steps>\d+) \[")
+_ASIDE: Final = re.compile(r"(?i)\bskipping\b(?!\s*[:=]?\s*\d)|\bspikes? detected\b")
+"""What is said of a loss that is no part of the curve: a batch that is skipped, or a spike."""
 _SHORT: Final = 1_000
 _COUNTERS: Final = ("step", "iteration", "num_updates", "global_step")
 
@@ -140,7 +142,7 @@ def open_console(file: LogFile) -> RawLog:
 
 
 def _until(file: LogFile, lines: int) -> Iterator[tuple[int, str, bool]]:
-    for number, line, ended in with_whole_dicts(file.lines()):
+    for number, line, ended in with_whole_blocks(with_whole_dicts(file.lines())):
         if number > lines:
             return
         yield number, with_rates_apart(cleaned(line)), ended
@@ -161,7 +163,11 @@ def _readings(file: LogFile) -> Iterator[tuple[int, Reading]]:
             yield number, {key: value for key, value in opening.groupdict().items() if value}
             continue
         if below is not None and len(line) < _SHORT and (match := BELOW.match(line)):
-            yield number, {"step": below, match["key"].strip(): match["value"]}
+            key = match["key"].strip()
+            about = "eval/" if match["eval"] and not is_relative(key) else ""
+            yield number, {"step": below, f"{about}{key}": match["value"]}
+            continue
+        if _ASIDE.search(line) is not None:
             continue
         bars.look_at(line)
         found = trainers.said(line)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Final
 
-from bayeslr.logs.columns import loss_kind, perplexity_columns, split_of
+from bayeslr.logs.columns import loss_kind, perplexity_columns, split_of, step_columns
 
 __all__ = ["BELOW", "OPENING", "Reading", "cleaned", "printed", "rank_of", "said", "validated"]
 
@@ -21,7 +21,9 @@ _WRAPPED: Final = re.compile(
     rf"\(\s*\[?\s*(?P<value>{_NUMBER})\s*\]?\s*(?:,\s*\w+=[^()]*)?\)"
 )
 """A scalar of torch, JAX or NumPy that was printed without being converted."""
-_RANK: Final = re.compile(r"^[^A-Za-z]{0,80}\[ ?rank ?[:=]? ?(\d+) ?\]", re.IGNORECASE)
+_RANK: Final = re.compile(
+    r"^(?:[^A-Za-z]{0,80}\[ ?(?:rank|gpu) ?[:=]? ?(\d+) ?\]|\(\w+ pid=(\d+)|\s*(\d{1,4}): (?=\D))", re.IGNORECASE
+)
 
 _PAIRS: Final = re.compile(rf"(?P<key>[A-Za-z][\w /.-]{{0,80}}?)\s*[:=]\s*\[*(?P<value>{_NUMBER})(?![\w.%])")
 _BLANKS: Final = re.compile(r" {3,}")
@@ -31,7 +33,7 @@ _ANY: Final = re.compile(
 )
 _COUNTER: Final = r"(?:global[_ ]?)?(?:steps?|iter|iteration|update|num_updates)"
 _STEP: Final = re.compile(
-    rf"(?i)(?<![\w./])(?P<counter>{_COUNTER})\s*[:=]?\s*[\[(]?\s*"
+    rf"(?i)(?<![\w./])(?P<counter>{_COUNTER})(?:\.{{3}})?\s*[:=]?\s*[\[(]?\s*"
     rf"(?P<step>{_WHOLE})(?!\w|\.(?!\.)|[:-]\d){_OF}"
 )
 _COUNT: Final = re.compile(rf"(?<![\w./])\[?\s*(?P<step>{_WHOLE})\s*/\s*(?P<total_steps>{_WHOLE})\s*[\]|,:]")
@@ -102,10 +104,11 @@ def rank_of(line: str) -> str | None:
     Returns
     -------
     str or None
-        ``3`` of a line that begins with ``[rank3]``; None where no rank is in front.
+        ``3`` of a line that begins with ``[rank3]``, ``[GPU3]`` or (srun) ``3:``, the process of Ray's
+        ``(train_fn pid=4242)``; None where nothing such is in front.
     """
     match = _RANK.match(line)
-    return match[1] if match else None
+    return match[match.lastindex or 1] if match else None
 
 
 def _first_counts(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
@@ -268,7 +271,7 @@ _TRAINERS: Final[Sequence[Callable[[str], Reading | None]]] = (
     _line(rf"^val loss:? (?P<val_loss_now>{_NUMBER})"),
     _line(rf"^step\s+(?P<step>\d+){_OF}\s*\|\s*(?=(?:train )?loss {_NUMBER})", _ANY),
     # nanochat
-    _line(rf"\bstep\s+(?P<step>\d+){_OF}\s*(?:\([\d.]+%\)\s*)?\|\s*(?=\w+:)", _PAIRS),
+    _line(rf"\bstep\s+(?P<step>\d+){_OF}\s*(?:\([\d.]+%\)\s*)?\|\s*(?=\w+:)", _ANY),
     _line(
         r"^Step\s+(?P<step>\d+)\s*\|\s*Validation "
         rf"(?:bpb: (?P<val_bpb>{_NUMBER})|loss: (?P<val_loss>{_NUMBER}))"
@@ -294,7 +297,9 @@ _TRAINERS: Final[Sequence[Callable[[str], Reading | None]]] = (
 )
 OPENING: Final = re.compile(r"\[(?:step|epoch=\d+\]\[batch|batch)=(?P<step>\d+)(?:/(?P<total_steps>\d+))?[\],]")
 """What OLMo and Composer print above the values of a step."""
-BELOW: Final = re.compile(rf"^\s*(?:Train|Eval)?\s*(?P<key>[A-Za-z][\w /.()-]*?)\s*[=:]\s*(?P<value>{_NUMBER})\s*$")
+BELOW: Final = re.compile(
+    rf"^\s*(?:Train|(?P<eval>Eval))?\s*(?P<key>[A-Za-z][\w /.()-]*?)\s*[=:]\s*(?P<value>{_NUMBER})\s*$"
+)
 """One of these values."""
 
 
@@ -378,4 +383,6 @@ def printed(line: str) -> Reading | None:
         return None
     if not isinstance(values, dict) or not any("loss" in str(key) for key in values):
         return None
-    return {str(key): str(value) for key, value in values.items() if isinstance(value, int | float | str)}
+    found = {str(key): str(value) for key, value in values.items() if isinstance(value, int | float | str)}
+    before = None if step_columns(list(found)) else _STEP.search(line, 0, start)
+    return found if before is None else {"step": before["step"], **found}

@@ -1,4 +1,4 @@
-"""The text of a console log before its lines are understood: dicts over several lines, and lists of rates."""
+"""The text of a console log before its lines are understood: dicts and steps over several lines, and lists of rates."""
 
 import re
 from collections.abc import Iterator
@@ -6,15 +6,26 @@ from typing import Final
 
 from bayeslr.logs.formats.files import Line
 
-__all__ = ["with_rates_apart", "with_whole_dicts"]
+__all__ = ["with_rates_apart", "with_whole_blocks", "with_whole_dicts"]
 
 _MOST: Final = 100
-"""Lines of a dict, at most."""
+"""Lines of a dict or of a block, at most."""
+_SHORT: Final = 200
+"""Characters of a line of a block, at most."""
 _NUMBER: Final = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 _RATES: Final = re.compile(
     rf"(?i)(?P<key>(?<![A-Za-z0-9])(?:lrs?|l_?rate|learning[ _]?rates?))(?P<mark>\s*[:=]\s*|\s+)"
     rf"\[\s*(?P<values>{_NUMBER}(?:\s*,\s*{_NUMBER})*)\s*,?\s*\]"
 )
+
+_STEP_ALONE: Final = re.compile(
+    r"(?i)[\W_]*(?<!\[)(?P<step>(?:global[_ ]?)?(?:step|iter|iteration)\s*[:=#]?\s*\d+(?:\s*/\s*\d+)?)[\W_]*"
+)
+"""A line that says at which step the next ones are, such as ``--- Step 20 ---``; OLMo's, in brackets, is another."""
+_PAIR_ALONE: Final = re.compile(
+    rf"[\s*|-]*(?P<pair>[A-Za-z][\w /.()-]{{0,60}}?\s*[:=]\s*(?:{_NUMBER}|nan|inf))(?P<unit>.*)"
+)
+_UNIT: Final = re.compile(r"\s*[A-Za-z/%]{0,10}[\s|]*")
 
 
 def with_whole_dicts(lines: Iterator[Line]) -> Iterator[Line]:
@@ -45,6 +56,50 @@ def with_whole_dicts(lines: Iterator[Line]) -> Iterator[Line]:
         else:
             yield line
     yield from held
+
+
+def with_whole_blocks(lines: Iterator[Line]) -> Iterator[Line]:
+    """Put together a line with a step alone and the lines below it that have one pair each.
+
+    Parameters
+    ----------
+    lines
+        The lines.
+
+    Yields
+    ------
+    Line
+        ``Step: 20 | loss: 3.69 | lr: 1e-3`` of three lines, with the number of the last of them; others as they were.
+    """
+    held: list[Line] = []
+    parts: list[str] = []
+    for line in lines:
+        short = len(line[1]) < _SHORT
+        step = _STEP_ALONE.fullmatch(line[1]) if short and line[1].strip()[:1] != "[" else None
+        pair = _pair_alone(line[1]) if short and step is None and 0 < len(held) < _MOST else None
+        if pair is not None:
+            held.append(line)
+            parts.append(pair)
+            continue
+        yield from _block(held, parts)
+        held, parts = ([], []) if step is None else ([line], [step["step"]])
+        if step is None:
+            yield line
+    yield from _block(held, parts)
+
+
+def _block(held: list[Line], parts: list[str]) -> list[Line]:
+    """Return the lines of a block as one where it has a loss or a rate, else as they were."""
+    if not any(re.search(r"(?i)loss|\blr\b|learning.rate", part) for part in parts):
+        return held
+    number, _, ended = held[-1]
+    return [(number, " | ".join(parts), ended)]
+
+
+def _pair_alone(text: str) -> str | None:
+    """Return the pair of a line that has one and nothing else but its unit; None of any other line."""
+    match = _PAIR_ALONE.fullmatch(text)
+    return match["pair"] if match is not None and _UNIT.fullmatch(match["unit"]) else None
 
 
 def with_rates_apart(text: str) -> str:

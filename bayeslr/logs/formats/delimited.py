@@ -203,6 +203,8 @@ def _rows(
         for number, line, ended in lines:
             if line[:1] == "#" or (line[:1] == " " and line.lstrip()[:1] == "#"):
                 continue
+            if line.lstrip()[:2] in ("--", "==") and not line.strip(" \t-="):
+                continue  # drawn below a header
             at = (number, ended)
             yield line + "\n"
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from bayeslr.errors import LogError
+from bayeslr.logs.formats.no_log import what_else
 from bayeslr.logs.limits import MAX_BYTES, MAX_DOCUMENT, MAX_LINE, MAX_ROWS
 
 __all__ = ["Line", "LogFile"]
@@ -135,7 +136,10 @@ class LogFile:
             return "utf-16-be"
         if zeros and 2 * zeros >= len(head[:512]) - 1 and not any(head[1:512:2]):
             return "utf-16-le"
-        if zeros or head.startswith((b"PAR1", b"PK\3\4", b"\x89HDF", b"SQLite")):
+        other = what_else(head)
+        if other:
+            raise LogError(f"{self.path}: {other}")
+        if zeros:
             raise LogError(
                 f"{self.path}: not a text file; allowed: CSV, JSONL, trainer_state.json, console logs, TensorBoard "
                 "events, .wandb"

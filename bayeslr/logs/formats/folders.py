@@ -1,16 +1,16 @@
 """What lies in a folder: one run, or the runs of a set."""
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from bayeslr.errors import LogError
-from bayeslr.logs.columns import split_of
-from bayeslr.logs.formats.split_files import split_files
+from bayeslr.logs.formats.metric_files import metric_files
+from bayeslr.logs.formats.pieces import alike, piece_files, plain_file_name
+from bayeslr.logs.formats.split_files import split_files, split_folders
 from bayeslr.logs.formats.tensorboard_downloads import downloads_in
 
-__all__ = ["log_of_run", "logs_in", "split_folders"]
+__all__ = ["log_of_run", "logs_in"]
 
 _ONE_RUN: Final = ("*tfevents*", "*.wandb", "trainer_state.json", "metrics.csv", "metrics.jsonl")
 _FILES: Final = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".log", ".txt", ".out")
@@ -45,6 +45,8 @@ def log_of_run(folder: Path) -> Path | None:
         return folder
     if len(split_folders(folder)) > 1 or downloads_in(folder):
         return folder
+    if not any(folder.glob("*tfevents*")) and (metric_files(folder) or piece_files(folder)):
+        return folder
     for pattern in _ONE_RUN:
         found = sorted(file for file in folder.glob(pattern) if file.is_file())
         if found and "tfevents" in pattern:
@@ -52,6 +54,9 @@ def log_of_run(folder: Path) -> Path | None:
         if len(found) > 1:
             names = ", ".join(file.name for file in found[:6])
             raise LogError(f"{folder}: {len(found)} logs in this folder ({names}); allowed: one, so name it")
+        beside = [file for file in _files(folder) if file not in found and alike([file, *found])] if found else []
+        if beside:
+            return None  # runs of their own
         if found:
             return found[0]
     if split_files(folder):
@@ -59,25 +64,6 @@ def log_of_run(folder: Path) -> Path | None:
     # each checkpoint's state holds the whole history up to it
     states = sorted(folder.glob("checkpoint-*/trainer_state.json"), key=lambda f: (len(f.parent.name), f.parent.name))
     return states[-1] if states else None
-
-
-def split_folders(folder: Path) -> list[Path]:
-    """Return the folders of event files that a run has for its splits, such as ``train`` and ``validation``.
-
-    Parameters
-    ----------
-    folder
-        The folder of the run.
-
-    Returns
-    -------
-    list of Path
-        The folders, in the order of their names.
-    """
-    inside = [child for child in _children(folder) if split_of(child.name) and child.is_dir()]
-    inside = [child for child in inside if any(child.glob("*tfevents*"))]
-    # several of a kind are runs: train-125M, train-350M
-    return inside if len({split_of(child.name) for child in inside}) == len(inside) else []
 
 
 def logs_in(folder: Path) -> dict[str, Path]:
@@ -128,8 +114,7 @@ def _children(folder: Path) -> list[Path]:
 
 def _may_be_log(file: Path) -> bool:
     """Return whether a file's name is one of a log."""
-    # a rotated log has a number at its end
-    name = re.sub(r"(?<=\.log)\.\d{1,4}$", "", file.name.lower().removesuffix(".gz"))
+    name = plain_file_name(file)
     return name.endswith(_FILES) and name not in _NO_LOGS and not name.startswith("readme")
 
 

@@ -12,14 +12,14 @@ from typing import Final
 from bayeslr.errors import LogError
 from bayeslr.logs.columns import loss_columns, split_of, step_columns
 from bayeslr.logs.formats.files import LogFile
-from bayeslr.logs.formats.json_values import decoded, flattened, object_in
+from bayeslr.logs.formats.json_tables import HISTORIES, rows_in, runs_of_lines
+from bayeslr.logs.formats.json_values import decoded, flattened, object_in, wrapper_of
 from bayeslr.logs.limits import MAX_COLUMNS, MAX_LINE
 from bayeslr.logs.rawlog import CHUNK, Chunk, RawLog
 
 __all__ = ["has_json_in_lines", "open_json"]
 
 _SPACE: Final = re.compile(r"[\s,]*")
-_HISTORIES: Final = ("log_history", "history", "logs", "metrics", "log", "records", "data")
 _PLANNED: Final = ("max_steps", "total_steps")
 
 type Records = Iterator[tuple[int, Mapping[str, object]]]
@@ -92,9 +92,10 @@ def _one_object_a_line(file: LogFile) -> bool:
     except ValueError:
         # cut off in its only line, or a document of several lines
         return False
-    if isinstance(value, dict) and ("log_history" in value or any(isinstance(value.get(k), list) for k in _HISTORIES)):
+    if isinstance(value, dict) and ("log_history" in value or any(isinstance(value.get(k), list) for k in HISTORIES)):
         return False
-    return next(lines, None) is not None or not (_lists_in(value) or _is_of_steps(value) or _rows_by_name(value))
+    alone = rows_in(value) or _lists_in(value) or _is_of_steps(value) or _rows_by_name(value)
+    return next(lines, None) is not None or not alone
 
 
 def _is_of_lists(value: object) -> bool:
@@ -240,12 +241,18 @@ class _Document:
 
     def of_lists(self) -> RawLog | None:
         """Return the table of an object of lists; None if the document is something else."""
-        if self.text[self._start] != "{" or self._history is not None:
+        runs = None if self._history is None else runs_of_lines(self.text, self._start)
+        if runs is not None:
+            return _raw_log(self.file, lambda: iter(enumerate(runs, start=1)), "record", None)
+        if self._history is not None or (self.text[self._start] == "[" and not self._begins_with_a_run()):
             return None
         try:
             value, _ = decoded(self.text, self._start)
         except ValueError:
             return None
+        given = rows_in(value)
+        if given is not None:
+            return _raw_log(self.file, lambda: iter(enumerate(given, start=1)), "record", None)
         if not isinstance(value, dict):
             return None
         if _is_of_steps(value):
@@ -256,6 +263,14 @@ class _Document:
             return _raw_log(self.file, lambda: iter(enumerate(rows, start=1)), "record", None)
         lists = _lists_in(value)
         return None if lists is None else _columns(self.file, lists)
+
+    def _begins_with_a_run(self) -> bool:
+        """Return whether the first item of a list is a run with its history, without holding the others."""
+        try:
+            first, _ = decoded(self.text, _SPACE.match(self.text, self._start + 1).end())  # type: ignore[union-attr]
+        except ValueError:
+            return False
+        return rows_in([first]) is not None
 
     def records(self) -> Records:
         """Go through the objects."""
@@ -276,7 +291,7 @@ class _Document:
                 if not isinstance(key, str) or colon is None:
                     return
                 at = colon.end()
-                if key in _HISTORIES and text[at : at + 1] == "[" and re.match(r"\[\s*[{\]]", text[at : at + 200]):
+                if key in HISTORIES and text[at : at + 1] == "[" and re.match(r"\[\s*[{\]]", text[at : at + 200]):
                     self._history = self._history or at
                 value, at = decoded(text, at)
             except ValueError:
@@ -353,19 +368,20 @@ def _raw_log(file: LogFile, records: Callable[[], Records], unit: str, planned: 
             if len(keys) > MAX_COLUMNS:
                 raise LogError(f"{file.path}: more than {MAX_COLUMNS} different keys; allowed: fewer")
 
+    wrapper = wrapper_of(list(keys))
+    names = tuple(key.removeprefix(wrapper) for key in keys)
+
     def chunks(wanted: Sequence[str]) -> Iterator[Chunk]:
         numbers: list[int] = []
         cells: dict[str, list[object]] = {name: [] for name in wanted}
         for number, record in records():
             numbers.append(number)
             for name, cell in cells.items():
-                cell.append(record.get(name))
+                cell.append(record.get(f"{wrapper}{name}", record.get(name)))
             if len(numbers) == CHUNK:
                 yield numbers, cells
                 numbers, cells = [], {name: [] for name in wanted}
         if numbers:
             yield numbers, cells
 
-    return RawLog(
-        path=str(file.path), columns=tuple(keys), chunks=chunks, unit=unit, notes=file.notes, total_steps=planned
-    )
+    return RawLog(path=str(file.path), columns=names, chunks=chunks, unit=unit, notes=file.notes, total_steps=planned)

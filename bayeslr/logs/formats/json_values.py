@@ -1,12 +1,13 @@
 """Values of JSON as logs have them: numbers of any length, objects inside objects."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
+from bayeslr.logs.columns import loss_columns, step_columns
 from bayeslr.logs.limits import MAX_DEPTH
 
-__all__ = ["decoded", "flattened", "object_in"]
+__all__ = ["decoded", "flattened", "object_in", "wrapper_of"]
 
 
 def _integer(text: str) -> int | float:
@@ -82,6 +83,30 @@ def flattened(record: Mapping[str, object]) -> dict[str, object]:
     if not any(isinstance(value, dict) for value in record.values()):
         return dict(record)
     return dict(_leaves(record, "", MAX_DEPTH))
+
+
+def wrapper_of(keys: Sequence[str]) -> str:
+    """Return what stands before the names of all quantities, as where a logger puts what it is given under one key.
+
+    Parameters
+    ----------
+    keys
+        The joined keys of all records.
+
+    Returns
+    -------
+    str
+        ``attributes/`` where there are ``attributes/step`` and ``attributes/loss``; empty if a step has its own name,
+        or names would occur twice.
+    """
+    if step_columns(keys):
+        return ""
+    for prefix in dict.fromkeys(key[: key.rfind("/") + 1] for key in keys if "/" in key):
+        inside = [key.removeprefix(prefix) for key in keys if key.startswith(prefix)]
+        outside = {key for key in keys if not key.startswith(prefix)}
+        if step_columns(inside) and loss_columns(inside) and not outside & set(inside):
+            return prefix
+    return ""
 
 
 def _leaves(record: Mapping[str, object], prefix: str, depth: int) -> Iterator[tuple[str, object]]:

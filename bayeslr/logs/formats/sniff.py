@@ -1,29 +1,23 @@
-"""Which format a log has: by its content, and for folders by what lies in them."""
+"""Which format a log has: a file by its content, and a folder by what lies in it."""
 
-import re
 from pathlib import Path
 
 from bayeslr.errors import LogError
 from bayeslr.files import is_folder
-from bayeslr.logs.columns import loss_columns, step_columns
-from bayeslr.logs.formats.console import is_console_output, open_console
-from bayeslr.logs.formats.delimited import header_of, is_separated, open_delimited
+from bayeslr.logs.formats.delimited import header_of
 from bayeslr.logs.formats.files import LogFile
 from bayeslr.logs.formats.folders import logs_in
-from bayeslr.logs.formats.json_log import has_json_in_lines, open_json
-from bayeslr.logs.formats.json_messages import messages_in
+from bayeslr.logs.formats.metric_files import metric_files, open_metrics
 from bayeslr.logs.formats.mlflow_metrics import open_mlflow
+from bayeslr.logs.formats.one_file import open_file
+from bayeslr.logs.formats.pieces import open_pieces, piece_files
 from bayeslr.logs.formats.split_files import open_splits, split_files
 from bayeslr.logs.formats.tensorboard_downloads import downloads_in, open_downloads
 from bayeslr.logs.formats.tensorboard_events import open_tensorboard
-from bayeslr.logs.formats.wandb_file import open_wandb
-from bayeslr.logs.limits import listed, shown
+from bayeslr.logs.limits import listed
 from bayeslr.logs.rawlog import RawLog
 
 __all__ = ["looks_like_manifest", "open_log"]
-
-_MANY_LINES = 2_000_000
-_LIST = re.compile(r"\[\s*(?:[{\[\]\"-]|\d+(?:\.\d+)?\s*(?:,|\](?![ \t]*[A-Za-z])))")
 
 
 def open_log(path: Path) -> RawLog:
@@ -54,45 +48,15 @@ def open_log(path: Path) -> RawLog:
     if is_folder(path):
         if downloads_in(path):
             return open_downloads(path)
-        if not any(path.glob("*tfevents*")) and (files := split_files(path)):
-            return open_splits(path, {split: open_log(file) for split, file in files.items()})
+        if not any(path.glob("*tfevents*")):
+            if files := split_files(path):
+                return open_splits(path, {split: open_file(file) for split, file in files.items()})
+            if metrics := metric_files(path):
+                return open_metrics(path, metrics)
+            if pieces := piece_files(path):
+                return open_pieces(path, pieces)
         return open_mlflow(path) if (path / "metrics").is_dir() else open_tensorboard(path)
-    if "tfevents" in path.name:
-        return open_tensorboard(path)
-    file = LogFile(path=path)
-    if file.head(4).startswith(b":W&B"):
-        return open_wandb(file)
-    start = file.head().decode(file.encoding(), "replace").lstrip()
-    if (start.startswith("{") and not start.startswith("{'")) or _LIST.match(start):
-        return _open_json(file)
-    if has_json_in_lines(file, 200):
-        return _open_json(file)
-    header = header_of(file)
-    separated = is_separated(file)
-    if separated and step_columns(header) and loss_columns(header):
-        return open_delimited(file)
-    if is_console_output(file, 500):
-        return open_console(file)
-    if step_columns(header) or loss_columns(header):
-        return open_delimited(file)
-    # A header of other names is a table, and free text is not; a trainer's lines may follow a long preamble.
-    if has_json_in_lines(file, _MANY_LINES):
-        return open_json(file)
-    if is_console_output(file, _MANY_LINES):
-        return open_console(file)
-    if _is_free_text(header, separated):
-        damage = "".join(f"; {note}" for note in file.notes[:1])
-        raise LogError(
-            f"{path}: no table, and no lines of a trainer that is known (it begins with "
-            f"{shown(header[0], 50)}{damage}); allowed: CSV, JSONL, trainer_state.json, console output of a trainer"
-        )
-    return open_delimited(file)
-
-
-def _open_json(file: LogFile) -> RawLog:
-    """Open JSON, or the console output that is in its messages."""
-    messages = None if file.head(1) == b"[" else messages_in(file)
-    return open_json(file) if messages is None else open_console(messages)
+    return open_file(path)
 
 
 def looks_like_manifest(path: Path) -> bool:
@@ -122,13 +86,3 @@ def looks_like_manifest(path: Path) -> bool:
     if {"run", "file"} <= names:
         return True
     return bool(names & {"run", "file", "schedule"}) and not names & {"step", "_step", "loss"}
-
-
-def _is_free_text(header: tuple[str, ...], separated: bool) -> bool:
-    """Return whether a first line is prose or program text rather than the names of columns."""
-    words = [len(name.split()) for name in header]
-    said = sum(re.search(r"[A-Za-z]\w*\s*[:= ]\s*[-+]?\d", name) is not None for name in header)
-    if len(header) < 2 or max(words) > 6 or 2 * said >= len(header):
-        return True
-    # names that are separated by spaces alone are words of a sentence unless one of them is known
-    return not separated or any(re.search(r"[(){}<>\"']\S", name) for name in header)

@@ -1,4 +1,4 @@
-"""A folder with a table for each split of one run, such as ``train.csv`` and ``val.csv``."""
+"""A folder with a table, or a folder, for each split of one run, such as ``train.csv`` and ``val.csv``."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ from bayeslr.logs.columns import (
 from bayeslr.logs.formats.joined import joined_chunks
 from bayeslr.logs.rawlog import Chunk, RawLog
 
-__all__ = ["open_splits", "split_files"]
+__all__ = ["open_splits", "split_files", "split_folders"]
 
 _TABLES: Final = (".csv", ".tsv", ".jsonl", ".ndjson")
 _BESIDE: Final = frozenset({"log", "logs", "loss", "losses", "metric", "metrics", "history", "curve", "stats"})
@@ -51,6 +51,28 @@ def split_files(folder: Path) -> Mapping[str, Path]:
     if len(found) < 2 or "training" not in found:
         return {}
     return {"training": found.pop("training"), **found}
+
+
+def split_folders(folder: Path) -> list[Path]:
+    """Return the folders of event files that a run has for its splits, such as ``train`` and ``validation``.
+
+    Parameters
+    ----------
+    folder
+        The folder of the run.
+
+    Returns
+    -------
+    list of Path
+        The folders, in the order of their names.
+    """
+    try:
+        inside = sorted(child for child in folder.iterdir() if split_of(child.name) and child.is_dir())
+    except OSError:
+        return []
+    inside = [child for child in inside if any(child.glob("*tfevents*"))]
+    # several of a kind are runs: train-125M, train-350M
+    return inside if len({split_of(child.name) for child in inside}) == len(inside) else []
 
 
 def open_splits(folder: Path, logs: Mapping[str, RawLog]) -> RawLog:

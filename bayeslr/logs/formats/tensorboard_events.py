@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayeslr.errors import LogError
-from bayeslr.logs.formats.folders import split_folders
+from bayeslr.logs.formats.split_files import split_folders
 from bayeslr.logs.limits import MAX_COLUMNS, MAX_ROWS
 from bayeslr.logs.rawlog import Chunk, Column, RawLog
 

@@ -11,6 +11,10 @@ MMDetection       ``Epoch [1][50/1000]  lr: 1.0e-03, ..., loss: 3.69`` and ``Epo
 Marian            ``Ep. 1 : Up. 1000 : Sen. 25,600 : Cost 6.51 * ... : L.r. 3.0000e-04``
 llama2.c          ``1000 | loss 3.6912 | lr 3.000000e-04 | 250.12ms | mfu 30.12%``
 CLU               ``logging_writer.py:48] [1000] learning_rate=0.0003, loss=3.69``
+MindSpore         ``epoch: 1 step: 1000, loss is 3.69``
+build-nanogpt     ``1000 train 3.691200`` and ``1000 val 3.7012``
+litgpt            ``iter 8000: val loss 3.70, val time: ...``, of micro-batches, below ``iter 8000 step 1000 | ...``
+tqdm              ``loss 3.69 lr 3e-4: 25%|..| 1000/4000 [``, which were set as the description of a bar
 Keras             ``20/4000 [==>...] - ETA: 12:34 - loss: 3.69 - lr: 3.0000e-04`` below ``Epoch 1/3``
 ================  ======================================================================================================
 
@@ -22,7 +26,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from bayeslr.logs.columns import step_columns
+from bayeslr.logs.columns import split_of, step_columns
 
 __all__ = ["MEAN_OF_THE_EPOCH", "TrainerLines"]
 
@@ -53,6 +57,11 @@ _KERAS_EPOCH: Final = re.compile(r"^Epoch (?P<epoch>\d+)/\d+\s*$")
 _KERAS: Final = re.compile(
     r"^[\s\x08]*(?P<batch>\d+)/(?P<length>\d+) (?:\[[=>.]{3,}\]|[━╸╺ ]*━[━╸╺ ]*|- \d+s\b).*? - (?=\w*loss: )"
 )
+_MINDSPORE: Final = re.compile(rf"\bepoch:\s*(?P<epoch>\d+),?\s+step:\s*(?P<step>\d+),?\s+loss is (?P<loss>{_NUMBER})")
+_BARE: Final = re.compile(rf"(?P<step>\d+) (?:train (?P<train_loss>{_NUMBER})|val (?P<val_loss>{_NUMBER}))\s*")
+_MICRO: Final = re.compile(r"\biter (?P<iter>\d+) step (?P<step>\d+)\s*[|:]")
+_OF_MICRO: Final = re.compile(rf"^\s*iter (?P<iter>\d+): val loss (?P<val_loss>{_NUMBER})")
+_DESCRIBED: Final = re.compile(r"(?<!\d)\d+%\|[^|]*\|\s*(?P<step>\d+)/(?P<total_steps>\d+) \[")
 MEAN_OF_THE_EPOCH: Final = (
     "a progress bar of Keras shows the mean of the training loss since the epoch began, which lags behind the loss at "
     "a step: log it with `CSVLogger` or TensorBoard, or take a validation loss"
@@ -78,6 +87,7 @@ class TrainerLines:
         self.notes: list[str] = []
         self._epoch = 1
         self._first: int | None = None
+        self._micro_batches = 0
 
     def said(self, line: str) -> Reading | None:
         """Return what a line says.
@@ -100,7 +110,7 @@ class TrainerLines:
         if line.startswith("Epoch ") and (match := _KERAS_EPOCH.match(line)) is not None:
             self._epoch = int(match["epoch"])
             return None
-        for read in (self._batches, *_FORMS, self._keras):
+        for read in (self._batches, *_FORMS, self._litgpt, self._keras):
             found = read(line)
             if found is not None:
                 return found
@@ -126,6 +136,20 @@ class TrainerLines:
                     self.notes.append(_BEGINS_WITH_1)
             return _in_epochs(epoch - self._first, batch, length, pairs)
         return None
+
+    def _litgpt(self, line: str) -> Reading | None:
+        """Read a validation at a micro-batch, whose updates the lines before it show."""
+        if "iter" not in line:
+            return None
+        match = _MICRO.search(line)
+        if match is not None:
+            at, step = int(match["iter"]), int(match["step"])
+            self._micro_batches = at // step if step and at % step == 0 else 0
+            return None
+        match = _OF_MICRO.match(line) if self._micro_batches else None
+        if match is None:
+            return None
+        return {"step": str(int(match["iter"]) // self._micro_batches), "val_loss": match["val_loss"]}
 
     def _keras(self, line: str) -> Reading | None:
         """Read a bar of Keras, whose epoch was printed above it."""
@@ -183,4 +207,31 @@ def _clu(line: str) -> Reading | None:
     return {**({f"{split}/{key}": value for key, value in pairs.items()} if split else pairs), "step": match["step"]}
 
 
-_FORMS: Final[Sequence[Callable[[str], Reading | None]]] = (_marian, _llama2_c, _clu)
+def _mindspore(line: str) -> Reading | None:
+    """Read a line of MindSpore's monitor of the loss."""
+    match = _MINDSPORE.search(line) if "loss is" in line else None
+    return None if match is None else match.groupdict()
+
+
+def _bare(line: str) -> Reading | None:
+    """Read a line of a step, a word for the split, and its loss."""
+    match = _BARE.fullmatch(line) if line[:1].isdigit() else None
+    return None if match is None else {key: value for key, value in match.groupdict().items() if value}
+
+
+def _described(line: str) -> Reading | None:
+    """Read a bar whose description has a loss, unless it is about an evaluation or says a step of its own."""
+    match = _DESCRIBED.search(line) if "%|" in line and "loss" in line.lower() else None
+    if match is None:
+        return None
+    description = line[: match.start()].rstrip(" :,|")
+    pairs, words = _pairs(description), re.findall(r"[a-z]+", description.lower())
+    about = any(split_of(w) in ("validation", "test") or w.startswith(("eval", "valid", "test")) for w in words)
+    if "loss" not in pairs or step_columns(words) or about:
+        return None
+    # the bars of several epochs begin again
+    total = {} if "epoch" in words else {"total_steps": match["total_steps"]}
+    return {**pairs, "step": match["step"], **total}
+
+
+_FORMS: Final[Sequence[Callable[[str], Reading | None]]] = (_marian, _llama2_c, _clu, _mindspore, _bare, _described)
