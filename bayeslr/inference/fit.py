@@ -25,9 +25,9 @@ from bayeslr.laws import Scale
 from bayeslr.model import ScalingModel
 from bayeslr.model.observations import PADDED_TO
 
-__all__ = ["fit"]
+__all__ = ["default_points", "fit"]
 
-_POINTS, _FEWEST_POINTS, _POINTS_OF_ALL = 64, 16, 6144
+_POINTS, _FEWEST_POINTS, _POINTS_OF_ALL = 64, 8, 6144
 """Observations of a run: as many where there are a hundred of them or fewer, and at least; and of all runs."""
 
 
@@ -72,7 +72,7 @@ def fit(
     max_points_per_run
         Observations of a run that enter the likelihood, half of them in the annealing part. Errors of the law are
         correlated along a run, so more points add cost and little information. Default: 64; where all runs together
-        would have more than 6,144, fewer, but at least 16.
+        would have more than 6,144, fewer, but at least 8.
     scale
         The data's scale, on which default priors are expressed. Default: measured on the curves. Fits that are to share
         one prior (simulations, refits on parts of the data) need the same scale.
@@ -107,7 +107,7 @@ def fit(
     whole = curves.after_warmup()
     require_fittable(whole)
     if max_points_per_run is None:
-        max_points_per_run = _default_points([len(curve) for curve in whole])
+        max_points_per_run = default_points([len(curve) for curve in whole])
     observed = whole.thin(max_points_per_run)
     sizes = Sizes.of(observed)
     model = (model or ScalingModel()).for_curves(observed)
@@ -178,7 +178,7 @@ def fit(
     return posterior
 
 
-def _default_points(lengths: Sequence[int]) -> int:
+def default_points(lengths: Sequence[int]) -> int:
     """Return how many observations of a run are fitted, for runs with so many."""
     every = np.array(lengths)
     # what arrays are padded to: 17 observations would cost what 24 do

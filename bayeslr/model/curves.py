@@ -161,7 +161,8 @@ def structure(
         valid=observations.valid,
         size_of_run=observations.size_of_run,
         sizes=observations.log_params,
-        runs_of_size=observations.runs_of_size,
+        bundles=observations.bundles,
+        single=observations.single,
         common=model.discrepancy.common_share if observations.log_params.shape[0] > 1 else 0.0,
     )
 

@@ -3,13 +3,13 @@
 Losses are jointly normal given parameters, effects integrated out. With the precision matrix ``Q`` of all losses, an
 observation given all others has mean ``y_i - g_i / Q_ii`` and variance ``1 / Q_ii``, where ``g = Q (y - mean)``
 (Burkner, Gabry, Vehtari 2021, arXiv:1810.10559). Neither needs ``Q`` itself: effects and their covariance given the
-losses are small, and what they leave has a precision of three diagonals.
+losses are small, and what they leave is whitened by differences of neighbours.
 """
 
 import jax.numpy as jnp
 from jax import Array
 
-from bayeslr.model.likelihood import Structure, _after, _before, _gram, _levels, _precision
+from bayeslr.model.likelihood import Structure, _after, _levels, _Rows, _Shapes, _whitened
 
 __all__ = ["predict_left_out"]
 
@@ -31,22 +31,21 @@ def predict_left_out(structure: Structure, loss: Array) -> tuple[Array, Array]:
     sd : jax.Array
         ``[R, n]``; where there is no observation, one.
     """
-    levels = _levels(structure)
-    moments = levels.moments(levels.factorise(_gram(structure, loss), structure.size_of_run), structure.size_of_run)
-    effects = -moments[:, :-1, -1]
-    covariance = moments[:, :-1, :-1] - effects[:, :, None] * effects[:, None, :]
-    shared = structure.shared_shapes - structure.exchange[None, :, None] * structure.response[:, None]
-    scale = jnp.concatenate([structure.run_scale, structure.shared_scale], axis=-1)
-    shapes = scale[:, :, None] * jnp.concatenate([structure.run_shapes, shared], axis=1)
-    left = loss - structure.mean - (effects[:, None] @ shapes)[:, 0]
-    diagonal, beside = _precision(structure)
+    levels, size_of_run = _levels(structure), structure.size_of_run
+    rows = _Rows.of(structure, loss)
+    factors = levels.factorise(_whitened(rows, _Shapes.of(structure)), structure.bundles)
+    shared = levels.means(factors, size_of_run)[0][size_of_run]
+    left = factors.left.rest - (factors.left.shared @ shared[..., None])[..., 0]
 
-    def weighed(rows: Array) -> Array:
-        before = beside[:, None] * _before(rows)
-        return diagonal[:, None] * rows + before + _after(beside[:, None] * rows)
+    def turned_back(values: Array) -> Array:
+        # the transpose of whitening
+        return rows.weight[..., None] * values - _after(rows.kept[..., None] * values)
 
-    gradient = weighed(left[:, None])[:, 0]
-    weighed_shapes = weighed(shapes)
-    precision = diagonal - (weighed_shapes * (covariance @ weighed_shapes)).sum(axis=1)
+    gradient = turned_back(left[..., None])[..., 0]
+    # what the effects of sizes, and those of runs given them, may take from the residual
+    of_sizes, of_runs = turned_back(factors.left.shared), turned_back(factors.lasting)
+    covariance = levels.covariance(factors)[size_of_run]
+    taken = (of_sizes * (of_sizes @ covariance)).sum(axis=-1) + (of_runs**2).sum(axis=-1)
+    precision = rows.weight**2 + _after(rows.kept**2) - taken
     precision = jnp.where(structure.valid, precision, 1.0)
     return loss - jnp.where(structure.valid, gradient / precision, 0.0), 1.0 / jnp.sqrt(precision)

@@ -7,15 +7,15 @@ The loss of a run is a mean, plus effects that all runs of a size share, plus ef
     b_size, b_run ~ Normal(0, 1)
 
 The residual is an Ornstein-Uhlenbeck process plus white noise, taken as Markov: each value given the one before it, so
-that its precision matrix has three diagonals. Effects are integrated out exactly: of their shapes only the inner
-products under that precision matter, and only Cholesky factors of the size of the effects are left (Woodbury), whatever
-the number of observations.
+that a difference of neighbours whitens it. Effects are integrated out exactly: of their whitened shapes only the inner
+products matter, and only Cholesky factors of the size of the effects are left (Woodbury), whatever the number of
+observations.
 
 Of runs with a single observation, as in a grid of final losses, there may be thousands. There a run's own effects are
-part of the variance of its observation, and inner products are taken once a size instead of once a run.
+part of the variance of its observation.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import jax
@@ -23,7 +23,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from bayeslr.model.nesting import Factors, Levels, from_left, transpose
+from bayeslr.model.bundles import Bundles
+from bayeslr.model.nesting import Factors, Levels, Whitened, from_left, transpose
 
 __all__ = ["Structure", "condition", "count_effects", "log_density", "residuals", "simulate"]
 
@@ -61,9 +62,10 @@ class Structure:
         Array of length ``S``, whose values are not used.
     common
         Share of the variance of the sizes' effects that all sizes have in common, from 0 up to, not including, 1.
-    runs_of_size
-        Where no run has more than one observation, which comes first: the runs of each size, ``[S, M]``, -1 where there
-        are fewer; else none.
+    bundles
+        The runs of each size in bundles.
+    single
+        Whether no run has more than one observation, which comes first.
     """
 
     mean: Array
@@ -78,89 +80,134 @@ class Structure:
     valid: Array
     size_of_run: Array
     sizes: Array
+    bundles: Bundles
     common: float = field(default=0.0, metadata={"static": True})
-    runs_of_size: Array | None = None
-
-
-_TINY = 1e-300
+    single: bool = field(default=False, metadata={"static": True})
 
 
 def _before(rows: Array) -> Array:
-    """Shift rows ``[..., n]`` by one, so that each place holds what stood before it, and the first holds zero."""
-    return jnp.concatenate([jnp.zeros_like(rows[..., :1]), rows[..., :-1]], axis=-1)
+    """Shift rows ``[R, n, ...]`` by one, so that each place holds what stood before it, and the first holds zero."""
+    return jnp.concatenate([jnp.zeros_like(rows[:, :1]), rows[:, :-1]], axis=1)
 
 
 def _after(rows: Array) -> Array:
-    return jnp.concatenate([rows[..., 1:], jnp.zeros_like(rows[..., :1])], axis=-1)
+    return jnp.concatenate([rows[:, 1:], jnp.zeros_like(rows[:, :1])], axis=1)
 
 
-def _precision(structure: Structure) -> tuple[Array, Array]:
-    """Return the residual's precision: its diagonal and what stands before it, ``[R, n]``; zero where padded."""
-    fresh = jnp.where(structure.valid, 1.0 / (1.0 - structure.autocorrelation**2), 0.0)
-    kept = structure.autocorrelation * fresh
-    diagonal = (fresh + _after(structure.autocorrelation * kept)) / structure.sd**2
-    beside = -kept[:, 1:] / (structure.sd[:, 1:] * structure.sd[:, :-1])
-    return diagonal, jnp.pad(beside, ((0, 0), (1, 0)))
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, kw_only=True)
+class _Shapes:
+    """What is data, points before effects, and the same one observation earlier."""
+
+    run: Array
+    run_before: Array
+    shared: Array
+    shared_before: Array
+    exchange: Array
+
+    @classmethod
+    def of(cls, structure: Structure) -> "_Shapes":
+        run, shared = transpose(structure.run_shapes), transpose(structure.shared_shapes)
+        return cls(
+            run=run,
+            run_before=_before(run),
+            shared=shared,
+            shared_before=_before(shared),
+            exchange=structure.exchange,
+        )
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, kw_only=True)
 class _Rows:
-    """What of the inner products depends on parameters: all but the shapes of the effects, which are data.
+    """What depends on parameters: a value is whitened as `weight` times it less `kept` times the value before.
 
     Parameters
     ----------
+    weight, kept
+        ``[R, n]``, zero where padded.
     response, rest
-        ``[R, n]``.
-    diagonal, beside
-        The precision, ``[R, n]``.
-    scale
-        Standard deviations of the effects and a one, ``[R, q + p + 1]``.
+        Whitened, ``[R, n]``.
+    run_scale, shared_scale
+        ``[R, q]`` and ``[R, p]``.
     """
 
+    weight: Array
+    kept: Array
     response: Array
     rest: Array
-    diagonal: Array
-    beside: Array
-    scale: Array
+    run_scale: Array
+    shared_scale: Array
+
+    @classmethod
+    def of(cls, structure: Structure, loss: Array) -> "_Rows":
+        fresh = jnp.where(structure.valid, 1.0 / jnp.sqrt(1.0 - structure.autocorrelation**2), 0.0)
+        weight = fresh / structure.sd
+        before = jnp.concatenate([jnp.ones_like(structure.sd[:, :1]), structure.sd[:, :-1]], axis=1)
+        kept = structure.autocorrelation * fresh / before
+        rest = loss - structure.mean
+        return cls(
+            weight=weight,
+            kept=kept,
+            response=weight * structure.response - kept * _before(structure.response),
+            rest=weight * rest - kept * _before(rest),
+            run_scale=structure.run_scale,
+            shared_scale=structure.shared_scale,
+        )
 
 
-@jax.custom_vjp
-def _products(rows: _Rows, run_shapes: Array, shared_shapes: Array, exchange: Array) -> Array:
-    """Return the inner products, run by run, of the scaled shapes and of what the mean leaves, ``[R, k, k]``."""
-    return _products_forward(rows, run_shapes, shared_shapes, exchange)[0]
+def _whitened(rows: _Rows, shapes: _Shapes) -> Whitened:
+    weight, kept = rows.weight[..., None], rows.kept[..., None]
+    given_up = rows.response[..., None] * shapes.exchange[None, None]
+    run = weight * shapes.run - kept * shapes.run_before
+    shared = weight * shapes.shared - kept * shapes.shared_before - given_up
+    return Whitened(run=run * rows.run_scale[:, None], shared=shared * rows.shared_scale[:, None], rest=rows.rest)
 
 
-def _products_forward(
-    rows: _Rows, run_shapes: Array, shared_shapes: Array, exchange: Array
-) -> tuple[Array, tuple[_Rows, Array, Array, Array]]:
-    shared = shared_shapes - exchange[None, :, None] * rows.response[:, None]
-    shapes = jnp.concatenate([run_shapes, shared, rows.rest[:, None]], axis=1)
-    # one half of a symmetric precision, whose other half is its transpose
-    half = 0.5 * rows.diagonal[:, None] * shapes + rows.beside[:, None] * _before(shapes)
-    products = half @ transpose(shapes)
-    products = products + transpose(products)
-    scaled = rows.scale[:, :, None] * products * rows.scale[:, None, :]
-    return scaled, (rows, shapes, products, exchange)
+def _from_right(matrices: Array, vectors: Array) -> Array:
+    """Multiply each of some vectors from the right to its matrix."""
+    return (matrices @ vectors[..., None])[..., 0]
 
 
-def _products_backward(known: tuple[_Rows, Array, Array, Array], change: Array) -> tuple[_Rows, None, None, None]:
-    rows, shapes, products, exchange = known
-    change = change + transpose(change)
-    moved = (change * rows.scale[:, None, :]) @ shapes
-    # only what the mean leaves and the response depend on parameters: of all rows these two go through the precision
-    given_up = -from_left(rows.scale[:, -1 - exchange.size : -1] * exchange[None], moved[:, -1 - exchange.size : -1])
-    two = jnp.stack([given_up, rows.scale[:, -1:] * moved[:, -1]])
-    diagonal, beside = rows.diagonal[None], rows.beside[None]
-    two = diagonal * two + beside * _before(two) + _after(beside * two)
-    # sums over effects as products with their scales: the sums themselves compile to slow loops
+@partial(jax.custom_vjp, nondiff_argnums=(4,))
+def _integrated(rows: _Rows, shapes: _Shapes, size_of_run: Array, bundles: Bundles, levels: Levels) -> Array:
+    """Return the log density of whitened losses, effects integrated out."""
+    return levels.factorise(_whitened(rows, shapes), bundles).value
+
+
+def _integrated_forward(
+    rows: _Rows, shapes: _Shapes, size_of_run: Array, bundles: Bundles, levels: Levels
+) -> tuple[Array, tuple[_Rows, _Shapes, Array, Bundles, Factors]]:
+    factors = levels.factorise(_whitened(rows, shapes), bundles)
+    return factors.value, (rows, shapes, size_of_run, bundles, factors)
+
+
+def _integrated_backward(
+    levels: Levels, known: tuple[_Rows, _Shapes, Array, Bundles, Factors], change: Array
+) -> tuple[_Rows, None, None, None]:
+    rows, shapes, size_of_run, bundles, factors = known
+    left = factors.left
+    of_size, of_run = levels.means(factors, size_of_run)
+    shared = of_size[size_of_run]
+    # what the effects' means leave, and how it varies with the effects of sizes
+    rest = left.rest - _from_right(left.shared, shared)
+    covariance = bundles.spread_out(levels.covariance(factors))
+    follow = bundles.scatter(bundles.gather(left.shared) @ covariance, rest.shape[1])
+    with_run = (follow @ transpose(factors.run_rest[..., : levels.p]) - factors.lasting) @ factors.run
+    by_shared = change * (rest[..., None] * shared[:, None] - follow)
+    by_run = change * (rest[..., None] * of_run[:, None] + with_run)
+    # sums over effects, and over points, as products: the sums themselves compile to slow loops
+    now, before = by_shared * shapes.shared, by_shared * shapes.shared_before
+    run_now, run_before = by_run * shapes.run, by_run * shapes.run_before
+    given_up = from_left(rows.response, by_shared) * shapes.exchange[None]
     return (
         _Rows(
-            response=two[0],
-            rest=two[1],
-            diagonal=0.5 * from_left(rows.scale, shapes * moved),
-            beside=from_left(rows.scale, _before(shapes) * moved),
-            scale=from_left(rows.scale, change * products),
+            weight=_from_right(now, rows.shared_scale) + _from_right(run_now, rows.run_scale),
+            kept=-_from_right(before, rows.shared_scale) - _from_right(run_before, rows.run_scale),
+            response=-_from_right(by_shared, rows.shared_scale * shapes.exchange[None]),
+            rest=-change * rest,
+            run_scale=from_left(rows.weight, run_now) - from_left(rows.kept, run_before),
+            shared_scale=from_left(rows.weight, now) - from_left(rows.kept, before) - given_up,
         ),
         None,
         None,
@@ -168,21 +215,10 @@ def _products_backward(known: tuple[_Rows, Array, Array, Array], change: Array) 
     )
 
 
-# by hand: one matrix product gives all parts, and shapes that are data are not differentiated
-_products.defvjp(_products_forward, _products_backward)
-
-
-def _gram(structure: Structure, loss: Array) -> Array:
-    diagonal, beside = _precision(structure)
-    one = jnp.ones((len(loss), 1))
-    rows = _Rows(
-        response=structure.response,
-        rest=loss - structure.mean,
-        diagonal=diagonal,
-        beside=beside,
-        scale=jnp.concatenate([structure.run_scale, structure.shared_scale, one], axis=-1),
-    )
-    return _products(rows, structure.run_shapes, structure.shared_shapes, structure.exchange)
+# Fisher's identity: the gradient of the integrated density is the mean, over the effects given the losses, of the
+# gradient of the joint one, which is quadratic in them. So no derivative passes through a Cholesky factor, and shapes,
+# which are data, are not differentiated.
+_integrated.defvjp(_integrated_forward, _integrated_backward)
 
 
 def _levels(structure: Structure) -> Levels:
@@ -194,49 +230,20 @@ def _levels(structure: Structure) -> Levels:
     )
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(2,))
-def _integrated(gram: Array, size_of_run: Array, levels: Levels) -> Array:
-    """Return the log density of losses, effects integrated out, given their inner products."""
-    return levels.factorise(gram, size_of_run).value
-
-
-def _integrated_forward(gram: Array, size_of_run: Array, levels: Levels) -> tuple[Array, Array]:
-    factors = levels.factorise(gram, size_of_run)
-    return factors.value, -0.5 * levels.moments(factors, size_of_run)
-
-
-def _integrated_backward(levels: Levels, slope: Array, change: Array) -> tuple[Array, None]:
-    return change * slope, None
-
-
-# Fisher's identity: the gradient of the integrated density is the mean, over the effects given the losses, of the
-# gradient of the joint one, which is quadratic in them. So no derivative passes through a Cholesky factor.
-_integrated.defvjp(_integrated_forward, _integrated_backward)
-
-
-def _factors_of_single(structure: Structure, loss: Array, runs: Array) -> Factors:
-    """Factorise where no run has more than one observation: nothing has the size of runs times effects squared."""
-    valid = structure.valid[:, :1]
-    own = jnp.where(valid, structure.run_scale * structure.run_shapes[..., 0] / structure.sd[:, :1], 0.0)
-    shared = structure.shared_scale * (
-        structure.shared_shapes[..., 0] - structure.exchange[None] * structure.response[:, :1]
+def _absorbed(structure: Structure) -> Structure:
+    """Make the effects of runs with a single observation part of its variance."""
+    variance = ((structure.run_scale[..., None] * structure.run_shapes) ** 2).sum(axis=1)
+    return replace(
+        structure,
+        sd=jnp.sqrt(structure.sd**2 + jnp.where(structure.valid, variance, 0.0)),
+        run_shapes=structure.run_shapes[:, :0],
+        run_scale=structure.run_scale[:, :0],
     )
-    columns = jnp.concatenate([shared, (loss - structure.mean)[:, :1]], axis=-1) / structure.sd[:, :1]
-    columns = jnp.where(valid, columns, 0.0)
-    variance = 1.0 + (own**2).sum(axis=-1, keepdims=True)
-    # the inverse Cholesky factor of one plus an outer product, in closed form of its symmetric root
-    long = jnp.sqrt(variance)
-    direction = own / jnp.sqrt(jnp.maximum(variance - 1.0, _TINY))
-    run = jnp.eye(own.shape[1])[None] - (1.0 - 1.0 / long)[..., None] * direction[:, :, None] * direction[:, None]
-    run_rest = (own / long)[:, :, None] * columns[:, None]
-    of_size = jnp.where((runs >= 0)[..., None], (columns / long)[runs], 0.0)
-    return _levels(structure).complete(transpose(of_size) @ of_size, run, run_rest, -jnp.log(long).sum())
 
 
 def _factors(structure: Structure, loss: Array) -> Factors:
-    if structure.runs_of_size is not None:
-        return _factors_of_single(structure, loss, structure.runs_of_size)
-    return _levels(structure).factorise(_gram(structure, loss), structure.size_of_run)
+    rows = _whitened(_Rows.of(structure, loss), _Shapes.of(structure))
+    return _levels(structure).factorise(rows, structure.bundles)
 
 
 def log_density(structure: Structure, loss: Array) -> Array:
@@ -254,11 +261,11 @@ def log_density(structure: Structure, loss: Array) -> Array:
     jax.Array
         Scalar. Its first derivatives are exact; second ones must be taken as differences of these.
     """
+    if structure.single:
+        structure = _absorbed(structure)
+    rows, shapes = _Rows.of(structure, loss), _Shapes.of(structure)
+    fitted = _integrated(rows, shapes, structure.size_of_run, structure.bundles, _levels(structure))
     spread = jnp.log(structure.sd) + 0.5 * jnp.log1p(-(structure.autocorrelation**2)) + 0.5 * jnp.log(2.0 * jnp.pi)
-    if structure.runs_of_size is not None:
-        fitted = _factors_of_single(structure, loss, structure.runs_of_size).value
-    else:
-        fitted = _integrated(_gram(structure, loss), structure.size_of_run, _levels(structure))
     return fitted - jnp.where(structure.valid, spread, 0.0).sum()
 
 

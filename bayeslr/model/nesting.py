@@ -1,6 +1,7 @@
 """How effects nest, and what the losses say of them: effects of runs, of sizes, and what sizes have in common.
 
-Each level is integrated out given the ones above it, by Cholesky factors of the size of its effects.
+Each level is integrated out given the ones above it, by Cholesky factors of the size of its effects. Losses and shapes
+come whitened by the residual, so that only inner products are left to take.
 """
 
 from dataclasses import dataclass
@@ -10,7 +11,9 @@ import jax.numpy as jnp
 from jax import Array
 from jax.scipy.linalg import solve_triangular
 
-__all__ = ["Factors", "Levels", "from_left", "transpose"]
+from bayeslr.model.bundles import Bundles
+
+__all__ = ["Factors", "Levels", "Whitened", "from_left", "transpose"]
 
 
 def transpose(matrix: Array) -> Array:
@@ -20,9 +23,47 @@ def transpose(matrix: Array) -> Array:
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, kw_only=True)
-class Factors:
-    """Inverse Cholesky factors of the posterior precision of the effects, and their products with what is left."""
+class Whitened:
+    """Scaled shapes of ``R`` runs, and what the mean leaves of their losses, in units of a white residual.
 
+    Parameters
+    ----------
+    run
+        Shapes of the effects of a run, ``[R, n, q]``.
+    shared
+        Shapes of the effects that the runs of a size share, ``[R, n, p]``.
+    rest
+        What the mean leaves, ``[R, n]``.
+    """
+
+    run: Array
+    shared: Array
+    rest: Array
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, kw_only=True)
+class Factors:
+    """Inverse Cholesky factors of the posterior precision of the effects, and their products with what is left.
+
+    Parameters
+    ----------
+    left
+        What the means of the runs' effects leave of shapes and rest, given the effects of sizes; no shapes of runs.
+    lasting
+        The runs' shapes times the factors, ``[R, n, q]``.
+    run, run_rest
+        ``[R, q, q]`` and ``[R, q, p + 1]``; products with the shared shapes, and with the rest.
+    own, own_rest
+        Of sizes, ``[S, p, p]`` and ``[S, p, p + 1]``; products with what sizes have in common, and with the rest.
+    common, common_rest
+        Of what sizes have in common, ``[p, p]`` and ``[p]``; empty where they have nothing.
+    value
+        The log density, but for what depends on the residual alone.
+    """
+
+    left: Whitened
+    lasting: Array
     run: Array
     run_rest: Array
     own: Array
@@ -32,18 +73,19 @@ class Factors:
     value: Array
 
 
-def _whiten(matrix: Array, right: Array) -> tuple[Array, Array, Array]:
-    """Return the inverse Cholesky factor of ``1 + matrix``, it times `right`, and the factors' log determinant."""
+def _whiten(matrix: Array, right: Array, *, many: bool = False) -> tuple[Array, Array, Array]:
+    """Return the inverse Cholesky factor of ``1 + matrix``, it times `right`, and the factors' log determinant.
+
+    Of `many` small matrices, a product with the inverse takes less time than solving for `right` as well.
+    """
     eye = jnp.broadcast_to(jnp.eye(matrix.shape[-1]), matrix.shape)
     factor = jnp.linalg.cholesky(matrix + eye)
-    both = solve_triangular(factor, jnp.concatenate([eye, right], axis=-1), lower=True)
     volume = jnp.log(jnp.diagonal(factor, axis1=-2, axis2=-1)).sum()
+    if many:
+        inverse = solve_triangular(factor, eye, lower=True)
+        return inverse, inverse @ right, volume
+    both = solve_triangular(factor, jnp.concatenate([eye, right], axis=-1), lower=True)
     return both[..., : matrix.shape[-1]], both[..., matrix.shape[-1] :], volume
-
-
-def _membership(size_of_run: Array, sizes: int) -> Array:
-    """Return which run is of which size as ones and zeros, ``[S, R]``: products with it add up runs."""
-    return (size_of_run[None] == jnp.arange(sizes)[:, None]).astype(float)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,22 +97,27 @@ class Levels:
     sizes: int
     common: float
 
-    def factorise(self, gram: Array, size_of_run: Array) -> Factors:
-        """Factorise, given the inner products of all runs, ``[R, k, k]``."""
-        q = self.q
-        run, run_rest, run_volume = _whiten(gram[:, :q, :q], gram[:, :q, q:])
-        left = gram[:, q:, q:] - transpose(run_rest) @ run_rest
-        by_size = jnp.tensordot(_membership(size_of_run, self.sizes), left, axes=1)
-        return self.complete(by_size, run, run_rest, -run_volume)
-
-    def complete(self, by_size: Array, run: Array, run_rest: Array, value: Array) -> Factors:
-        """Add the factors of sizes, given inner products from which the effects of runs are integrated out."""
+    def factorise(self, rows: Whitened, bundles: Bundles) -> Factors:
+        """Factorise, given whitened shapes and losses, and which runs are of one size."""
         p = self.p
+        turned = transpose(rows.run)
+        products = jnp.concatenate([turned @ rows.shared, turned @ rows.rest[..., None]], axis=-1)
+        run, run_rest, run_volume = _whiten(turned @ rows.run, products, many=True)
+        lasting = rows.run @ transpose(run)
+        left = Whitened(
+            run=rows.run[..., :0],
+            shared=rows.shared - lasting @ run_rest[..., :p],
+            rest=rows.rest - (lasting @ run_rest[..., p:])[..., 0],
+        )
+        shared = transpose(bundles.gather(rows.shared))
+        inner = bundles.add_up(shared @ bundles.gather(left.shared), self.sizes)
+        with_rest = bundles.add_up(shared @ bundles.gather(left.rest[..., None]), self.sizes)
         # effects of a size: sqrt(common) * c + sqrt(1 - common) * d, the size's own d integrated out first
         share, rest = self.common**0.5, (1.0 - self.common) ** 0.5
-        columns = jnp.concatenate([share * by_size[:, :p, :p], by_size[:, :p, p:]], axis=-1)
-        own, own_rest, own_volume = _whiten(rest**2 * by_size[:, :p, :p], rest * columns)
-        value = value - 0.5 * (by_size[:, p, p].sum() - (own_rest[..., p] ** 2).sum()) - own_volume
+        columns = jnp.concatenate([share * inner, with_rest], axis=-1)
+        own, own_rest, own_volume = _whiten(rest**2 * inner, rest * columns)
+        squares = (rows.rest * left.rest).sum() - (own_rest[..., p] ** 2).sum()
+        value = -0.5 * squares - run_volume - own_volume
         common, common_rest = jnp.zeros((0, 0)), jnp.zeros(0)
         if self.common:
             both = (share * columns - transpose(own_rest[..., :p]) @ own_rest).sum(axis=0)
@@ -78,6 +125,8 @@ class Levels:
             common_rest = common_rest[:, 0]
             value = value + 0.5 * (common_rest**2).sum() - common_volume
         return Factors(
+            left=left,
+            lasting=lasting,
             run=run,
             run_rest=run_rest,
             own=own,
@@ -100,27 +149,20 @@ class Levels:
         rest = factors.run_rest[..., -1] - (factors.run_rest[..., :-1] @ shared[size_of_run][..., None])[..., 0]
         return common, shared, from_left(rest + run, factors.run)
 
-    def moments(self, factors: Factors, size_of_run: Array) -> Array:
-        """Return ``E[e e']`` given the losses, ``[R, k, k]``, where ``e`` is (minus the effects of a run, one)."""
-        p, runs = self.p, factors.run.shape[0]
-        _, shared, run = self.effects(
-            factors, size_of_run, jnp.zeros(p), jnp.zeros((self.sizes, p)), jnp.zeros((runs, self.q))
-        )
+    def means(self, factors: Factors, size_of_run: Array) -> tuple[Array, Array]:
+        """Return the means given the losses of the effects of sizes, ``[S, p]``, and of runs, ``[R, q]``."""
+        zeros = jnp.zeros(self.p), jnp.zeros((self.sizes, self.p)), jnp.zeros((len(size_of_run), self.q))
+        return self.effects(factors, size_of_run, *zeros)[1:]
+
+    def covariance(self, factors: Factors) -> Array:
+        """Return the covariance given the losses of the effects of each size, ``[S, p, p]``."""
         spread = (1.0 - self.common) * transpose(factors.own) @ factors.own
         if self.common:
             # a size's effects given the common ones c move by this matrix times c
-            follow = (1.0 - self.common) ** 0.5 * transpose(factors.own) @ factors.own_rest[..., :p]
-            follow = (self.common**0.5 * jnp.eye(p)[None] - follow) @ transpose(factors.common)
+            follow = (1.0 - self.common) ** 0.5 * transpose(factors.own) @ factors.own_rest[..., : self.p]
+            follow = (self.common**0.5 * jnp.eye(self.p)[None] - follow) @ transpose(factors.common)
             spread = spread + follow @ transpose(follow)
-        spread = spread[size_of_run]
-        follow = -transpose(factors.run) @ factors.run_rest[..., :-1]
-        cross = follow @ spread
-        within = transpose(factors.run) @ factors.run + cross @ transpose(follow)
-        covariance = jnp.concatenate(
-            [jnp.concatenate([within, cross], axis=-1), jnp.concatenate([transpose(cross), spread], axis=-1)], axis=-2
-        )
-        mean = jnp.concatenate([-run, -shared[size_of_run], jnp.ones((runs, 1))], axis=-1)
-        return mean[..., :, None] * mean[..., None, :] + jnp.pad(covariance, ((0, 0), (0, 1), (0, 1)))
+        return spread
 
 
 def from_left(vectors: Array, matrices: Array) -> Array:

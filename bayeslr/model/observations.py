@@ -18,6 +18,7 @@ from bayeslr.curves import CurveSet, LossCurve, Setup, Sizes
 from bayeslr.errors import ModelError
 from bayeslr.laws import DEFAULT_WEIGHT_DECAY, Law, Scale, rate_removed, response
 from bayeslr.laws.parameters import power_of_params
+from bayeslr.model.bundles import Bundles
 from bayeslr.model.effects import MEMORIES, ErrorModel, Exposure
 from bayeslr.schedules import Schedule
 
@@ -28,7 +29,9 @@ _SHARED, _OWN = ("loss", "memory", "weight_decay", "jitter"), ("level_area", "le
 
 PADDED_TO = 8
 """Similar data sets get the same shapes, and so the same compiled program: runs are padded to a multiple of this. Where
-no run has more than one observation, as of a grid of final losses, none is padded."""
+no run has more than one observation, as of a grid of final losses, they are padded to two."""
+
+_OF_SINGLE = 2
 
 _DIFFERENCES = 3
 """Order of the differences by which scatter is measured."""
@@ -78,8 +81,8 @@ class Observations:
         sampler scales its coordinates. It has no influence on the posterior.
     scale
         The data's scale, a scalar each; ``level_area``, ``level_rate`` and ``batch`` are those of the sizes, ``[S]``.
-    runs_of_size
-        Where no run has more than one observation, the runs of each size, ``[S, M]``, -1 where there are fewer.
+    bundles
+        The runs of each size in bundles.
     """
 
     loss: Array
@@ -90,7 +93,12 @@ class Observations:
     places: dict[str, Array]
     scatter: Array
     scale: dict[str, Array]
-    runs_of_size: Array | None = None
+    bundles: Bundles
+
+    @property
+    def single(self) -> bool:
+        """Whether no run has more than one observation."""
+        return self.valid.shape[1] == _OF_SINGLE
 
 
 def prepare(law: Law, schedule: Schedule, steps: NDArray[np.int64], scale: Scale, setup: Setup) -> Inputs:
@@ -206,14 +214,6 @@ def _filled(array: NDArray[Any], width: int) -> NDArray[Any]:
     return np.concatenate([array, np.repeat(array[-1:], width - len(array))])
 
 
-def _runs_of_size(size_of_run: NDArray[np.int64], sizes: int) -> Array:
-    found = [np.flatnonzero(size_of_run == k) for k in range(sizes)]
-    table = np.full((sizes, max(map(len, found))), -1)
-    for row, runs in zip(table, found, strict=True):
-        row[: len(runs)] = runs
-    return jnp.asarray(table)
-
-
 def build_observations(
     curves: CurveSet, law: Law, errors: ErrorModel, scale: Scale
 ) -> tuple[Observations, tuple[str, ...]]:
@@ -248,7 +248,7 @@ def build_observations(
     if count < 8:
         raise ModelError(f"curves: found {count} observations after warm-up; allowed: at least 8")
     longest = max(map(len, kept))
-    width = PADDED_TO * -(-longest // PADDED_TO) if longest > 1 else 2
+    width = PADDED_TO * -(-longest // PADDED_TO) if longest > 1 else _OF_SINGLE
     size_of_run = sizes.index(kept)
     own = [scale.of_size(k) for k in range(len(sizes))]
     inputs = [
@@ -271,6 +271,6 @@ def build_observations(
         scatter=jnp.asarray(np.array(scatter)),
         scale={name: jnp.asarray(getattr(scale, name)) for name in _SHARED}
         | {name: jnp.asarray([getattr(part, name) for part in own]) for name in _OWN},
-        runs_of_size=_runs_of_size(np.array(size_of_run), len(sizes)) if longest == 1 else None,
+        bundles=Bundles.of(size_of_run, len(sizes)),
     )
     return observations, tuple(curve.name for curve in kept)

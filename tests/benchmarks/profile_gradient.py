@@ -1,8 +1,8 @@
 """Where the time of one gradient goes, on one core: ``uv run python tests/benchmarks/profile_gradient.py [RUNS]``.
 
-RUNS is ``three_runs`` (default), ``nine_runs`` or ``eighteen_runs``. First the parts, in turn in one process, so that a
-busy minute does not hit one of them; then the kernels by the function of the library that they come from, as XLA's own
-profiler times them, which makes each take about a microsecond longer.
+RUNS is ``three_runs`` (default), ``nine_runs``, ``eighteen_runs`` or ``three_hundred_runs``. First the parts, in turn
+in one process, so that a busy minute does not hit one of them; then the kernels by the function of the library that
+they come from, as XLA's own profiler times them, which makes each take about a microsecond longer.
 """
 
 import collections
@@ -22,6 +22,7 @@ from jax.flatten_util import ravel_pytree
 from bayeslr.curves import Sizes
 from bayeslr.inference.engine.density import build_density, starting_points
 from bayeslr.inference.engine.devices import OFTEN, compiler_options, unshared_solves
+from bayeslr.inference.fit import default_points
 from bayeslr.model import ScalingModel, likelihood
 
 ROUNDS, EVALUATIONS = 20, 200
@@ -37,14 +38,14 @@ def parts(model, observations):
     structure = model.structure(observations, of_sites(sites))
     names = ("mean", "sd", "autocorrelation", "run_scale", "shared_scale", "response")
     arrays, of_arrays = ravel_pytree({name: getattr(structure, name) for name in names})
-    gram = likelihood._gram(structure, observations.loss)
+    rows, of_rows = ravel_pytree(likelihood._Rows.of(structure, observations.loss))
 
     def given_structure(x, observations):
         return likelihood.log_density(dataclasses.replace(structure, **of_arrays(x)), observations.loss)
 
-    def given_products(x, observations):
-        levels = likelihood._levels(structure)
-        return likelihood._integrated(x.reshape(gram.shape), observations.size_of_run, levels)
+    def given_whitened(x, observations):
+        shapes, levels = likelihood._Shapes.of(structure), likelihood._levels(structure)
+        return likelihood._integrated(of_rows(x), shapes, observations.size_of_run, observations.bundles, levels)
 
     return {
         "all": (density.value_and_gradient, start),
@@ -57,7 +58,7 @@ def parts(model, observations):
             sites,
         ),
         "given mean, residual and response": (jax.value_and_grad(given_structure), arrays),
-        "given the inner products": (jax.value_and_grad(given_products), gram.ravel()),
+        "given whitened losses": (jax.value_and_grad(given_whitened), rows),
     }
 
 
@@ -113,7 +114,8 @@ def kernels(program, start, observations):
 
 def compile_parts(case):
     """Compile a loop of gradients of each part; also returns the observations that they are called with."""
-    curves = getattr(benchmark_cases, case)()[0].after_warmup().thin(64)
+    curves = getattr(benchmark_cases, case)()[0].after_warmup()
+    curves = curves.thin(default_points([len(curve) for curve in curves]))
     model = ScalingModel().resolved(Sizes.of(curves).params)
     observations, _ = model.observations(curves, model.scale(curves))
     # at the level of optimisation that the sampler is compiled with

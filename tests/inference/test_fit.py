@@ -9,7 +9,7 @@ import threadpoolctl
 from bayeslr import inference
 from bayeslr.curves import CurveSet
 from bayeslr.errors import ModelError, PosteriorError
-from bayeslr.inference.fit import _default_points
+from bayeslr.inference.fit import default_points
 from bayeslr.laws import AnnealingLaw
 
 SETTINGS = {"num_chains": 2, "num_warmup": 250}
@@ -123,12 +123,13 @@ def test_wrong_settings_are_one_line(wrong, small_curves):
 
 
 def test_many_runs_are_thinned_harder():
-    assert _default_points([200] * 96) == 64
-    assert _default_points([200] * 300) == 16
-    assert _default_points([200] * 150) == 40
-    assert _default_points([200] * 5000) == 16
+    assert default_points([200] * 96) == 64
+    assert default_points([200] * 300) == 16
+    assert default_points([200] * 150) == 40
+    assert default_points([200] * 500) == 8
+    assert default_points([200] * 5000) == 8
     # short runs take nothing from the long ones
-    assert _default_points([1] * 3000 + [200] * 5) == 64
+    assert default_points([1] * 3000 + [200] * 5) == 64
 
 
 def test_too_few_observations_are_one_line(small_curves):

@@ -6,6 +6,7 @@ import pytest
 
 from bayeslr.curves import CurveSet, LossCurve
 from bayeslr.laws import AnnealingLaw
+from bayeslr.model.bundles import Bundles
 from bayeslr.model.likelihood import Structure
 from bayeslr.schedules import constant, cosine, wsd
 
@@ -32,7 +33,8 @@ def structure(request):
         "size_of_run": np.array([0, 1, 0, 1]),
         "sizes": np.zeros(2),
     }
-    return Structure(**{name: jnp.asarray(array) for name, array in arrays.items()}, common=request.param)
+    arrays = {name: jnp.asarray(array) for name, array in arrays.items()}
+    return Structure(**arrays, bundles=Bundles.of(arrays["size_of_run"], 2), common=request.param)
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 
+from bayeslr.model.bundles import Bundles
 from bayeslr.model.likelihood import condition, count_effects, log_density, residuals, simulate
 
 density = jax.jit(log_density)
@@ -21,7 +22,7 @@ def dense(structure):
 
     The effects are, in this order: those that sizes have in common, the sizes' own, the runs' own, all standard normal.
     """
-    names = [name for name in structure.__dataclass_fields__ if name not in ("common", "runs_of_size")]
+    names = [name for name in structure.__dataclass_fields__ if name not in ("common", "bundles", "single")]
     s = {name: np.asarray(getattr(structure, name)) for name in names}
     at = [(r, i) for r, i in np.ndindex(s["valid"].shape) if s["valid"][r, i]]
     residual = np.zeros((len(at), len(at)))
@@ -99,7 +100,8 @@ def test_log_density_notices_each_part_of_the_structure(structure):
     for name, factor in changes.items():
         changed = replace(structure, **{name: factor * getattr(structure, name)})
         assert abs(float(density(changed, loss)) - base) > 1e-3, name
-    regrouped = replace(structure, size_of_run=jnp.array([0, 0, 1, 1]))
+    size_of_run = jnp.array([0, 0, 1, 1])
+    regrouped = replace(structure, size_of_run=size_of_run, bundles=Bundles.of(size_of_run, 2))
     assert abs(float(density(regrouped, loss)) - base) > 1e-3
 
 
@@ -214,13 +216,13 @@ def test_residuals_undo_the_effects(structure):
 
 @pytest.fixture
 def single(structure):
-    """The first observation of each run alone, one run without any; and the same with runs listed by size."""
+    """The first observation of each run alone, one run without any; and the same where it is known that they are."""
     rows = slice(None), slice(None), slice(0, 2)
     cut = {name: getattr(structure, name)[rows] for name in ("run_shapes", "shared_shapes")}
     cut |= {name: getattr(structure, name)[:, :2] for name in ("mean", "sd", "autocorrelation", "response")}
     valid = jnp.array([[True, False], [True, False], [False, False], [True, False]])
     general = replace(structure, valid=valid, **cut)
-    return general, replace(general, runs_of_size=jnp.array([[0, 2], [1, 3]]))
+    return general, replace(general, single=True)
 
 
 def test_single_observations_have_the_dense_density_and_the_gradient_of_whole_runs(single):
@@ -256,5 +258,5 @@ def test_single_observations_of_runs_in_the_wrong_size_are_noticed(single):
     """A control: the list of runs is what says which effects they share."""
     _, packed = single
     _, loss = observed(packed)
-    other = replace(packed, runs_of_size=jnp.array([[0, 1], [2, 3]]))
+    other = replace(packed, bundles=Bundles.of([0, 0, 1, 1], 2))
     assert abs(float(density(other, loss)) - float(density(packed, loss))) > 1e-3

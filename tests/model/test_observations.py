@@ -248,14 +248,17 @@ def test_a_grid_of_final_losses_is_not_padded_and_has_the_density_of_padded_runs
     observations, runs = model.observations(finals, model.scale(finals))
     # a constant run and one that decays later share their fifth observation
     assert observations.loss.shape == (10, 2)
-    first = [runs[k] for k in np.asarray(observations.runs_of_size[0])]
+    assert observations.single
+    of_first = np.asarray(observations.bundles.runs)[np.asarray(observations.bundles.size) == 0]
+    first = [runs[k] for k in of_first.ravel() if k >= 0]
     assert sorted(first) == sorted(c.name for c in finals.distinct() if c.params == 1e7)
     shared = {parameter.name: parameter for parameter in model.law.parameters if parameter.shared} | model.scales
     values = {site: jnp.asarray(parameter.prior.center) for site, parameter in shared.items()}
     values |= {name: jnp.repeat(value, 2) for name, value in values_for(model.scale(finals)).items()}
     values["noise_power"] = jnp.asarray(0.5)
-    found = loss_density(model.structure(observations, values), observations.loss)
-    padded = loss_density(model.structure(replace(observations, runs_of_size=None), values), observations.loss)
+    structure = model.structure(observations, values)
+    found = loss_density(structure, observations.loss)
+    padded = loss_density(replace(structure, single=False), observations.loss)
     assert float(found) == pytest.approx(float(padded), rel=1e-10)
 
 

@@ -47,5 +47,5 @@ def inverse(positions: Mapping[str, Array], observations: Observations) -> dict[
 
 def _noise_unit(observations: Observations, ndim: int) -> Array:
     # far above the noise of single losses, which may be known to orders of magnitude alone, this is its logarithm
-    unit = (0.05 if observations.runs_of_size is None else 1.0) * observations.scatter
+    unit = (1.0 if observations.single else 0.05) * observations.scatter
     return unit if ndim else unit.mean()
