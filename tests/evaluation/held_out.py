@@ -4,6 +4,7 @@
     uv run python tests/evaluation/held_out.py mpl-25M tiny-lm   some of them
     uv run python tests/evaluation/held_out.py --hard            rates, sizes and schedules far from the fitted
     uv run python tests/evaluation/held_out.py --quick --alone   by Laplace's approximation, without the baselines
+    uv run python tests/evaluation/held_out.py --points 32       by fewer observations of a run
     uv run python tests/evaluation/held_out.py --variants        variants of the error model, by Laplace's approximation
     uv run python tests/evaluation/held_out.py --laws            published laws, the default and their stack, by NUTS
     uv run python tests/evaluation/held_out.py --sizes           sizes that were not fitted
@@ -106,6 +107,14 @@ def olmo(*, train: str, test: str, loss: str = "c4_en") -> Split:
     return by_query(olmo_curves(loss=loss), train=train, test=test)
 
 
+def many() -> Split:
+    """Every run of EPFL's sizes on SlimPajama, against every eighth that has a cool-down."""
+    curves = epfl_curves("dataset == 'slimpajama'")
+    test = [c for k, c in enumerate(curves) if k % 8 == 3 and "wsd" in c.name and "linear0_" not in c.name]
+    train = [c for c in curves if c not in test]
+    return Split(name="epfl-many", train=CurveSet(curves=tuple(train)), test=CurveSet(curves=tuple(test)))
+
+
 def tiny_lm() -> Split:
     """Three sizes on three schedules each, against their other schedules and all of a fourth size."""
     return by_query(load("tiny_lm", where="split != 'seed'"), train="split == 'train'", test="split == 'test'")
@@ -193,6 +202,7 @@ HARD: dict[str, Callable[[], Split]] = {
     **{f"gemstones-{shape}-to-half": partial(gemstones, shape, "hot") for shape in SHAPES[:2]},
     **{f"gemstones-{shape}-two-rates": partial(gemstones, shape, "both") for shape in SHAPES[:2]},
     "gemstones-ladder": gemstones_ladder,
+    "epfl-many": many,
     **{f"gadre-{name}": partial(finals, corpus) for name, corpus in CORPORA.items()},
     **{
         f"mpl-{size}-{fitted}-to-{asked}": partial(one_curve, size, fitted, asked)
@@ -221,11 +231,13 @@ VARIANTS: dict[str, ErrorModel | ScalingModel] = {
     "no residual process": Discrepancy(residual=1e-4),
     "peaks half as different": Discrepancy(peak=0.09),
     "sizes independent": Discrepancy(common=0.0),
+    "memory's scale open": ScalingModel(priors={"discrepancy_memory": f"LogNormal({np.log(0.05)}, 0.6)"}),
+    "residual's scale open": ScalingModel(priors={"discrepancy_residual": f"LogNormal({np.log(0.012)}, 0.6)"}),
     "all scales halved": Discrepancy(
-        memory=0.025, run_memory=0.004, bend=0.0325, ahead=0.065, early=0.05, peak=0.09, offset=0.5, residual=0.006
+        memory=0.025, run_memory=0.004, bend=0.0325, ahead=0.04, early=0.05, peak=0.09, offset=0.5, residual=0.006
     ),
     "all scales doubled": Discrepancy(
-        memory=0.1, run_memory=0.016, bend=0.13, ahead=0.26, early=0.2, peak=0.36, offset=2.0, residual=0.024
+        memory=0.1, run_memory=0.016, bend=0.13, ahead=0.16, early=0.2, peak=0.36, offset=2.0, residual=0.024
     ),
     "none: law and white noise": ScalingModel(law=AnnealingLaw(), discrepancy=NoDiscrepancy()),
 }
@@ -283,9 +295,10 @@ def read(name: str) -> Split:
         return replace((SETS | HARD)[name](), name=name)
 
 
-def score(name: str, *, quick: bool, alone: bool) -> Backtest:
+def score(name: str, *, quick: bool, alone: bool, points: int | None) -> Backtest:
     """Score the library, and unless it is alone the baselines, on one set."""
-    forecasters = default_forecasters(settings=QUICK if quick else None, baselines=not alone)
+    settings = (QUICK if quick else {}) | ({"max_points_per_run": points} if points else {})
+    forecasters = default_forecasters(settings=settings or None, baselines=not alone)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", BayeslrWarning)
         return backtest(read(name), forecasters, seed=0, progress=True)
@@ -523,6 +536,7 @@ def main() -> None:
     parser.add_argument("--hard", action="store_true", help=f"score {', '.join(HARD)}")
     parser.add_argument("--quick", action="store_true", help="by Laplace's approximation instead of NUTS")
     parser.add_argument("--alone", action="store_true", help="without the baselines")
+    parser.add_argument("--points", type=int, help="observations of a run that are fitted")
     arguments = parser.parse_args()
     with pd.option_context("display.width", 200, "display.max_columns", 20):
         if arguments.losses:
@@ -554,7 +568,7 @@ def main() -> None:
             print(variants(arguments.sets or list(COMPARED)).round(4).to_string())
             return
         for name in arguments.sets or list(HARD if arguments.hard else SETS):
-            scored = score(name, quick=arguments.quick, alone=arguments.alone)
+            scored = score(name, quick=arguments.quick, alone=arguments.alone, points=arguments.points)
             whole, common, pairs = scored.mean[list(SHOWN)], scored.common.mean[list(SHOWN)], scored.mean_pairs
             whole["health"] = scored.runs.groupby("forecaster")["health"].first()
             whole[["pairs", *(f"pairs_{name}" for name in pairs.columns[1:])]] = pairs.reindex(whole.index)
