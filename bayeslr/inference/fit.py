@@ -28,7 +28,7 @@ from bayeslr.model.observations import PADDED_TO
 __all__ = ["default_points", "fit"]
 
 _POINTS, _FEWEST_POINTS, _POINTS_OF_ALL = 64, 8, 6144
-"""Observations of a run: as many where there are a hundred of them or fewer, and at least; and of all runs."""
+"""Observations of a run at most, and at least where there are more of all runs together than the last number."""
 
 
 def fit(
@@ -179,7 +179,7 @@ def fit(
 
 
 def default_points(lengths: Sequence[int]) -> int:
-    """Return how many observations of a run are fitted, for runs with so many."""
+    """Return how many observations of a run are fitted, for runs of these lengths."""
     every = np.array(lengths)
     # what arrays are padded to: 17 observations would cost what 24 do
     counts = range(_POINTS, _FEWEST_POINTS, -PADDED_TO)

@@ -51,7 +51,8 @@ class Bundles:
         """
         own = [np.flatnonzero(np.asarray(size_of_run) == size) for size in range(sizes)]
         counts = np.array([len(runs) for runs in own])
-        widths = np.arange(1, counts.max() + 1)
+        # from the widest, which is taken where another is no better: runs of like numbers then share a program
+        widths = np.arange(counts.max(), 0, -1)
         bundles = np.maximum(-(-counts[:, None] // widths), 1).sum(axis=0)
         width = int(widths[np.argmin(bundles * (widths + _EACH))])
         pieces = [(size, runs[k : k + width]) for size, runs in enumerate(own) for k in range(0, len(runs) or 1, width)]

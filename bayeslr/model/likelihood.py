@@ -51,7 +51,7 @@ class Structure:
     shared_scale
         Their standard deviations, ``[R, p]``.
     exchange
-        How much of `response` each of these effects gives up for its own shape, ``[p]``.
+        How much of `response` each of these effects gives up for its own shape, ``[p]``; data, too.
     response
         What is given up, ``[R, n]``.
     valid
@@ -97,7 +97,7 @@ def _after(rows: Array) -> Array:
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, kw_only=True)
 class _Shapes:
-    """What is data, points before effects, and the same one observation earlier."""
+    """Shapes of effects, ``[R, n, q]`` and ``[R, n, p]``, and their values one observation earlier: all of it data."""
 
     run: Array
     run_before: Array
@@ -171,7 +171,7 @@ def _from_right(matrices: Array, vectors: Array) -> Array:
 
 @partial(jax.custom_vjp, nondiff_argnums=(4,))
 def _integrated(rows: _Rows, shapes: _Shapes, size_of_run: Array, bundles: Bundles, levels: Levels) -> Array:
-    """Return the log density of whitened losses, effects integrated out."""
+    """Return the log density of whitened losses, effects integrated out, up to the residual's own terms."""
     return levels.factorise(_whitened(rows, shapes), bundles).value
 
 

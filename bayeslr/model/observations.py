@@ -32,6 +32,7 @@ PADDED_TO = 8
 no run has more than one observation, as of a grid of final losses, they are padded to two."""
 
 _OF_SINGLE = 2
+"""Places of a run where none has more than one observation; of runs with more, never so few."""
 
 _DIFFERENCES = 3
 """Order of the differences by which scatter is measured."""

@@ -210,7 +210,7 @@ HARD: dict[str, Callable[[], Split]] = {
         for fitted, asked in (("wsd", "cosine"), ("cosine", "wsd"))
     },
 }
-"""Peak rates, sizes and schedules that are far from what was fitted."""
+"""Peak rates, sizes and schedules that are far from what was fitted, and many runs together."""
 
 COMPARED = ("mpl-25M", "mpl-100M", "epfl-1e-3", "epfl-5e-4", "epfl-cosines")
 """Sets on which variants are compared unless others are asked for."""
@@ -536,7 +536,7 @@ def main() -> None:
     parser.add_argument("--hard", action="store_true", help=f"score {', '.join(HARD)}")
     parser.add_argument("--quick", action="store_true", help="by Laplace's approximation instead of NUTS")
     parser.add_argument("--alone", action="store_true", help="without the baselines")
-    parser.add_argument("--points", type=int, help="observations of a run that are fitted")
+    parser.add_argument("--points", type=int, help="observations of a run that are fitted, of single sets")
     arguments = parser.parse_args()
     with pd.option_context("display.width", 200, "display.max_columns", 20):
         if arguments.losses:

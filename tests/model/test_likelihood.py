@@ -9,6 +9,7 @@ import pytest
 from scipy.stats import multivariate_normal
 
 from bayeslr.model.bundles import Bundles
+from bayeslr.model.left_out import predict_left_out
 from bayeslr.model.likelihood import condition, count_effects, log_density, residuals, simulate
 
 density = jax.jit(log_density)
@@ -212,6 +213,33 @@ def test_residuals_undo_the_effects(structure):
             loss[r] += effect * (np.asarray(structure.shared_shapes[r, k]) - given_up)
     left = residuals(structure, jnp.asarray(loss), jnp.asarray(shared), jnp.asarray(run))
     np.testing.assert_allclose(left, rest, atol=1e-12)
+
+
+BUNDLES = {
+    "a run each": Bundles(
+        runs=jnp.array([[0], [2], [1], [3]]), size=jnp.array([0, 0, 1, 1]), place=jnp.array([0, 2, 1, 3])
+    ),
+    "partly filled": Bundles(
+        runs=jnp.array([[0, 2, -1], [1, -1, -1], [3, -1, -1]]), size=jnp.array([0, 1, 1]), place=jnp.array([0, 3, 1, 6])
+    ),
+}
+
+
+@pytest.mark.parametrize("other", BUNDLES)
+def test_how_runs_are_bundled_has_no_influence(structure, other):
+    _, loss = observed(structure)
+    rebundled = replace(structure, bundles=BUNDLES[other])
+    for one, two in zip(predict_left_out(structure, loss), predict_left_out(rebundled, loss), strict=True):
+        np.testing.assert_allclose(one, two, rtol=1e-9)
+    for part in DIFFERENTIATED:
+        (value, slope), (same_value, same_slope) = (
+            jax.value_and_grad(lambda x, of=of, part=part: log_density(replace(of, **{part: x}), loss))(
+                getattr(of, part)
+            )
+            for of in (structure, rebundled)
+        )
+        assert float(value) == pytest.approx(float(same_value), abs=1e-9)
+        np.testing.assert_allclose(slope, same_slope, rtol=1e-7, atol=1e-8, err_msg=part)
 
 
 @pytest.fixture

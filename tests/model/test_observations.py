@@ -258,8 +258,8 @@ def test_a_grid_of_final_losses_is_not_padded_and_has_the_density_of_padded_runs
     values["noise_power"] = jnp.asarray(0.5)
     structure = model.structure(observations, values)
     found = loss_density(structure, observations.loss)
-    padded = loss_density(replace(structure, single=False), observations.loss)
-    assert float(found) == pytest.approx(float(padded), rel=1e-10)
+    as_whole_runs = loss_density(replace(structure, single=False), observations.loss)
+    assert float(found) == pytest.approx(float(as_whole_runs), rel=1e-10)
 
 
 def test_batches_of_a_size_are_relative_to_that_of_its_longest_run(make_curves):
