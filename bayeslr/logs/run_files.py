@@ -8,8 +8,9 @@ from pathlib import Path
 from bayeslr.errors import DataWarning, LogError
 from bayeslr.files import is_folder
 from bayeslr.logs.columns import loss_columns, perplexity_columns, step_columns
-from bayeslr.logs.formats import looks_like_manifest, open_log
+from bayeslr.logs.formats import looks_like_manifest, open_found, open_log
 from bayeslr.logs.formats.folders import logs_in
+from bayeslr.logs.formats.in_folder import TABLES
 from bayeslr.logs.layout import layout_of
 from bayeslr.logs.limits import listed
 from bayeslr.logs.model_sizes import settings_in
@@ -20,7 +21,6 @@ from bayeslr.logs.sources import Source
 __all__ = ["Paths", "logs_of"]
 
 _OF_ITS_FOLDER = ("metrics.csv", "metrics.jsonl")
-_TABLES = (".csv", ".tsv", ".jsonl", ".ndjson")
 _PACKAGE = str(Path(__file__).parents[1])
 
 type Paths = str | PathLike[str] | Sequence[str | PathLike[str]] | Mapping[str, str | PathLike[str]]
@@ -72,8 +72,9 @@ def logs_of(paths: Paths, *, loss: str | None = None) -> list[Source]:
 def _runs_of(name: str, path: Path, loss: str | None, *, alone: bool) -> list[Source]:
     """Return the runs of one path, called by their own names where it is the only one."""
     logs = logs_in(path) if is_folder(path) else {"": path}
-    for log in logs.values() if is_folder(path) else ():
-        _say_beside(log, logs.values(), loss)
+    read = set(logs.values())
+    for log in read if is_folder(path) else ():
+        _say_beside(log, read, loss)
     if len(logs) == 1 and "" in logs:
         return _opened(name, path if is_folder(path) else logs[""], logs[""], loss, alone=alone)
     found: list[Source] = []
@@ -101,7 +102,7 @@ def _runs_of(name: str, path: Path, loss: str | None, *, alone: bool) -> list[So
 
 def _opened(name: str, path: Path, file: Path, loss: str | None, *, alone: bool) -> list[Source]:
     """Open a log and return its runs."""
-    raw = arranged(open_log(file), loss=loss)
+    raw = arranged(open_found(file), loss=loss)
     layout = layout_of(raw, loss=loss)
     if len(layout.runs) <= 1:
         return [Source(run=name, path=path, opened=raw, label=layout.runs[0] if layout.runs else None)]
@@ -126,7 +127,7 @@ def _say_beside(log: Path, read: Collection[Path], loss: str | None) -> None:
     """Say which tables of losses lie beside the one that is read for its folder."""
     if log.name not in _OF_ITS_FOLDER:
         return
-    tables = [file for file in sorted(log.parent.glob("*")) if file not in read and file.name.endswith(_TABLES)]
+    tables = [file for file in sorted(log.parent.glob("*")) if file not in read and file.name.endswith(TABLES)]
     beside = [file.name for file in tables if file.is_file() and _is_log(file, loss)]
     if beside:
         warnings.warn(

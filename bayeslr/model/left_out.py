@@ -9,7 +9,8 @@ losses are small, and what they leave is whitened by differences of neighbours.
 import jax.numpy as jnp
 from jax import Array
 
-from bayeslr.model.likelihood import Structure, _after, _levels, _Rows, _Shapes, _whitened
+from bayeslr.model.likelihood import Structure, _after, _factors, _levels, _Rows
+from bayeslr.model.nesting import from_right
 
 __all__ = ["predict_left_out"]
 
@@ -33,9 +34,8 @@ def predict_left_out(structure: Structure, loss: Array) -> tuple[Array, Array]:
     """
     levels, size_of_run = _levels(structure), structure.size_of_run
     rows = _Rows.of(structure, loss)
-    factors = levels.factorise(_whitened(rows, _Shapes.of(structure)), structure.bundles)
-    shared = levels.means(factors, size_of_run)[0][size_of_run]
-    left = factors.left.rest - (factors.left.shared @ shared[..., None])[..., 0]
+    factors = _factors(structure, loss)
+    left = factors.rest_left - from_right(factors.shared_left, levels.means(factors, size_of_run)[0][size_of_run])
 
     def turned_back(values: Array) -> Array:
         # the transpose of whitening
@@ -43,7 +43,7 @@ def predict_left_out(structure: Structure, loss: Array) -> tuple[Array, Array]:
 
     gradient = turned_back(left[..., None])[..., 0]
     # what the effects of sizes, and those of runs given them, may take from the residual
-    of_sizes, of_runs = turned_back(factors.left.shared), turned_back(factors.lasting)
+    of_sizes, of_runs = turned_back(factors.shared_left), turned_back(factors.lasting)
     covariance = levels.covariance(factors)[size_of_run]
     taken = (of_sizes * (of_sizes @ covariance)).sum(axis=-1) + (of_runs**2).sum(axis=-1)
     precision = rows.weight**2 + _after(rows.kept**2) - taken

@@ -24,7 +24,7 @@ import numpy as np
 from jax import Array
 
 from bayeslr.model.bundles import Bundles
-from bayeslr.model.nesting import Factors, Levels, Whitened, from_left, transpose
+from bayeslr.model.nesting import Factors, Levels, Whitened, from_left, from_right, transpose
 
 __all__ = ["Structure", "condition", "count_effects", "log_density", "residuals", "simulate"]
 
@@ -164,15 +164,10 @@ def _whitened(rows: _Rows, shapes: _Shapes) -> Whitened:
     return Whitened(run=run * rows.run_scale[:, None], shared=shared * rows.shared_scale[:, None], rest=rows.rest)
 
 
-def _from_right(matrices: Array, vectors: Array) -> Array:
-    """Multiply each of some vectors from the right to its matrix."""
-    return (matrices @ vectors[..., None])[..., 0]
-
-
 @partial(jax.custom_vjp, nondiff_argnums=(4,))
 def _integrated(rows: _Rows, shapes: _Shapes, size_of_run: Array, bundles: Bundles, levels: Levels) -> Array:
     """Return the log density of whitened losses, effects integrated out, up to the residual's own terms."""
-    return levels.factorise(_whitened(rows, shapes), bundles).value
+    return _integrated_forward(rows, shapes, size_of_run, bundles, levels)[0]
 
 
 def _integrated_forward(
@@ -186,13 +181,12 @@ def _integrated_backward(
     levels: Levels, known: tuple[_Rows, _Shapes, Array, Bundles, Factors], change: Array
 ) -> tuple[_Rows, None, None, None]:
     rows, shapes, size_of_run, bundles, factors = known
-    left = factors.left
     of_size, of_run = levels.means(factors, size_of_run)
     shared = of_size[size_of_run]
     # what the effects' means leave, and how it varies with the effects of sizes
-    rest = left.rest - _from_right(left.shared, shared)
+    rest = factors.rest_left - from_right(factors.shared_left, shared)
     covariance = bundles.spread_out(levels.covariance(factors))
-    follow = bundles.scatter(bundles.gather(left.shared) @ covariance, rest.shape[1])
+    follow = bundles.scatter(bundles.gather(factors.shared_left) @ covariance, rest.shape[1])
     with_run = (follow @ transpose(factors.run_rest[..., : levels.p]) - factors.lasting) @ factors.run
     by_shared = change * (rest[..., None] * shared[:, None] - follow)
     by_run = change * (rest[..., None] * of_run[:, None] + with_run)
@@ -202,9 +196,9 @@ def _integrated_backward(
     given_up = from_left(rows.response, by_shared) * shapes.exchange[None]
     return (
         _Rows(
-            weight=_from_right(now, rows.shared_scale) + _from_right(run_now, rows.run_scale),
-            kept=-_from_right(before, rows.shared_scale) - _from_right(run_before, rows.run_scale),
-            response=-_from_right(by_shared, rows.shared_scale * shapes.exchange[None]),
+            weight=from_right(now, rows.shared_scale) + from_right(run_now, rows.run_scale),
+            kept=-from_right(before, rows.shared_scale) - from_right(run_before, rows.run_scale),
+            response=-from_right(by_shared, rows.shared_scale * shapes.exchange[None]),
             rest=-change * rest,
             run_scale=from_left(rows.weight, run_now) - from_left(rows.kept, run_before),
             shared_scale=from_left(rows.weight, now) - from_left(rows.kept, before) - given_up,

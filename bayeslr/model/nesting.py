@@ -13,7 +13,7 @@ from jax.scipy.linalg import solve_triangular
 
 from bayeslr.model.bundles import Bundles
 
-__all__ = ["Factors", "Levels", "Whitened", "from_left", "transpose"]
+__all__ = ["Factors", "Levels", "Whitened", "from_left", "from_right", "transpose"]
 
 
 def transpose(matrix: Array) -> Array:
@@ -48,8 +48,8 @@ class Factors:
 
     Parameters
     ----------
-    left
-        What the means of the runs' effects leave of shapes and rest, given the effects of sizes; no shapes of runs.
+    shared_left, rest_left
+        What the means of the runs' effects leave of shared shapes and of the rest, ``[R, n, p]`` and ``[R, n]``.
     lasting
         The runs' shapes times the factors, ``[R, n, q]``.
     run, run_rest
@@ -62,7 +62,8 @@ class Factors:
         The log density, but for what depends on the residual alone.
     """
 
-    left: Whitened
+    shared_left: Array
+    rest_left: Array
     lasting: Array
     run: Array
     run_rest: Array
@@ -104,19 +105,16 @@ class Levels:
         products = jnp.concatenate([turned @ rows.shared, turned @ rows.rest[..., None]], axis=-1)
         run, run_rest, run_volume = _whiten(turned @ rows.run, products, many=True)
         lasting = rows.run @ transpose(run)
-        left = Whitened(
-            run=rows.run[..., :0],
-            shared=rows.shared - lasting @ run_rest[..., :p],
-            rest=rows.rest - (lasting @ run_rest[..., p:])[..., 0],
-        )
+        shared_left = rows.shared - lasting @ run_rest[..., :p]
+        rest_left = rows.rest - from_right(lasting, run_rest[..., p])
         shared = transpose(bundles.gather(rows.shared))
-        inner = bundles.add_up(shared @ bundles.gather(left.shared), self.sizes)
-        with_rest = bundles.add_up(shared @ bundles.gather(left.rest[..., None]), self.sizes)
+        inner = bundles.add_up(shared @ bundles.gather(shared_left), self.sizes)
+        with_rest = bundles.add_up(shared @ bundles.gather(rest_left[..., None]), self.sizes)
         # effects of a size: sqrt(common) * c + sqrt(1 - common) * d, the size's own d integrated out first
-        share, rest = self.common**0.5, (1.0 - self.common) ** 0.5
+        share, own_share = self.common**0.5, (1.0 - self.common) ** 0.5
         columns = jnp.concatenate([share * inner, with_rest], axis=-1)
-        own, own_rest, own_volume = _whiten(rest**2 * inner, rest * columns)
-        squares = (rows.rest * left.rest).sum() - (own_rest[..., p] ** 2).sum()
+        own, own_rest, own_volume = _whiten(own_share**2 * inner, own_share * columns)
+        squares = (rows.rest * rest_left).sum() - (own_rest[..., p] ** 2).sum()
         value = -0.5 * squares - run_volume - own_volume
         common, common_rest = jnp.zeros((0, 0)), jnp.zeros(0)
         if self.common:
@@ -125,7 +123,8 @@ class Levels:
             common_rest = common_rest[:, 0]
             value = value + 0.5 * (common_rest**2).sum() - common_volume
         return Factors(
-            left=left,
+            shared_left=shared_left,
+            rest_left=rest_left,
             lasting=lasting,
             run=run,
             run_rest=run_rest,
@@ -146,7 +145,7 @@ class Levels:
         rest = factors.own_rest[..., p] - factors.own_rest[..., :p] @ common
         own = from_left(rest + own, factors.own)
         shared = self.common**0.5 * common[None] + (1.0 - self.common) ** 0.5 * own
-        rest = factors.run_rest[..., -1] - (factors.run_rest[..., :-1] @ shared[size_of_run][..., None])[..., 0]
+        rest = factors.run_rest[..., -1] - from_right(factors.run_rest[..., :-1], shared[size_of_run])
         return common, shared, from_left(rest + run, factors.run)
 
     def means(self, factors: Factors, size_of_run: Array) -> tuple[Array, Array]:
@@ -168,3 +167,8 @@ class Levels:
 def from_left(vectors: Array, matrices: Array) -> Array:
     """Multiply each of some vectors from the left to its matrix."""
     return (vectors[..., None, :] @ matrices)[..., 0, :]
+
+
+def from_right(matrices: Array, vectors: Array) -> Array:
+    """Multiply each of some vectors from the right to its matrix."""
+    return (matrices @ vectors[..., None])[..., 0]

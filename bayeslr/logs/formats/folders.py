@@ -5,16 +5,16 @@ from pathlib import Path
 from typing import Final
 
 from bayeslr.errors import LogError
+from bayeslr.logs.formats.in_folder import PRINTED, TABLES, plain_file_name
 from bayeslr.logs.formats.metric_files import metric_files
-from bayeslr.logs.formats.pieces import alike, piece_files, plain_file_name
+from bayeslr.logs.formats.pieces import alike, piece_files
 from bayeslr.logs.formats.split_files import split_files, split_folders
 from bayeslr.logs.formats.tensorboard_downloads import downloads_in
 
 __all__ = ["log_of_run", "logs_in"]
 
 _ONE_RUN: Final = ("*tfevents*", "*.wandb", "trainer_state.json", "metrics.csv", "metrics.jsonl")
-_FILES: Final = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".log", ".txt", ".out")
-_PRINTED: Final = (".log", ".txt", ".out")
+_FILES: Final = (*TABLES, ".json", *PRINTED)
 _NO_LOGS: Final = frozenset(
     {"config.json", "args.json", "params.json", "hparams.json", "requirements.txt", "license.txt"}
 )
@@ -133,7 +133,7 @@ def _below(top: Path, folder: Path, depth: int) -> Iterator[tuple[str, Path]]:
             yield str(child.relative_to(top)), own
         elif files := _files(child):
             # what a program printed is no log beside a table
-            tables = [file for file in files if not file.name.lower().endswith(_PRINTED)] or files
+            tables = [file for file in files if not file.name.lower().endswith(PRINTED)] or files
             for file in tables:
                 yield str((child if len(tables) == 1 else file).relative_to(top)), file
         else:

@@ -8,7 +8,8 @@ from bayeslr.errors import LogError
 from bayeslr.logs.columns import loss_columns, step_columns, time_columns, words_of
 from bayeslr.logs.formats.delimited import header_of, open_delimited
 from bayeslr.logs.formats.files import LogFile
-from bayeslr.logs.formats.joined import joined_chunks
+from bayeslr.logs.formats.in_folder import files_ending
+from bayeslr.logs.formats.joined import joined_log
 from bayeslr.logs.rate_names import rate_columns
 from bayeslr.logs.rawlog import RawLog
 
@@ -32,10 +33,7 @@ def metric_files(folder: Path) -> list[Path]:
         The files, those with losses first; none if a quantity is in two of them, if one has a loss and a rate, if none
         has a rate, or if there are other tables.
     """
-    try:
-        files = sorted(file for file in folder.iterdir() if file.name.lower().removesuffix(".gz").endswith(_TABLES))
-    except OSError:
-        return []
+    files = files_ending(folder, _TABLES)
     if not 2 <= len(files) <= _MOST:
         return []
     losses, rates, seen = list[Path](), list[Path](), set[str]()
@@ -76,6 +74,4 @@ def open_metrics(folder: Path, files: Sequence[Path]) -> RawLog:
         # DeepSpeed's monitor calls `step` what its other columns say are samples
         step = "samples"
     named = [(raw, {c: step if c == step_columns(raw.columns)[0] else c for c in raw.columns}) for raw in opened]
-    notes: list[str] = []
-    columns = tuple(dict.fromkeys(name for _, names in named for name in names.values()))
-    return RawLog(path=str(folder), columns=columns, chunks=joined_chunks(named, notes), notes=notes)
+    return joined_log(folder, named)

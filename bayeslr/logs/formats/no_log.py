@@ -4,16 +4,14 @@ from typing import Final
 
 __all__ = ["what_else"]
 
-_BEGINNINGS: Final = (
+_PICKLES: Final = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
+_BEGINNINGS: Final[tuple[tuple[bytes | tuple[bytes, ...], str, str], ...]] = (
     (b"PAR1", "a Parquet file", "CSV, for example by pandas.read_parquet(...).to_csv(...)"),
     (b"ARROW1", "an Arrow file", "CSV, for example by pandas.read_feather(...).to_csv(...)"),
     (b"SQLite format 3", "a SQLite database", "CSV, exported from it"),
     (b"\x89HDF", "an HDF5 file", "CSV, for example by pandas.read_hdf(...).to_csv(...)"),
     (b"\x93NUMPY", "an array of NumPy", "CSV with a header that names the columns"),
-    (b"\x80\x02", "a pickle of Python", "CSV or JSON: pickles can run programs and are not read"),
-    (b"\x80\x03", "a pickle of Python", "CSV or JSON: pickles can run programs and are not read"),
-    (b"\x80\x04", "a pickle of Python", "CSV or JSON: pickles can run programs and are not read"),
-    (b"\x80\x05", "a pickle of Python", "CSV or JSON: pickles can run programs and are not read"),
+    (_PICKLES, "a pickle of Python", "CSV or JSON: pickles can run programs and are not read"),
     (b"BZh", "compressed by bzip2", "the file unpacked by bunzip2, or compressed by gzip"),
     (b"\xfd7zXZ", "compressed by xz", "the file unpacked by unxz, or compressed by gzip"),
     (b"\x28\xb5\x2f\xfd", "compressed by zstd", "the file unpacked by unzstd, or compressed by gzip"),

@@ -1,7 +1,7 @@
 """A folder with the logs of one run that was resumed, each of which goes on from the one before."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -12,16 +12,15 @@ from numpy.typing import NDArray
 
 from bayeslr.errors import LogError
 from bayeslr.logs.columns import losses_in_order, step_columns
-from bayeslr.logs.formats.joined import joined_chunks
+from bayeslr.logs.formats.in_folder import PRINTED, TABLES, files_ending, plain_file_name
+from bayeslr.logs.formats.joined import joined_log
 from bayeslr.logs.formats.one_file import open_file
 from bayeslr.logs.limits import listed
 from bayeslr.logs.rate_names import rate_columns
-from bayeslr.logs.rawlog import Chunk, RawLog
+from bayeslr.logs.rawlog import RawLog
 
-__all__ = ["alike", "open_pieces", "piece_files", "plain_file_name"]
+__all__ = ["alike", "open_pieces", "piece_files"]
 
-_TABLES: Final = (".csv", ".tsv", ".jsonl", ".ndjson")
-_PRINTED: Final = (".log", ".txt", ".out")
 _NUMBERED: Final = re.compile(r"part|piece|resumed?|restart(ed)?|cont(inued?)?|job|version|v|r|attempt|[\d\W_]+")
 """What the names of the pieces of a run differ in."""
 _MOST: Final = 50
@@ -47,22 +46,6 @@ def alike(files: Sequence[Path]) -> bool:
     """
     names = [plain_file_name(file).rpartition(".") for file in files]
     return len({(_key(stem), suffix) for stem, _, suffix in names}) == 1
-
-
-def plain_file_name(file: Path) -> str:
-    """Return the name of a file in lower case, without what compression and rotation add.
-
-    Parameters
-    ----------
-    file
-        The file.
-
-    Returns
-    -------
-    str
-        ``train.log`` of ``Train.log.1.gz``.
-    """
-    return re.sub(r"(?<=\.log)\.\d{1,4}$", "", file.name.lower().removesuffix(".gz"))
 
 
 def _key(stem: str) -> str:
@@ -118,28 +101,14 @@ def open_pieces(folder: Path, files: Sequence[Path]) -> RawLog:
     opened = [open_file(file) for file in files]
     names = [str(file.relative_to(folder)) for file in files]
     notes = [f"{listed(names, 6)} are pieces of one run, each of which goes on from the one before: read as one run"]
-    joined = joined_chunks([(raw, {name: name for name in raw.columns}) for raw in opened], notes)
-
-    def chunks(wanted: Sequence[str]) -> Iterator[Chunk]:
-        before = 0
-        for numbers, cells in joined(wanted):
-            yield range(before + 1, before + len(numbers) + 1), cells
-            before += len(numbers)
-
-    columns = tuple(dict.fromkeys(name for raw in opened for name in raw.columns))
-    return RawLog(
-        path=str(folder), columns=columns, chunks=chunks, unit="row", notes=notes, total_steps=opened[-1].total_steps
-    )
+    named = [(raw, {name: name for name in raw.columns}) for raw in opened]
+    return joined_log(folder, named, notes, in_order=True, total_steps=opened[-1].total_steps)
 
 
 def _candidates(folder: Path) -> list[Path]:
     """Return the tables in a folder, what was printed where there are none, or those of Lightning's versions."""
-    try:
-        every = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-    except OSError:
-        return []
-    for suffixes in (_TABLES, _PRINTED):
-        files = [file for file in every if plain_file_name(file).endswith(suffixes) and file.is_file()]
+    for endings in (TABLES, PRINTED):
+        files = [file for file in files_ending(folder, endings) if file.name[0] != "." and file.is_file()]
         if files:
             return files
     return sorted(folder.glob("version_*/metrics.csv"))

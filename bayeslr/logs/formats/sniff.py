@@ -17,7 +17,7 @@ from bayeslr.logs.formats.tensorboard_events import open_tensorboard
 from bayeslr.logs.limits import listed
 from bayeslr.logs.rawlog import RawLog
 
-__all__ = ["looks_like_manifest", "open_log"]
+__all__ = ["looks_like_manifest", "open_found", "open_log"]
 
 
 def open_log(path: Path) -> RawLog:
@@ -45,6 +45,27 @@ def open_log(path: Path) -> RawLog:
         if len(logs) > 1:
             raise LogError(f"{path}: {len(logs)} logs in this folder ({listed(logs, 4)}); allowed: one, so name it")
         path = next(iter(logs.values()))
+    return open_found(path)
+
+
+def open_found(path: Path) -> RawLog:
+    """Open a log that :func:`logs_in` has found, without looking for it again.
+
+    Parameters
+    ----------
+    path
+        A file, or the folder that is the log of one run.
+
+    Returns
+    -------
+    RawLog
+        The opened log.
+
+    Raises
+    ------
+    LogError
+        As :func:`open_log`.
+    """
     if is_folder(path):
         if downloads_in(path):
             return open_downloads(path)

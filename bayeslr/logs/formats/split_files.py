@@ -1,7 +1,7 @@
 """A folder with a table, or a folder, for each split of one run, such as ``train.csv`` and ``val.csv``."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -13,12 +13,12 @@ from bayeslr.logs.columns import (
     step_columns,
     time_columns,
 )
-from bayeslr.logs.formats.joined import joined_chunks
-from bayeslr.logs.rawlog import Chunk, RawLog
+from bayeslr.logs.formats.in_folder import TABLES, files_ending, plain_file_name
+from bayeslr.logs.formats.joined import joined_log
+from bayeslr.logs.rawlog import RawLog
 
 __all__ = ["open_splits", "split_files", "split_folders"]
 
-_TABLES: Final = (".csv", ".tsv", ".jsonl", ".ndjson")
 _BESIDE: Final = frozenset({"log", "logs", "loss", "losses", "metric", "metrics", "history", "curve", "stats"})
 """Words that a file of a split may have in its name."""
 
@@ -36,13 +36,9 @@ def split_files(folder: Path) -> Mapping[str, Path]:
     Mapping
         The files by their splits, training first; empty if there are other tables, or two of one split.
     """
-    try:
-        files = sorted(file for file in folder.iterdir() if file.name.lower().removesuffix(".gz").endswith(_TABLES))
-    except OSError:
-        return {}
     found: dict[str, Path] = {}
-    for file in files:
-        words = re.split(r"[^a-z0-9]+", file.name.lower().removesuffix(".gz").rpartition(".")[0])
+    for file in files_ending(folder, TABLES):
+        words = re.split(r"[^a-z0-9]+", plain_file_name(file).rpartition(".")[0])
         named = [word for word in words if word not in _BESIDE]
         split = split_of(named[0]) if len(named) == 1 else ""
         if not split or split in found or file.name.startswith("."):
@@ -92,18 +88,8 @@ def open_splits(folder: Path, logs: Mapping[str, RawLog]) -> RawLog:
         so has whatever the later ones log.
     """
     named = [(raw, _names(raw, split)) for split, raw in logs.items()]
-    notes: list[str] = []
-    joined = joined_chunks(named, notes)
-
-    def chunks(wanted: Sequence[str]) -> Iterator[Chunk]:
-        before = 0
-        for numbers, cells in joined(wanted):
-            yield range(before + 1, before + len(numbers) + 1), cells
-            before += len(numbers)
-
-    columns = tuple(dict.fromkeys(name for _, names in named for name in names.values()))
     total = next((raw.total_steps for raw in logs.values() if raw.total_steps is not None), None)
-    return RawLog(path=str(folder), columns=columns, chunks=chunks, unit="row", notes=notes, total_steps=total)
+    return joined_log(folder, named, in_order=True, total_steps=total)
 
 
 def _names(raw: RawLog, split: str) -> dict[str, str]:

@@ -8,7 +8,7 @@ from typing import Final
 from bayeslr.errors import LogError
 from bayeslr.logs.formats.delimited import header_of, open_delimited
 from bayeslr.logs.formats.files import LogFile
-from bayeslr.logs.formats.joined import joined_chunks
+from bayeslr.logs.formats.joined import joined_log
 from bayeslr.logs.rawlog import RawLog
 
 __all__ = ["downloads_in", "open_downloads"]
@@ -56,11 +56,9 @@ def open_downloads(folder: Path) -> RawLog:
         If a file has other columns than TensorBoard writes.
     """
     opened: list[tuple[RawLog, dict[str, str]]] = []
-    notes: list[str] = []
     for tag, path in downloads_in(folder).items():
         file = LogFile(path=path)
         if header_of(file) != _HEADER:
             raise LogError(f"{path}: not the columns of TensorBoard's downloads; allowed: {', '.join(_HEADER)}")
         opened.append((open_delimited(file), {"Step": "Step", "Value": tag}))
-    columns = ("Step", *(names["Value"] for _, names in opened))
-    return RawLog(path=str(folder), columns=columns, chunks=joined_chunks(opened, notes), notes=notes)
+    return joined_log(folder, opened)
