@@ -79,7 +79,7 @@ def backtest(
     baselines: Annotated[bool, typer.Option("--baselines/--no-baselines", help="Compare with baselines.")] = True,
     method: Method = "nuts",
     chains: Chains = 4,
-    draws: ChainDraws = 1000,
+    draws: ChainDraws = None,
     num_warmup: Adaptation = 250,
     seed: Seed = 0,
     format: Format = "table",  # noqa: A002

@@ -100,7 +100,7 @@ def fit(
     ] = None,
     method: Method = "nuts",
     chains: Chains = 4,
-    draws: ChainDraws = 1000,
+    draws: ChainDraws = None,
     num_warmup: Adaptation = 250,
     target_accept_prob: TargetAcceptProb = 0.85,
     seed: Seed = 0,

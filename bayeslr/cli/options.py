@@ -90,7 +90,12 @@ Method = Annotated[
 Draws = Annotated[int, typer.Option("--draws", min=50, help="Posterior draws to predict from.")]
 Plot = Annotated[Path | None, typer.Option("--plot", metavar="FILE", help="Draw a picture: .png, .pdf or .svg.")]
 Chains = Annotated[int, typer.Option("--chains", min=1, max=64, help="Number of chains.")]
-ChainDraws = Annotated[int, typer.Option("--draws", min=50, max=100_000, help="Draws per chain.")]
+ChainDraws = Annotated[
+    int | None,
+    typer.Option(
+        "--draws", min=50, max=100_000, help="Draws per chain. Default: 1000; of more than 96 runs, as many as needed."
+    ),
+]
 TargetAcceptProb = Annotated[
     float,
     typer.Option("--target-accept-prob", min=0.5, max=0.999, help="Acceptance to adapt steps to; higher is slower."),

@@ -23,6 +23,8 @@ from bayeslr.schedules import Plans, Schedule, named_schedules
 __all__ = ["predict"]
 
 _POINTS = 200
+_TOLD = 8
+"""Warnings of extrapolation that are issued one by one."""
 
 type Draws = NDArray[np.float64]
 type Steps = int | ArrayLike | None
@@ -114,7 +116,10 @@ def predict(
     setup = _setup(posterior, target, weight_decay, batch_size)
     of_fit = list(posterior.settings.get("health", ()))
     beyond = extrapolations(posterior, named, target, setup.batch_size)
-    for category, messages in ((FitWarning, of_fit), (ExtrapolationWarning, beyond)):
+    # of thousands of schedules a line each would bury the others
+    rest = len(beyond) - _TOLD
+    aloud = beyond if rest < 2 else [*beyond[:_TOLD], f"{rest:,} more such warnings are in the forecast's warnings"]
+    for category, messages in ((FitWarning, of_fit), (ExtrapolationWarning, aloud)):
         for message in messages:
             warnings.warn(message, category, stacklevel=2)
     scale = posterior.scale_of(target.index, target.params)

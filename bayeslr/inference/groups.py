@@ -120,7 +120,7 @@ def _effects(
     dims: dict[str, list[str]] = {}
     coords: dict[str, list[str]] = {}
     reached = {"size": 0, "run": 0}
-    for block in find_blocks(model.composition, model.sites, first, observations.places):
+    for block in find_blocks(model.composition, model.sites, first, observations.places, observations.of_law):
         name, count = f"effect_{block.name}", block.sd.shape[0]
         part = slice(reached[block.level], reached[block.level] + count)
         reached[block.level] += count

@@ -3,6 +3,7 @@
 import lazy_loader
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from bayeslr.inference.laplace import MAX_PARETO_K, pareto_k
 from bayeslr.inference.misfit import misfit_checks
@@ -10,7 +11,7 @@ from bayeslr.inference.posterior import Posterior
 from bayeslr.inference.verdict import Check, Health, Status
 from bayeslr.laws import rate_removed
 
-__all__ = ["STEADY_SHARE", "Check", "Health", "Status", "check", "steady_share"]
+__all__ = ["STEADY_SHARE", "Check", "Health", "Status", "check", "steady_share", "suffice"]
 
 # loaded at its first use: it brings scipy.stats and scipy.signal, a third of the time to import everything else
 arviz_stats = lazy_loader.load("arviz_stats")
@@ -19,6 +20,8 @@ _FEW_DIVERGENT = 0.001
 """Share of the draws below which divergences leave out too little to be seen."""
 _MAX_RHAT = 1.01
 _ESS_PER_CHAIN = 100
+_AMPLE = 2.0
+"""Effective sample size that is enough to stop at, over what is wanted at least."""
 _MIN_BFMI = 0.3
 _FAILED_RHAT = 1.05
 _GOOD_PARETO_K = 0.5
@@ -80,6 +83,21 @@ def _flat(values: xr.Dataset) -> list[tuple[str, float]]:
             label = ", ".join(str(array[dim].values[k]) for dim, k in zip(array.dims, index, strict=True))
             found.append((f"{name}[{label}]" if label else str(name), float(array.values[index])))
     return found
+
+
+def suffice(positions: NDArray[np.float64]) -> bool:
+    """Whether chains agree as a check wants it, and have twice the effective sample size that it wants.
+
+    Parameters
+    ----------
+    positions
+        Draws of the unconstrained vector, ``[chains, draws, d]``.
+    """
+    draws = xr.DataArray(positions, dims=("chain", "draw", "place"))
+    least = _AMPLE * _ESS_PER_CHAIN * len(positions)
+    if any(arviz_stats.ess(draws, method=method).min() < least for method in ("bulk", "tail")):
+        return False
+    return bool(arviz_stats.rhat(draws).max() <= _MAX_RHAT)
 
 
 def _convergence(posterior: Posterior) -> list[Check]:

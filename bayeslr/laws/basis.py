@@ -67,7 +67,7 @@ _AT_NODES = np.polynomial.chebyshev.chebvander(_NODES, NODES - 1)
 _LENGTHS = np.sqrt(1.0 - _NODES**2)
 
 
-def mixture(log_tau: Array, spread: Array) -> Array:
+def mixture(log_tau: Array, spread: Array, count: int = NODES) -> Array:
     """Return the weights of the basis for a log-normal mixture of memories.
 
     The nodes of the basis are its quadrature, so that a mixture costs no more than one memory.
@@ -78,11 +78,13 @@ def mixture(log_tau: Array, spread: Array) -> Array:
         Natural logarithm of the median memory in steps, ``[...]``.
     spread
         Standard deviation of the mixture in log units, ``[...]``; below 0.3 the nodes are too far apart for it.
+    count
+        Number of polynomials wanted, at most all 48 (default).
 
     Returns
     -------
     jax.Array
-        Weights, ``[..., 48]``, of a mixture that is cut off at the ends of :data:`LOG_TAU_RANGE`.
+        Weights, ``[..., count]``, of a mixture that is cut off at the ends of :data:`LOG_TAU_RANGE`.
     """
     places = _LOG_TAU.reshape((1,) * log_tau.ndim + (-1,))
     away = (places - log_tau[..., None]) / spread[..., None]
@@ -90,7 +92,7 @@ def mixture(log_tau: Array, spread: Array) -> Array:
     beyond = (jnp.clip(log_tau, *LOG_TAU_RANGE) - log_tau)[..., None] / spread[..., None]
     density = jnp.exp(0.5 * jax.lax.stop_gradient(beyond) ** 2 - 0.5 * away**2)
     density = density * _LENGTHS.reshape((1,) * log_tau.ndim + (-1,))
-    weights = density @ jnp.asarray(_AT_NODES)
+    weights = density @ jnp.asarray(_AT_NODES[:, :count])
     # the first polynomial is one at every node, so that the first weight is their sum
     normalised: Array = weights / weights[..., :1]
     return normalised

@@ -73,6 +73,22 @@ _BATCH = (
 _REFERENCE_CELLS = 256
 """Stretches of the reference run."""
 
+_POLYNOMIALS, _WEIGHTS = "rate_polynomials", "floor_weights"
+"""What :meth:`EffectiveRateLaw.prepared` adds."""
+
+_BASIS = "floor_basis"
+"""What :meth:`EffectiveRateLaw.compressed` returns beside the features, ``[M * 2 * 24, r]``."""
+
+_MANY = 4
+"""Rows of the floor from which on it is compressed, in multiples of its columns: a fit of many runs spends most of its
+time on reading them."""
+
+_PRECISION = 1e-8
+"""Singular values that are left out, as a share of the largest: an error of the loss of less than 1e-6."""
+
+_RANKS = 32
+"""Ranks are a multiple of this, so that similar data sets share a program."""
+
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, kw_only=True)
@@ -86,8 +102,8 @@ class EffectiveFeatures:
     log_peak
         Logarithm of the effective rate at the run's peak over that of the reference, ``[M]``.
     floor
-        Effective rate over that of the reference, through memories in steps and, behind these, through memories in
-        area, each on 24 polynomials: ``[n, M, 2 * 24]``.
+        Effective rate over that of the reference, for each of the ``M`` through memories in steps and, behind these,
+        through memories in area, each on 24 polynomials: ``[n, M * 2 * 24]``.
     log_batch
         Logarithm of the batch size over that of the reference, a scalar.
     """
@@ -199,20 +215,38 @@ class EffectiveRateLaw(ForwardPowerLaw):
         return EffectiveFeatures(
             log_progress=progress @ to_coefficients,
             log_peak=np.log(at_peak / reference_rate) @ to_coefficients,
-            floor=floor.reshape(*floor.shape[:2], -1),
+            floor=floor.reshape(len(floor), -1),
             log_batch=np.asarray(scale.log_batch(setup.batch_size)),
         )
 
+    def compressed(self, features: Any) -> tuple[Any, Mapping[str, NDArray[np.float64]]]:
+        """Give the floor a basis of its own where there are many observations; see :meth:`Law.compressed`."""
+        runs, points, columns = features.floor.shape
+        if runs * points < _MANY * columns:
+            return features, {}
+        left, size, right = np.linalg.svd(features.floor.reshape(-1, columns), full_matrices=False)
+        rank = _RANKS * -(-int(np.sum(size > _PRECISION * size[0])) // _RANKS)
+        small = replace(features, floor=(left * size)[:, :rank].reshape(runs, points, -1))
+        return small, {_BASIS: right[:rank].T}
+
+    def prepared(self, values: Mapping[str, Array]) -> Mapping[str, Array]:
+        """Add the polynomials of the map, and the weights of the floor's; see :meth:`Law.prepared`."""
+        if _WEIGHTS in values:
+            return values
+        place = self._polynomials(values)
+        weights = mixture(jnp.log(values["tau"]), values["memory_spread"], COARSE_NODES)
+        share = values["area_memory"]
+        memories = jnp.concatenate([(1.0 - share) * weights, share * weights])
+        weights = (place[:, None] * memories[None]).ravel()
+        return {**values, _POLYNOMIALS: place, _WEIGHTS: weights @ values[_BASIS] if _BASIS in values else weights}
+
     def terms(self, values: Mapping[str, Array], features: Any) -> Terms:
         """Evaluate the law; see :meth:`Law.terms`."""
-        place = self._polynomials(values)
+        values = self.prepared(values)
+        place = values[_POLYNOMIALS]
         log_progress = jnp.asarray(features.log_progress) @ place
         peak = jnp.exp(jnp.asarray(features.log_peak) @ place)
-        weights = mixture(jnp.log(values["tau"]), values["memory_spread"])[:COARSE_NODES]
-        share = values["area_memory"]
-        # first the longest dimension: of a fit of many runs these coefficients are most of what a gradient reads
-        memories = jnp.concatenate([(1.0 - share) * weights, share * weights])
-        floor = jnp.asarray(features.floor) @ memories @ place
+        floor = jnp.asarray(features.floor) @ values[_WEIGHTS]
         noise = jnp.ones(())
         if self.batch == "power":
             log_progress = log_progress + values["batch_progress"] * features.log_batch

@@ -110,6 +110,39 @@ class Law(ABC):
             A pytree of arrays whose shapes depend on ``n`` alone. Only :meth:`terms` looks into it.
         """
 
+    def compressed(self, features: Any) -> tuple[Any, Mapping[str, NDArray[np.float64]]]:
+        """Make the features of the runs of a fit smaller by what they have in common.
+
+        Parameters
+        ----------
+        features
+            What :meth:`features` returned of all runs, each leaf stacked, ``[R, ...]``.
+
+        Returns
+        -------
+        features : Any
+            The same for each run, smaller. Default: as they are.
+        common : Mapping
+            Arrays by names of their own, which :meth:`prepared` finds among its values. Default: none.
+        """
+        return features, {}
+
+    def prepared(self, values: Mapping[str, Array]) -> Mapping[str, Array]:
+        """Add what follows from the parameters alone, so that a fit of many runs computes it once a size.
+
+        Parameters
+        ----------
+        values
+            The sampled parameters by name, scalars, or what this function made of them; in a fit with what
+            :meth:`compressed` returned beside the features.
+
+        Returns
+        -------
+        Mapping
+            The same, and arrays by names of their own. Default: the same alone.
+        """
+        return values
+
     @abstractmethod
     def terms(self, values: Mapping[str, Array], features: Any) -> Terms:
         """Evaluate the law for one run.
@@ -117,7 +150,7 @@ class Law(ABC):
         Parameters
         ----------
         values
-            The sampled parameters by name, scalars.
+            The sampled parameters by name, scalars; :meth:`prepared` or not.
         features
             What :meth:`features` returned.
 

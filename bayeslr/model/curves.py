@@ -71,7 +71,8 @@ def run_parts(model: Composition, values: Mapping[str, Array], inputs: Inputs, p
     model
         Law, error model and noise.
     values
-        Values by site, scalars: the law's parameters, the error model's scales and the noise.
+        Values by site, scalars: the law's parameters, the error model's scales and the noise; and what the law prepared
+        of them, if it has.
     inputs
         What law and error model see of the run, ``n`` observations.
     places
@@ -124,6 +125,17 @@ def structure(
     of_size = jnp.stack([values[name] for name in per_size], axis=-1)
     of_run = dict(zip(per_size, jnp.moveaxis(of_size[observations.size_of_run], -1, 0), strict=True))
     shared = {name: value for name, value in values.items() if name not in of_run and name != "noise_precision"}
+    own_of_sizes = {name: values[name] for name in per_size}
+    known = {**shared, **observations.of_law}
+
+    def added(own: Mapping[str, Array]) -> dict[str, Array]:
+        prepared = model.law.prepared({**known, **own})
+        return {name: array for name, array in prepared.items() if name not in known and name not in own}
+
+    prepared = jax.vmap(added)(own_of_sizes)
+    # a product, whose gradient is one, too, where a look-up's would add up element by element
+    belongs = (observations.size_of_run[:, None] == jnp.arange(len(of_size))[None]).astype(of_size.dtype)
+    of_run |= {name: jnp.tensordot(belongs, array, axes=1) for name, array in prepared.items()}
 
     def one(own: Mapping[str, Array], inputs: Inputs) -> RunParts:
         return run_parts(model, {**shared, **own}, inputs, observations.places)
@@ -168,7 +180,11 @@ def structure(
 
 
 def find_blocks(
-    model: Composition, values: Sequence[str], inputs: Inputs, places: Mapping[str, ArrayLike]
+    model: Composition,
+    values: Sequence[str],
+    inputs: Inputs,
+    places: Mapping[str, ArrayLike],
+    of_law: Mapping[str, ArrayLike] | None = None,
 ) -> list[Block]:
     """Return a model's blocks with shapes in place of numbers, without evaluating it.
 
@@ -182,14 +198,16 @@ def find_blocks(
         What law and error model see of any run.
     places
         The error model's places.
+    of_law
+        What the law's features of all runs have in common; none: nothing.
 
     Returns
     -------
     list of Block
         In the model's order; their arrays have shapes alone.
     """
-    scalars = {name: jax.ShapeDtypeStruct((), float) for name in values}
-    return list(jax.eval_shape(partial(run_parts, model), scalars, inputs, dict(places)).blocks)
+    known = {name: jax.ShapeDtypeStruct((), float) for name in values} | dict(of_law or {})
+    return list(jax.eval_shape(partial(run_parts, model), known, inputs, dict(places)).blocks)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ training steps, and so that two data sets of the same shape share one compiled p
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -71,6 +71,8 @@ class Observations:
         True where there is an observation, ``[R, n]``; padding comes last.
     inputs
         What law and error model see of the runs, each leaf ``[R, ...]``.
+    of_law
+        What the law's features of all runs have in common, arrays by name.
     size_of_run
         Index of the size of each run, ``[R]``.
     log_params
@@ -89,6 +91,7 @@ class Observations:
     loss: Array
     valid: Array
     inputs: Inputs
+    of_law: dict[str, Array]
     size_of_run: Array
     log_params: Array
     places: dict[str, Array]
@@ -256,6 +259,8 @@ def build_observations(
         prepare(law, curve.schedule, _filled(curve.steps, width), own[size], curve.setup)
         for curve, size in zip(kept, size_of_run, strict=True)
     ]
+    stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *inputs)
+    features, of_law = law.compressed(stacked.features)
     known = [np.log(p) if p is not None else np.nan for p in sizes.params]
     centered = np.nan_to_num(np.array(known) - np.nanmean(known)) if np.isfinite(known).any() else np.zeros(len(known))
     scatter = [_scatter([c for c, size in zip(kept, size_of_run, strict=True) if size == k]) for k in range(len(sizes))]
@@ -265,7 +270,8 @@ def build_observations(
     observations = Observations(
         loss=jnp.asarray(np.stack([_filled(curve.loss, width) for curve in kept])),
         valid=jnp.asarray(np.stack([np.arange(width) < len(curve) for curve in kept])),
-        inputs=jax.tree.map(lambda *leaves: jnp.asarray(np.stack(leaves)), *inputs),
+        inputs=jax.tree.map(jnp.asarray, replace(stacked, features=features)),
+        of_law={name: jnp.asarray(array) for name, array in of_law.items()},
         size_of_run=jnp.asarray(np.array(size_of_run)),
         log_params=jnp.asarray(centered),
         places={name: jnp.asarray(array) for name, array in errors.places(lowest, log_peaks, log_batches).items()},

@@ -148,7 +148,7 @@ def _case(case, **settings):
     return found[0] if isinstance(found, tuple) else found
 
 
-def fit(*, case, model="default", num_samples=1000, method="nuts", again=True, case_settings=None, fit_settings=None):
+def fit(*, case, model="default", num_samples=None, method="nuts", again=True, case_settings=None, fit_settings=None):
     """A fit in a cold process, and again in the same one where that is asked for."""
     begun = time.perf_counter()
     import numpy as np
@@ -182,6 +182,7 @@ def fit(*, case, model="default", num_samples=1000, method="nuts", again=True, c
         "ess": _ess(law, [*posterior.model.law.reported_names, "noise"]),
         "ess_all": _ess(law, [k for k in law if k not in effects]),
         "leapfrogs": float(stats["n_steps"].mean()) if "n_steps" in stats else 0.0,
+        "draws": posterior.settings["num_samples"],
         "divergences": int(stats["diverging"].sum()) if "diverging" in stats else 0,
         "parameters": int(np.sum([np.prod(v.shape[2:]) for k, v in law.items() if k not in derived])),
         "health": health.status,

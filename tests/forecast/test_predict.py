@@ -88,6 +88,16 @@ def test_a_rate_outside_the_fitted_ones_is_said(small_posterior):
         predict(small_posterior, cosine(peak_lr=5e-3, warmup_steps=100, total_steps=500), seed=0)
 
 
+def test_many_warnings_are_issued_as_a_few_and_kept_as_many(small_posterior):
+    many = {f"{k}": cosine(peak_lr=5e-3 + 1e-4 * k, warmup_steps=100, total_steps=500) for k in range(30)}
+    with pytest.warns(ExtrapolationWarning) as caught:
+        forecast = predict(small_posterior, many, steps=500, num_draws=50, seed=0)
+    lines = [str(item.message) for item in caught if item.category is ExtrapolationWarning]
+    assert lines[:8] == list(forecast.warnings[:8])
+    assert lines[8:] == ["22 more such warnings are in the forecast's warnings"]
+    assert len(forecast.warnings) == 30
+
+
 def test_what_is_wrong_with_the_fit_is_another_warning_than_a_far_question(small_posterior):
     said = "do not trust this fit yet: of this test"
     doubted = replace(small_posterior, settings=dict(small_posterior.settings) | {"health": [said]})

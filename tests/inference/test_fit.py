@@ -122,6 +122,22 @@ def test_wrong_settings_are_one_line(wrong, small_curves):
         inference.fit(small_curves, seed=0, **wrong)
 
 
+@pytest.mark.filterwarnings("ignore::bayeslr.errors.ConvergenceWarning")
+def test_a_fit_of_many_runs_takes_the_draws_that_it_needs(small_curves, monkeypatch, tmp_path):
+    """Three runs count as many here; and a number that is asked for is what comes out."""
+    module = sys.modules["bayeslr.inference.fit"]
+    monkeypatch.setattr(module, "_RUNS_OF_ALL_DRAWS", 2)
+    monkeypatch.setattr(module, "suffice", lambda positions: positions.shape[1] >= 300)
+    few = inference.fit(small_curves, seed=0, **SETTINGS)
+    length = few.draws["alpha"].sizes["draw"]
+    assert length == 300
+    assert few.settings["num_samples"] == length
+    few.save(tmp_path / "few.nc")
+    assert inference.load_posterior(tmp_path / "few.nc").settings["num_samples"] == length
+    asked = inference.fit(small_curves, seed=0, num_samples=length + 50, **SETTINGS)
+    assert asked.draws["alpha"].sizes["draw"] == length + 50
+
+
 def test_many_runs_are_thinned_harder():
     assert default_points([200] * 96) == 64
     assert default_points([200] * 300) == 16

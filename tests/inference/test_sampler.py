@@ -10,6 +10,7 @@ from bayeslr.errors import ModelError
 from bayeslr.inference.engine.devices import place_chains
 from bayeslr.inference.engine.mode import Mode
 from bayeslr.inference.engine.sampler import Sampler
+from bayeslr.inference.health import suffice
 
 MEAN = np.array([1.0, -2.0, 300.0])
 COVARIANCE = np.array([[1.0, 0.95, 0.0], [0.95, 1.0, 0.0], [0.0, 0.0, 1e4]])
@@ -73,6 +74,30 @@ def test_statistics_are_arvizs(draws):
     assert not draws.stats["diverging"].any()
     assert not draws.stats["reached_max_tree_depth"].any()
     assert np.all(2 ** draws.stats["tree_depth"] >= draws.stats["n_steps"])
+
+
+def test_sampling_ends_when_draws_suffice_and_not_before(vectorized, draws):
+    ask, seen = {"seed": 0, "num_samples": SAMPLES, "num_chains": 4, "progress": False}, []
+
+    def enough(positions):
+        seen.append(positions)
+        return positions.shape[1] >= 400
+
+    found = vectorized.run(densities, MODE, PRECISION, enough=enough, **ask)
+    assert [positions.shape for positions in seen] == [(4, count, 3) for count in (250, 300, 350, 400)]
+    # the same draws as without an end, fewer of them
+    np.testing.assert_array_equal(found.position, draws.position[:, :400])
+    np.testing.assert_array_equal(found.stats["lp"], draws.stats["lp"][:, :400])
+    never = vectorized.run(densities, MODE, PRECISION, enough=lambda _: False, **ask)
+    np.testing.assert_array_equal(never.position, draws.position)
+
+
+def test_draws_suffice_when_chains_agree_and_are_long_enough(draws):
+    assert suffice(draws.position)
+    assert not suffice(draws.position[:, :100])
+    apart = draws.position + 0.3 * np.arange(4)[:, None, None] * np.array([1.0, 0.0, 0.0])
+    assert not suffice(apart)
+    assert min(float(ess(apart[..., k])) for k in (1, 2)) > 800
 
 
 def test_the_seed_decides(vectorized, draws):

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -86,6 +87,27 @@ def test_the_law_is_that_of_a_loop_over_updates(plan, setup):
     # a control: the weight decay of another run is found out
     other = law.features(plan, STEPS, SCALE, Setup(weight_decay=10.0))
     assert np.abs(np.asarray(law.terms(values, other).total) - expected).max() > 5e-3
+
+
+def test_the_floor_of_many_runs_is_compressed_and_its_loss_is_the_same():
+    law, rng = EffectiveRateLaw(), np.random.default_rng(3)
+    plans = [
+        schedules.wsd(peak_lr=peak, warmup_steps=200, decay_steps=decay, total_steps=6000)
+        for peak, decay in zip(rng.uniform(3e-4, 2e-3, 100), rng.integers(300, 4000, 100).tolist(), strict=True)
+    ]
+    each = [law.features(plan, STEPS, SCALE, Setup()) for plan in plans]
+    stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *each)
+    small, common = law.compressed(stacked)
+    assert small.floor.shape[2] <= 0.7 * stacked.floor.shape[2]
+    values = {name: jnp.asarray(value) for name, value in VALUES.items()} | {"area_memory": jnp.asarray(0.4)}
+    for place, features in enumerate(each):
+        own = jax.tree.map(lambda leaf, place=place: leaf[place], small)
+        ours = law.terms({**values, **common}, own).total
+        np.testing.assert_allclose(ours, law.terms(values, features).total, atol=1e-7)
+    # of few runs there is nothing to gain
+    few = jax.tree.map(lambda leaf: leaf[:3], stacked)
+    assert law.compressed(few)[0] is few
+    assert law.compressed(few)[1] == {}
 
 
 def test_the_identity_is_the_law_of_mixed_memories():

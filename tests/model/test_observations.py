@@ -11,6 +11,7 @@ from numpyro.infer.util import log_density
 
 from bayeslr.curves import CurveSet, LossCurve, Sizes
 from bayeslr.errors import ModelError
+from bayeslr.inference.engine.density import build_density, starting_points
 from bayeslr.model import ScalingModel
 from bayeslr.model.likelihood import log_density as loss_density
 from bayeslr.schedules import constant, wsd
@@ -48,6 +49,22 @@ def numpyro_seeded(values):
     scales = {site: jnp.asarray(parameter.prior.center) for site, parameter in shared.items()}
     scales["noise_power"] = jnp.asarray(MODEL.noise.power)
     return block(substitute(MODEL, scales), hide_fn=lambda site: site["name"] in scales)
+
+
+def test_compressed_features_have_the_same_density(make_curves, monkeypatch):
+    """Of two sizes, so that what a law prepares differs from run to run."""
+    curves = make_curves(sizes=(1e7, 4e7), noise=0.001)
+    model = ScalingModel().resolved(Sizes.of(curves).params)
+    scale, found = model.scale(curves), []
+    for least in (10**9, 0):
+        monkeypatch.setattr("bayeslr.laws.effective._MANY", least)
+        observations, _ = model.observations(curves, scale)
+        whole = build_density(model, observations)
+        start = whole.unconstrain(starting_points(model, observations)[1], observations)
+        found.append((bool(observations.of_law), *whole.value_and_gradient(start, observations)))
+    assert [row[0] for row in found] == [False, True]
+    np.testing.assert_allclose(found[0][1], found[1][1], rtol=1e-8)
+    np.testing.assert_allclose(found[0][2], found[1][2], atol=1e-7 * np.abs(found[0][2]).max())
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 """NUTS in whitened coordinates, chains spread over devices, in chunks that a progress bar can count."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -22,6 +22,8 @@ from bayeslr.model import Observations
 __all__ = ["Draws", "Sampler"]
 
 _CHUNK = 50
+_FEWEST_DRAWS = 250
+"""Draws a chain from which on one asks whether they suffice."""
 _MAX_TREE_DEPTH = 10
 
 
@@ -182,6 +184,7 @@ class Sampler:
         *,
         seed: int,
         num_samples: int,
+        enough: Callable[[NDArray[np.float64]], bool] | None = None,
         num_chains: int,
         progress: bool | None,
     ) -> Draws:
@@ -198,7 +201,9 @@ class Sampler:
         seed
             Seed of the chains.
         num_samples
-            Draws a chain, after warm-up.
+            Draws a chain, after warm-up; with `enough`, at most.
+        enough
+            Whether draws so far, ``[chains, draws, d]``, suffice; none: all are made.
         num_chains
             Number of chains, divisible by the number of devices.
         progress
@@ -212,6 +217,12 @@ class Sampler:
         self.prepare(mode.position.size, observations, num_chains=num_chains)
         total = self._num_warmup + num_samples
         chunks: list[Any] = []
+
+        def placed(chunks: Sequence[Any]) -> NDArray[np.float64]:
+            whitened = np.concatenate([np.asarray(chunk[0]) for chunk in chunks], axis=1)[:, self._num_warmup : total]
+            positions: NDArray[np.float64] = mode.position + whitened @ mode.factor.T
+            return positions
+
         with progress_bar(total=total, desc="sampling", unit="draw", progress=progress) as bar:
             args = (jnp.asarray(mode.position), jnp.asarray(mode.factor), observations)
             state = self._begin(densities, mode, args, seed=seed, num_chains=num_chains)
@@ -221,13 +232,17 @@ class Sampler:
                 state, chunk = advance(state, args)
                 chunks.append(jax.block_until_ready(chunk))
                 bar.update(min(_CHUNK, total - bar.n))
+                made = _CHUNK * len(chunks)
+                if enough and made >= self._num_warmup + _FEWEST_DRAWS and enough(placed(chunks)):
+                    # a bar that is full, not one that looks broken off
+                    total = bar.total = min(total, made)
         parts = [np.concatenate([np.asarray(part) for part in parts], axis=1) for parts in zip(*chunks, strict=True)]
-        whitened, potential, energy, leapfrogs, acceptance, diverging, step_size = (
+        _, potential, energy, leapfrogs, acceptance, diverging, step_size = (
             part[:, self._num_warmup : total] for part in parts
         )
         depth = np.ceil(np.log2(leapfrogs + 1)).astype(np.int64)
         return Draws(
-            position=mode.position + whitened @ mode.factor.T,
+            position=placed(chunks),
             stats={
                 "lp": -potential,
                 "energy": energy,
