@@ -7,8 +7,8 @@ import numpy as np
 
 from bayeslr.curves import LossCurve
 from bayeslr.forecast.sizes import Target, fitted_runs
-from bayeslr.inference import STEADY_SHARE, Posterior, steady_share
-from bayeslr.laws import Law, Scale
+from bayeslr.inference import STEADY_SHARE, Posterior, anneals, steady_share
+from bayeslr.laws import Law, Scale, rate_removed
 from bayeslr.schedules import Schedule
 
 __all__ = ["extrapolations"]
@@ -18,6 +18,8 @@ UNSTEADY_AREA_FACTOR = 1.25
 RATE_FACTOR = 1.5
 SIZE_FACTOR = 4.0
 ROUNDING_FACTOR = 1.1
+_LOWERED = 0.05
+"""Share of the peak by which a plan lowers its rate if it anneals."""
 _SAME_RATE = 0.15
 """Difference in log rate up to which a peak counts as one that was fitted."""
 
@@ -42,10 +44,11 @@ def extrapolations(
     -------
     list of str
         One line per finding: a forward area more than 4 times the largest that was fitted, or more than 1.25 times that
-        of the size's longest run where all fitted rates fall all along; a peak rate more than 1.5 times outside the
-        fitted ones; a size more than 4 times outside the fitted ones; a size whose label may stand for numbers that
-        differ by more than a tenth; a peak rate that differs by a sixth or more from those of the size's runs;
-        a batch size of which the same is true, or that was not given where the runs have several.
+        of the size's longest run where all fitted rates fall all along; a rate that is lowered where no fitted run
+        lowers its own; a peak rate more than 1.5 times outside the fitted ones; a size more than 4 times outside the
+        fitted ones; a size whose label may stand for numbers that differ by more than a tenth; a peak rate that differs
+        by a sixth or more from those of the size's runs; a batch size of which the same is true, or that was not given
+        where the runs have several.
     """
     found = []
     peaks = [curve.schedule.peak_lr for curve in posterior.fitted]
@@ -55,6 +58,7 @@ def extrapolations(
     of_size = fitted_runs(posterior, target)
     ends = [float(posterior.model.law.area(curve.schedule, curve.steps[-1:])[0]) for curve in of_size]
     longest = max(ends, default=own.area)
+    untried = not anneals(posterior)
     own_peaks = sorted({curve.schedule.peak_lr for curve in of_size})
     for name, plan in plans.items():
         whole = area(plan)
@@ -69,6 +73,11 @@ def extrapolations(
             found.append(
                 f"{name}: trains {beyond:.1f} times the area (sum of rates) of its size's longest run, and fitted "
                 "rates fall all along: progress cannot be told from annealing, and bands may miss by far"
+            )
+        if untried and rate_removed(plan, np.array([plan.total_steps]))[0] > _LOWERED * plan.peak_lr:
+            found.append(
+                f"{name}: lowers its rate, and no fitted run does: what that gains is a guess, and the band may "
+                "miss it; add one run with a decay"
             )
         if not low <= plan.peak_lr <= high:
             found.append(

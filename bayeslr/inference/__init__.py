@@ -9,7 +9,7 @@ from bayeslr.inference.engine.devices import ChainMethod, prepare_devices
 from bayeslr.inference.fit import fit
 from bayeslr.inference.fitted import fitted_curves
 from bayeslr.inference.forking import require_unforked
-from bayeslr.inference.health import STEADY_SHARE, check, steady_share
+from bayeslr.inference.health import STEADY_SHARE, anneals, check, steady_share
 from bayeslr.inference.loading import load_posterior
 from bayeslr.inference.posterior import Posterior
 from bayeslr.inference.verdict import Check, Health
@@ -21,6 +21,7 @@ __all__ = [
     "Check",
     "Health",
     "Posterior",
+    "anneals",
     "check",
     "fit",
     "fitted_curves",

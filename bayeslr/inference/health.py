@@ -11,7 +11,7 @@ from bayeslr.inference.posterior import Posterior
 from bayeslr.inference.verdict import Check, Health, Status
 from bayeslr.laws import rate_removed
 
-__all__ = ["STEADY_SHARE", "Check", "Health", "Status", "check", "steady_share", "suffice"]
+__all__ = ["STEADY_SHARE", "Check", "Health", "Status", "anneals", "check", "steady_share", "suffice"]
 
 # loaded at its first use: it brings scipy.stats and scipy.signal, a third of the time to import everything else
 arviz_stats = lazy_loader.load("arviz_stats")
@@ -193,9 +193,7 @@ def _identification(posterior: Posterior) -> list[Check]:
             if parameter.advice and values.std() > 0.7 * spread:
                 vague.append(f"{parameter.name}{label} has sd {values.std():.2f} in log units, its prior {spread:.2f}")
                 advice = parameter.advice
-    # what was planned but lies beyond the observations does not count
-    largest = max(float(np.max(np.abs(rate_removed(curve.schedule, curve.steps)))) for curve in posterior.fitted)
-    flat = largest < _FLAT * scale.rate
+    flat = not anneals(posterior)
     steady = steady_share(posterior)
     return [
         Check(
@@ -257,6 +255,19 @@ def _errors_of_the_law(posterior: Posterior) -> list[Check]:
             else "",
         )
     ]
+
+
+def anneals(posterior: Posterior) -> bool:
+    """Tell whether any fitted run lowers its rate by a twentieth of the peak while its loss is observed.
+
+    Parameters
+    ----------
+    posterior
+        The posterior.
+    """
+    # what was planned but lies beyond the observations does not count
+    removed = (np.abs(rate_removed(curve.schedule, curve.steps)).max() for curve in posterior.fitted)
+    return bool(max(removed) >= _FLAT * posterior.scale.rate)
 
 
 def steady_share(posterior: Posterior) -> float:

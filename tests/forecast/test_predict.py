@@ -8,7 +8,9 @@ import pytest
 from bayeslr.curves import CurveSet, Setup
 from bayeslr.errors import ExtrapolationWarning, FitWarning, PosteriorError
 from bayeslr.forecast import predict, reach
+from bayeslr.forecast.extrapolation import extrapolations
 from bayeslr.forecast.residual import residual_process
+from bayeslr.forecast.sizes import find_target
 from bayeslr.laws import AnnealingLaw
 from bayeslr.schedules import constant, cosine, parse_schedule, wsd
 
@@ -86,6 +88,18 @@ def test_bands_open_with_the_horizon(small_posterior):
 def test_a_rate_outside_the_fitted_ones_is_said(small_posterior):
     with pytest.warns(ExtrapolationWarning, match="peak rate 0.005"):
         predict(small_posterior, cosine(peak_lr=5e-3, warmup_steps=100, total_steps=500), seed=0)
+
+
+def test_annealing_that_no_fitted_run_tells_of_is_said(small_posterior):
+    flat = replace(small_posterior, curves=CurveSet(curves=(small_posterior.curves["constant"],)))
+    common = {"peak_lr": 1e-3, "warmup_steps": 100, "total_steps": 2000}
+    for posterior, plan, said in (
+        (flat, cosine(**common), True),
+        (flat, constant(**common), False),
+        (small_posterior, cosine(**common), False),
+    ):
+        found = extrapolations(posterior, {"plan": plan}, find_target(posterior, None))
+        assert any("no fitted run does" in line for line in found) == said
 
 
 def test_many_warnings_are_issued_as_a_few_and_kept_as_many(small_posterior):
