@@ -40,7 +40,7 @@ class Comparison:
         ``first, second, probability, median, lower, upper``.
     question
         ``"schedule"``: what runs of a schedule have in common is compared, ``"run"``: single runs.
-    warnings
+    warnings, health
         Those of the forecast.
     """
 
@@ -51,6 +51,7 @@ class Comparison:
     crossings: pd.DataFrame
     question: Question = "schedule"
     warnings: tuple[str, ...] = ()
+    health: str = ""
 
     def __repr__(self) -> str:
         return comparison_text(self)
@@ -86,7 +87,8 @@ class Comparison:
             ]
             for key, table in (("differences", self.differences), ("crossings", self.crossings))
         }
-        return {"schedules": schedules, **pairs, "question": self.question, "warnings": list(self.warnings)}
+        told = {"warnings": list(self.warnings), "health": self.health}
+        return {"schedules": schedules, **pairs, "question": self.question, **told}
 
 
 def compare_schedules(forecast: Forecast, *, question: Question | None = None, ci_prob: float = 0.9) -> Comparison:
@@ -149,6 +151,7 @@ def compare_schedules(forecast: Forecast, *, question: Question | None = None, c
         crossings=pd.DataFrame(columns | {"probability": probability, "median": middle, "lower": start, "upper": end}),
         question=asked,
         warnings=forecast.warnings,
+        health=forecast.health,
     )
 
 

@@ -58,7 +58,7 @@ def extrapolations(
     of_size = fitted_runs(posterior, target)
     ends = [float(posterior.model.law.area(curve.schedule, curve.steps[-1:])[0]) for curve in of_size]
     longest = max(ends, default=own.area)
-    untried = not anneals(posterior)
+    untried = bool(plans) and not anneals(posterior)
     own_peaks = sorted({curve.schedule.peak_lr for curve in of_size})
     for name, plan in plans.items():
         whole = area(plan)

@@ -54,6 +54,9 @@ class Forecast:
         Last step of the longest fitted run, of the size where it was fitted; none of a mixture of forecasts.
     warnings
         What the reader of the result must know: extrapolation, a fit that failed its checks.
+    health
+        Status of the fit by :func:`bayeslr.check`, and the checks that are to blame, ``REVIEW: agreement of chains``;
+        empty where all of them pass.
     """
 
     schedules: Mapping[str, Schedule]
@@ -66,6 +69,7 @@ class Forecast:
     continues: str | None = None
     fitted_steps: int | None = None
     warnings: tuple[str, ...] = ()
+    health: str = ""
 
     def __repr__(self) -> str:
         return forecast_text(self)

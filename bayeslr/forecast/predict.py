@@ -164,6 +164,7 @@ def predict(
         continues=None if started is None else started.name,
         fitted_steps=max(int(curve.steps[-1]) for curve in fitted_runs(posterior, target)),
         warnings=(*of_fit, *beyond),
+        health=posterior.health.doubt,
     )
 
 

@@ -34,7 +34,7 @@ def forecast_text(forecast: "Forecast") -> str:
         f"  {name}: {median} ({lower} to {upper}) at step {step:,.0f}"
         for name, step, median, lower, upper in _final_rows(final)
     ]
-    return limited([head, *lines, *(f"  warning: {text}" for text in forecast.warnings)])
+    return limited([head, *lines, *(f"  {text}" for text in _told("warning", forecast))])
 
 
 def forecast_html(forecast: "Forecast") -> str:
@@ -56,7 +56,7 @@ def forecast_html(forecast: "Forecast") -> str:
         paragraph(f"Final loss for the size {forecast.size}, as it would be measured{_seed(forecast)}", strong=True),
         table(("schedule", "step", "median", "90% lower", "upper"), rows, marked=marks),
         bands(series, label="Predicted loss: medians and 90% bands") if all(len(s[0]) > 1 for s in series) else "",
-        *_notes(final, forecast.warnings),
+        *_notes(final, forecast),
     )
 
 
@@ -70,7 +70,7 @@ def comparison_text(comparison: "Comparison") -> str:
         f"  {first} - {second}: {median} ({lower} to {upper}), P(first lower) {lowest}"
         for first, second, median, lower, upper, lowest in pairs
     ]
-    return limited([*lines, f"  {comparison.answers}", *(f"  warning: {text}" for text in comparison.warnings)])
+    return limited([*lines, f"  {comparison.answers}", *(f"  {text}" for text in _told("warning", comparison))])
 
 
 def comparison_html(comparison: "Comparison") -> str:
@@ -82,7 +82,7 @@ def comparison_html(comparison: "Comparison") -> str:
         paragraph("First minus second", strong=True),
         table(("first", "second", "median", "lower", "upper", "P(first lower)"), pairs, texts=2),
         paragraph(comparison.answers),
-        *_notes(comparison.final_loss, comparison.warnings),
+        *_notes(comparison.final_loss, comparison),
     )
 
 
@@ -119,9 +119,15 @@ def _pairs(comparison: "Comparison") -> list[tuple[str, ...]]:
     ]
 
 
-def _notes(final: pd.DataFrame, warnings: Sequence[str]) -> list[str]:
+def _notes(final: pd.DataFrame, answer: "Forecast | Comparison") -> list[str]:
     more = [f"and {len(final) - _ROWS} more schedules"] if len(final) > _ROWS else []
-    return [paragraph(text) for text in [*more, *(f"Warning: {text}" for text in warnings)]]
+    return [paragraph(text) for text in [*more, *_told("Warning", answer)]]
+
+
+def _told(word: str, answer: "Forecast | Comparison") -> list[str]:
+    """Say what is wrong with the fit, if anything, and all warnings."""
+    health = [f"{word}: health of the fit {answer.health}"] if answer.health else []
+    return [*health, *(f"{word}: {text}" for text in answer.warnings)]
 
 
 def _count(number: int, what: str) -> str:

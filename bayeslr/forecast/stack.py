@@ -67,6 +67,7 @@ def stack(forecasts: Mapping[str, Forecast], weights: Mapping[str, float] | pd.S
         observed={name: mixed(*(member.observed[name] for member in members)) for name in members[0].names},
         parts={name: _mixed_parts(mixed, [member.parts[name] for member in members]) for name in members[0].names},
         warnings=_warnings(chosen),
+        health="; ".join(f"{name}: {member.health}" for name, member in chosen.items() if member.health),
     )
 
 

@@ -62,6 +62,12 @@ class Health:
         """The worst status of the checks."""
         return worst(item.status for item in self.checks)
 
+    @property
+    def doubt(self) -> str:
+        """The status and the checks that are to blame, ``REVIEW: agreement of chains``; empty where all pass."""
+        blamed = ", ".join(item.name for item in self.checks if item.status != "PASS")
+        return f"{self.status}: {blamed}" if blamed else ""
+
     def to_dataframe(self) -> pd.DataFrame:
         """Return a row for each check: ``name, status, evidence, advice``."""
         return pd.DataFrame([asdict(item) for item in self.checks])

@@ -7,7 +7,7 @@ import pytest
 
 from bayeslr.curves import CurveSet, Setup
 from bayeslr.errors import ExtrapolationWarning, FitWarning, PosteriorError
-from bayeslr.forecast import predict, reach
+from bayeslr.forecast import compare_schedules, predict, reach
 from bayeslr.forecast.extrapolation import extrapolations
 from bayeslr.forecast.residual import residual_process
 from bayeslr.forecast.sizes import find_target
@@ -100,6 +100,24 @@ def test_annealing_that_no_fitted_run_tells_of_is_said(small_posterior):
     ):
         found = extrapolations(posterior, {"plan": plan}, find_target(posterior, None))
         assert any("no fitted run does" in line for line in found) == said
+
+
+def test_a_doubtful_fit_is_told_wherever_its_forecast_is_shown(small_posterior):
+    """REVIEW, too, which no warning tells of."""
+    flat = replace(small_posterior, curves=CurveSet(curves=(small_posterior.curves["constant"],)))
+    plans = {"one": constant(**COMMON), "other": constant(**COMMON | {"peak_lr": 1.1e-3})}
+    assert flat.health.status == "REVIEW"
+    forecast = predict(flat, plans, steps=2000, num_draws=100, seed=0)
+    said = f"health of the fit {flat.health.doubt}"
+    assert flat.health.doubt.startswith("REVIEW: ")
+    assert "annealing in the runs" in said
+    compared = compare_schedules(forecast)
+    for answer in (forecast, compared, forecast.select(["one"])):
+        assert said in repr(answer)
+        assert said in answer._repr_html_()
+    assert compared.to_dict()["health"] == flat.health.doubt
+    sound = replace(forecast, health="")
+    assert "health" not in repr(sound) + repr(compare_schedules(sound))
 
 
 def test_many_warnings_are_issued_as_a_few_and_kept_as_many(small_posterior):

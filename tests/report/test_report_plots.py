@@ -67,6 +67,20 @@ def test_long_names_are_cut_and_stay_apart(names):
     assert short_names(["runs/short", "runs/wsd"]) == ["short", "wsd"]
 
 
+def test_what_is_wrong_with_the_fit_stands_below_the_picture(forecast, measured):
+    doubtful = replace(forecast, health="REVIEW: agreement of chains, " + "identification of parameters, " * 4)
+    for one, said in ((doubtful, True), (replace(forecast, health=""), False)):
+        bands, ends = bl.plots.plot_bands(one), bl.plots.plot_final_loss(one)
+        both = bl.plots.plot_prediction(one, measured)
+        for figure in (bands, ends, both):
+            assert ("health of the fit: REVIEW: agreement" in figure.get_supxlabel()) == said
+        if said:
+            bands.draw_without_rendering()
+            box = bands._supxlabel.get_window_extent()
+            assert box.x1 < bands.bbox.x1
+            assert box.y1 < bands.axes[-1].get_tightbbox().y0
+
+
 def test_measured_points_are_drawn_where_they_are(forecast, measured):
     ax, _ = bl.plots.plot_bands(forecast, curves=[measured]).axes
     points = next(line for line in ax.lines if line.get_marker() == "o")

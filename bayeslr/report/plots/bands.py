@@ -22,6 +22,7 @@ from bayeslr.report.plots.style import (
     label_ends,
     loss_axis,
     new_figure,
+    note_health,
     set_title,
     settings,
     short_names,
@@ -82,7 +83,7 @@ def plot_bands(
         The figure. The axis of losses leaves out the steep beginning, and schedules that begin with the same rates are
         drawn as one until they part. Where the longest fitted run ends before they do, a line says so.
     """
-    forecast = forecast if names is None else forecast.select(names)
+    forecast, own = forecast if names is None else forecast.select(names), ax is None
     with mpl.rc_context(settings()):
         below = None
         if ax is None and rates:
@@ -125,6 +126,8 @@ def plot_bands(
         handles = _handles(ci_prob, what, measured=bool(measured), started=started is not None)
         ax.legend(handles=handles, **_LEGEND)
         set_title(ax, title, legend=len(handles))
+        if own:
+            note_health(figure_of(ax), forecast.health)
         if below is not None:
             draw_rates(below, forecast.schedules)
             if now:

@@ -11,7 +11,16 @@ from matplotlib.ticker import MaxNLocator
 from bayeslr.curves import LossCurve
 from bayeslr.forecast import Forecast
 from bayeslr.report.plots.bands import as_curves
-from bayeslr.report.plots.style import colour, current, figure_of, new_figure, set_title, settings, short_names
+from bayeslr.report.plots.style import (
+    colour,
+    current,
+    figure_of,
+    new_figure,
+    note_health,
+    set_title,
+    settings,
+    short_names,
+)
 
 __all__ = ["plot_final_loss"]
 
@@ -56,7 +65,7 @@ def plot_final_loss(
     matplotlib.figure.Figure
         The figure, the lowest median on top.
     """
-    forecast = forecast if names is None else forecast.select(names)
+    forecast, own = forecast if names is None else forecast.select(names), ax is None
     with mpl.rc_context(settings()):
         outer = forecast.final_loss(ci_prob=ci_prob, latent=latent)
         inner = forecast.final_loss(ci_prob=0.5, latent=latent)
@@ -103,4 +112,6 @@ def plot_final_loss(
         figure = figure_of(ax)
         ax.legend(handles=handles, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2, columnspacing=1.0)
         set_title(ax, title, legend=len(handles))
+        if own:
+            note_health(figure, forecast.health)
         return figure

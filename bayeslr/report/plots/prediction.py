@@ -10,7 +10,7 @@ from bayeslr.forecast import Forecast
 from bayeslr.report.plots.bands import plot_bands
 from bayeslr.report.plots.deviations import draw_deviations, named_curves
 from bayeslr.report.plots.schedules import draw_rates
-from bayeslr.report.plots.style import new_figure, set_figure_title, settings
+from bayeslr.report.plots.style import new_figure, note_health, set_figure_title, settings
 
 __all__ = ["plot_prediction"]
 
@@ -66,4 +66,5 @@ def plot_prediction(
         draw_rates(rates, forecast.schedules)
         above.align_ylabels()
         draw_deviations(below, forecast, known, ci_prob=ci_prob, latent=latent)
+        note_health(figure, forecast.health)
         return figure

@@ -8,11 +8,12 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from io import BytesIO
+from textwrap import fill
 from typing import Any, Final, Literal
 
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex, to_rgb
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, FigureBase
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
@@ -30,6 +31,7 @@ __all__ = [
     "label_ends",
     "loss_axis",
     "new_figure",
+    "note_health",
     "rate_axis",
     "set_figure_title",
     "set_title",
@@ -45,6 +47,7 @@ WIDTH: Final = 5.6
 _FILE_DPI: Final = 200
 _SCREEN_DPI: Final = 110
 _LONGEST_NAME: Final = 24
+_NOTE_WIDTH: Final = 105
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -204,6 +207,13 @@ def set_figure_title(figure: Figure, title: str | None) -> None:
     """Write a title over a figure of several panels."""
     if title is not None:
         figure.suptitle(title, x=0.01, ha="left", size=9.0)
+
+
+def note_health(figure: FigureBase, health: str) -> None:
+    """Write below a figure what is wrong with the fit that it shows, if anything is."""
+    if health:
+        text = fill(f"health of the fit: {health}", _NOTE_WIDTH)
+        figure.supxlabel(text, x=0.01, ha="left", fontsize=7.0, color=current().muted)
 
 
 def format_steps(value: float, position: int | None = None) -> str:
