@@ -11,9 +11,11 @@ import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Final
 
 __all__ = [
+    "PACKAGE",
     "BayeslrError",
     "BayeslrWarning",
     "ConvergenceWarning",
@@ -32,6 +34,9 @@ __all__ = [
     "python_words",
     "untold",
 ]
+
+PACKAGE: Final = str(Path(__file__).parent)
+"""Folder of the library; warnings name the first code outside of it, by ``skip_file_prefixes``."""
 
 _LONGEST: Final = 460
 """Longest message, so that a line with ``error:`` or ``warning:`` before it has at most 500 characters."""

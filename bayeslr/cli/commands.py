@@ -109,9 +109,10 @@ def fit(
     debug: Debug = False,
 ) -> None:
     """Fit the law to training logs and write the posterior."""
+    # before what takes seconds to import
+    writable(output, "--output", force)
     from bayeslr.model import LAWS
 
-    writable(output, "--output", force)
     priors = dict(named_value("--prior", text) for text in prior or [])
     curves, lines = read_curves(
         logs,

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bayeslr.curves import LossCurve, Setup
-from bayeslr.errors import ExtrapolationWarning, FitWarning, PosteriorError, ScheduleError
+from bayeslr.errors import PACKAGE, ExtrapolationWarning, FitWarning, PosteriorError, ScheduleError
 from bayeslr.forecast.continuation import check_continues, fit_with, fitted_run, own_effects
 from bayeslr.forecast.extrapolation import extrapolations
 from bayeslr.forecast.forecast import Forecast
@@ -121,7 +121,7 @@ def predict(
     aloud = beyond if rest < 2 else [*beyond[:_TOLD], f"{rest:,} more such warnings are in the forecast's warnings"]
     for category, messages in ((FitWarning, of_fit), (ExtrapolationWarning, aloud)):
         for message in messages:
-            warnings.warn(message, category, stacklevel=2)
+            warnings.warn(message, category, skip_file_prefixes=(PACKAGE,))
     scale = posterior.scale_of(target.index, target.params)
     log_batch = scale.log_batch(setup.batch_size)
     model = posterior.model.resolved(posterior.params, batches_differ=log_batch != 0.0)

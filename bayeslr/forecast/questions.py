@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bayeslr.errors import ExtrapolationWarning, FitWarning, PosteriorError, untold
+from bayeslr.errors import PACKAGE, ExtrapolationWarning, FitWarning, PosteriorError, untold
 from bayeslr.forecast.extrapolation import AREA_FACTOR
 from bayeslr.forecast.forecast import Forecast
 from bayeslr.forecast.predict import predict
@@ -191,10 +191,10 @@ def rests_on(posterior: Posterior, plans: Iterable[Schedule], size: float | str 
 
 
 def tell(lines: Sequence[str]) -> None:
-    """Warn of what an answer says of itself, and of its fit; the caller of the caller is named."""
+    """Warn of what an answer says of itself, and of its fit; the code that asked the library is named."""
     for line in lines:
         of_fit = line.startswith((DISTRUSTED, LAPLACE_LABEL, _QUICK, _LOOK))
-        warnings.warn(line, FitWarning if of_fit else ExtrapolationWarning, stacklevel=3)
+        warnings.warn(line, FitWarning if of_fit else ExtrapolationWarning, skip_file_prefixes=(PACKAGE,))
 
 
 def checked_question(question: Question) -> Question:

@@ -277,7 +277,8 @@ def reach(
         As in the answer's ``warnings``.
     """
     if (loss is None) == (baseline is None):
-        raise PosteriorError("reach: allowed: exactly one of a loss to reach and a baseline to beat")
+        found = "neither a loss to reach nor a baseline to beat" if loss is None else "both a loss and a baseline"
+        raise PosteriorError(f"reach: found {found}; allowed: one of `loss` (--loss) and `baseline` (--beat)")
     if loss is not None and not (np.isfinite(loss) and loss > 0.0):
         raise PosteriorError(f"reach: the loss is {loss!r}; allowed: a positive number")
     tail = (1.0 - checked_probability("ci_prob", ci_prob)) / 2.0

@@ -89,7 +89,8 @@ def find_target(posterior: Posterior, size: float | str | None) -> Target:
         return Target(index=k, label=labels[k], params=params[k])
     number = parse_count(size) if isinstance(size, str) else float(size)
     if number is None or not (np.isfinite(number) and number > 0):
-        raise PosteriorError(f"size: found {size!r}; allowed: {known}, or a positive number of parameters")
+        number_too = "" if posterior.model.pooling == "none" else ", or a positive number of parameters"
+        raise PosteriorError(f"size: found {size!r}; allowed: {known}{number_too}")
     for k, p in enumerate(params):
         if p is not None and abs(number / p - 1.0) < _SAME_SIZE:
             return Target(index=k, label=labels[k], params=p)

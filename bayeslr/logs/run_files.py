@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 
-from bayeslr.errors import DataWarning, LogError
+from bayeslr.errors import PACKAGE, DataWarning, LogError
 from bayeslr.files import is_folder
 from bayeslr.logs.columns import loss_columns, perplexity_columns, step_columns
 from bayeslr.logs.formats import looks_like_manifest, open_found, open_log
@@ -21,7 +21,6 @@ from bayeslr.logs.sources import Source
 __all__ = ["Paths", "logs_of"]
 
 _OF_ITS_FOLDER = ("metrics.csv", "metrics.jsonl")
-_PACKAGE = str(Path(__file__).parents[1])
 
 type Paths = str | PathLike[str] | Sequence[str | PathLike[str]] | Mapping[str, str | PathLike[str]]
 
@@ -95,7 +94,7 @@ def _runs_of(name: str, path: Path, loss: str | None, *, alone: bool) -> list[So
         warnings.warn(
             f"{path}: {len(skipped)} files are no logs ({listed(skipped, 4)}): left out",
             DataWarning,
-            skip_file_prefixes=(_PACKAGE,),
+            skip_file_prefixes=(PACKAGE,),
         )
     return found
 
@@ -133,7 +132,7 @@ def _say_beside(log: Path, read: Collection[Path], loss: str | None) -> None:
         warnings.warn(
             f"{log.parent}: {log.name} is read, and {listed(beside, 4)} beside it, with losses, too, left out",
             DataWarning,
-            skip_file_prefixes=(_PACKAGE,),
+            skip_file_prefixes=(PACKAGE,),
         )
 
 

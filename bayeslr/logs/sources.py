@@ -8,7 +8,7 @@ from pathlib import Path
 from bayeslr.curves import CurveSet, LossCurve
 from bayeslr.curves.branches import Joined, RawRun, join_branches, logging_interval, starts_late
 from bayeslr.curves.rates import interpolate_rates
-from bayeslr.errors import DataWarning, LogError, ScheduleMismatchWarning
+from bayeslr.errors import PACKAGE, DataWarning, LogError, ScheduleMismatchWarning
 from bayeslr.files import is_there
 from bayeslr.logs.compared import mixed_kinds, odd_peaks, odd_sizes, other_units, own_steps
 from bayeslr.logs.formats import open_log
@@ -24,8 +24,6 @@ from bayeslr.logs.unseen import odd_start
 from bayeslr.schedules import MAX_UPDATES, Schedule
 
 __all__ = ["ColumnNames", "Reading", "Source", "curves_from_sources", "read_run"]
-
-_PACKAGE = str(Path(__file__).parents[1])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -332,7 +330,8 @@ def _logged_schedule(log: TidyLog) -> tuple[Schedule, int]:
         place = "" if log.what == "log" else f" in this {log.what}"
         raise LogError(
             f"{log.path}: no schedule is given and no rates are logged{place} (columns: {listed(log.columns, 12)}); "
-            "allowed: a `schedule`, or a column with the rates, named by `lr` (--lr)"
+            "allowed: a `schedule` in a manifest, which `bayeslr init` writes, or a column with the rates, "
+            "named by `lr` (--lr)"
         )
     if log.rates.size == 1 and log.steps.size == 1:
         raise LogError(
@@ -359,4 +358,4 @@ def _warn(notes: Sequence[tuple[str, _Note]]) -> None:
     for note, paths in found.values():
         others = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
         where = f"{paths[0]}{others}: " if paths[0] else ""
-        warnings.warn(f"{where}{note.text}", note.category, skip_file_prefixes=(_PACKAGE,))
+        warnings.warn(f"{where}{note.text}", note.category, skip_file_prefixes=(PACKAGE,))

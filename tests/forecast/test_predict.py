@@ -166,7 +166,7 @@ def test_the_residual_process_keeps_its_moments_and_its_start():
         ({"plans": {}}, "at least one"),
         ({"size": "large"}, "size: found 'large'; allowed: small"),
         ({"size": 4e8}, "fit two or more sizes"),
-        ({"size": -1.0}, "positive number"),
+        ({"size": -1.0}, r"size: found -1\.0; allowed: small \(10,000,000\)$"),
         ({"steps": [0, 10]}, "found 0; allowed: 1 to 2000"),
         ({"steps": [10, 2001]}, "found 2001"),
         ({"steps": 0}, "positive interval"),

@@ -128,3 +128,9 @@ def test_logs_and_plans_that_do_not_fit_are_refused(small_posterior, watched, ru
         watch(small_posterior, None, constant(peak_lr=1e-3, total_steps=2000), past=watched, seed=0)
     with pytest.raises(PosteriorError, match="no share"):
         replay(small_posterior, run, shares=(), seed=0)
+
+
+def test_warnings_name_the_code_that_asked(small_posterior, run):
+    with pytest.warns(FitWarning) as said:
+        replay(small_posterior, run, shares=(0.1,), method="laplace", seed=0)
+    assert {warning.filename for warning in said} == {__file__}

@@ -41,7 +41,11 @@ def bad_logs():
         "two loss columns": (b"step,loss,loss,lr\n1,1,1,1\n", "the column 'loss' occurs more than once"),
         "long row": (LOG.replace("4,0.1", "4,0.1,7").encode(), "line 3: 4 values, but 3 columns in the header"),
         "decimal commas": (b"step;loss;lr\n1;5,0;1\n", "line 2: loss is '5,0'"),
-        "no rates": (b"step,loss\n1,5\n", "no schedule is given and no rates are logged"),
+        "no rates": (
+            b"step,loss\n1,5\n",
+            "no schedule is given and no rates are logged (columns: step, loss); allowed: a `schedule` in a manifest, "
+            "which `bayeslr init` writes, or a column with the rates, named by `lr`",
+        ),
         "zero rates": (b"step,loss,lr\n1,5,0\n2,4,0\n", "all 2 logged rates are zero"),
         "binary": (b"\x00\x01\x02\x03" * 9, "not a text file"),
         "latin-1": (

@@ -2,12 +2,15 @@
 
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 
 import bayeslr as bl
+from bayeslr.curves import CurveSet
 from bayeslr.errors import BayeslrError
+from bayeslr.report.html.parts import run_rows
 
 COMMON = {"peak_lr": 1e-3, "warmup_steps": 100, "total_steps": 2000}
 PLANS = {"wsd": bl.schedules.wsd(decay_steps=500, **COMMON), "<b>'cosine'": bl.schedules.cosine(**COMMON)}
@@ -113,3 +116,8 @@ def test_it_is_written_once(page, tmp_path):
 def test_a_backtest_without_means_is_refused(small_posterior):
     with pytest.raises(BayeslrError, match="lacks its means"):
         bl.report(small_posterior, PLANS, seed=1, num_draws=200, backtest={"runs": []})
+
+
+def test_runs_without_a_label_have_a_size_as_elsewhere(small_curves):
+    rows = run_rows(CurveSet(curves=tuple(replace(curve, size=None, params=31e6) for curve in small_curves)))
+    assert {row["size"] for row in rows} == {"31M"}

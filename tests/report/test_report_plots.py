@@ -9,9 +9,10 @@ from matplotlib import rcParams
 from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 import bayeslr as bl
-from bayeslr.report.plots.style import format_rate, format_steps, short_names
+from bayeslr.report.plots.style import format_rate, format_steps, label_ends, short_names
 
 COMMON = {"peak_lr": 1e-3, "warmup_steps": 100, "total_steps": 2000}
 
@@ -332,3 +333,18 @@ def test_some_schedules_and_runs_alone(forecast, measured, small_posterior):
         bl.plots.plot_residuals(small_posterior, runs=["other"])
     with pytest.raises(ValueError, match="2 runs for one pair of axes"):
         bl.plots.plot_residuals(small_posterior, runs=["drops", "constant"], ax=Figure().subplots())
+
+
+def test_long_names_of_ends_that_lie_apart_do_not_cover_each_other():
+    figure = Figure(figsize=(5.6, 4.0))
+    ax = figure.subplots()
+    ax.set(xlim=(0, 6000), ylim=(1.3, 1.58))
+    ends = [(6000, 1.314, "a new cosine"), (4800, 1.327, "cool down now"), (6000, 1.312, "later")]
+    label_ends(ax, [(*end, "k") for end in [*ends, (4000, 1.339, "80k/cosine_4000")]])
+    figure.canvas.draw()
+    # of each name: where it begins and ends, and its height on the page, in pixels
+    names = [(*ax.transData.transform(text.xyann), Text.get_window_extent(text).width) for text in ax.texts]
+    beside = [(y, v) for k, (x, y, w) in enumerate(names) for u, v, wide in names[:k] if x < u + wide and u < x + w]
+    points = [abs(y - v) * 72 / figure.dpi for y, v in beside]
+    assert len(points) >= 3
+    assert min(points) > 10  # a name is written in 8.5

@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from bayeslr.curves import CurveSet, LossCurve
+from bayeslr.curves.counts import size_label
 from bayeslr.errors import BayeslrError
 from bayeslr.evaluation import Backtest
 from bayeslr.forecast import Alternatives, Forecast, MetricForecast, NextRun, Optimum, Reach, Watch
@@ -153,7 +154,7 @@ def run_rows(curves: CurveSet) -> list[dict[str, str]]:
     return [
         {
             "name": curve.name,
-            "size": curve.size or ("" if curve.params is None else f"{curve.params:.3g}"),
+            "size": size_label(curve.size, curve.params),
             "points": f"{len(curve):,}",
             "steps": f"{int(curve.steps[-1]):,}",
             "peak": f"{curve.schedule.peak_lr:.3g}",

@@ -48,6 +48,10 @@ _FILE_DPI: Final = 200
 _SCREEN_DPI: Final = 110
 _LONGEST_NAME: Final = 24
 _NOTE_WIDTH: Final = 105
+_MOVED: Final = 0.045
+"""Share of the axis between the end of a line and its name, where that is moved."""
+_LETTER: Final = 5.8
+"""Points that a letter of a name beside a line is wide, on average."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -281,15 +285,18 @@ def label_ends(ax: Axes, ends: Sequence[tuple[float, float, str, str]]) -> None:
     height = figure_of(ax).get_figheight() * 72.0 * ax.get_position().height
     gap = 11.5 * (high - low) / height
     last = ax.get_xlim()[1]
+    letter = _LETTER * last / (figure_of(ax).get_figwidth() * 72.0 * ax.get_position().width)
     ordered = sorted(ends, key=lambda end: end[1])
     groups: list[list[int]] = []
-    for k, (step, *_) in enumerate(ordered):
-        near = next((group for group in groups if abs(ordered[group[0]][0] - step) < 0.2 * last), None)
-        if near is None:
-            groups.append([k])
-        else:
-            near.append(k)
-    for group in groups:
+    reached = float("-inf")
+    # names that lie beside each other are no matter, those that share a column are
+    for k in sorted(range(len(ordered)), key=lambda k: ordered[k][0]):
+        step, _, name, _ = ordered[k]
+        if step > reached:
+            groups.append([])
+        groups[-1].append(k)
+        reached = max(reached, step + _MOVED * last + letter * len(name))
+    for group in map(sorted, groups):
         places = _apart([ordered[k][1] for k in group], gap, low, high)
         moved = any(abs(place - ordered[k][1]) > 0.2 * gap for k, place in zip(group, places, strict=True))
         for k, place in zip(group, places, strict=True):
@@ -297,7 +304,7 @@ def label_ends(ax: Axes, ends: Sequence[tuple[float, float, str, str]]) -> None:
             ax.annotate(
                 name,
                 xy=(step, loss),
-                xytext=(step + (0.045 if moved else 0.015) * last, place),
+                xytext=(step + (_MOVED if moved else 0.015) * last, place),
                 color=shade,
                 va="center",
                 fontweight="bold",
