@@ -130,4 +130,4 @@ def compare(
 
 
 def _read(name: str, log: Path, plan: "bl.Schedule | None", losses: Losses) -> "bl.LossCurve":
-    return next(iter(bl.read_logs({name: log}, schedule=plan, **losses)))
+    return next(iter(bl.read_logs({name: log}, schedule=plan, allow_late_start=plan is not None, **losses)))

@@ -110,7 +110,8 @@ def ask(
     run = None
     if observed is not None:
         plan = next(iter(plans.values()))
-        run = next(iter(bl.read_logs({"observed run": observed}, schedule=plan, **losses)))
+        # the schedule says what came before the first loss
+        run = next(iter(bl.read_logs({"observed run": observed}, schedule=plan, allow_late_start=True, **losses)))
         say(f"fitting again with the {len(run)} observations of {observed}")
     # these are part of the forecast, and shown beside its numbers
     with untold():

@@ -102,7 +102,7 @@ def _read(observed: Path, plan: "bl.Schedule", losses: Losses) -> "bl.LossCurve 
     if not observed.exists() or not observed.stat().st_size:
         return None
     try:
-        run = next(iter(bl.read_logs({"observed run": observed}, schedule=plan, **losses)))
+        run = next(iter(bl.read_logs({"observed run": observed}, schedule=plan, allow_late_start=True, **losses)))
     except BayeslrError:
         # a log that has a header alone is one that has not begun
         if observed.read_text(encoding="utf-8", errors="replace").strip().count("\n"):

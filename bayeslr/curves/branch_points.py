@@ -1,5 +1,6 @@
-"""Whether a run fits its named parent at the step at which it says that it begins."""
+"""Whether a run fits its named parent at the step at which it says that it begins, and why none fits."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +9,7 @@ from bayeslr.curves.curve import LossCurve
 from bayeslr.errors import CurveError
 from bayeslr.schedules import Schedule
 
-__all__ = ["checked_branch_point", "rates_apart", "shifted"]
+__all__ = ["checked_branch_point", "no_parent", "rates_apart", "shifted"]
 
 _FAR = (0.006, 0.02)
 """Losses that differ by more than this share at a named branch point are worth a note: smooth ones, and noisy ones."""
@@ -142,3 +143,13 @@ def shifted(curve: LossCurve, branch_step: int, parent: LossCurve, *, rates_from
     warmup_steps = parent.schedule.warmup_steps if parent.schedule.warmup_steps < branch_step else -1
     lr = np.concatenate([parent.schedule.lr[:branch_step], own])
     return replace(curve, steps=steps, schedule=Schedule(lr=lr, warmup_steps=warmup_steps))
+
+
+def no_parent(curve: LossCurve, possible: Sequence[LossCurve], candidates: Sequence[LossCurve]) -> str:
+    """Say why no run can be the parent of another."""
+    if candidates:
+        return f"the loss of {candidates[0].name!r}, which has its rates, is another there"
+    if not possible:
+        return "no other run of its size has earlier losses"
+    theirs, own = possible[0].schedule.peak_lr, curve.schedule.peak_lr
+    return f"the rates of {possible[0].name!r} up to there are others (its peak is {theirs:.4g}, this run's {own:.4g})"

@@ -31,7 +31,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from bayeslr.curves.branch_points import checked_branch_point, rates_apart, shifted
+from bayeslr.curves.branch_points import checked_branch_point, no_parent, rates_apart, shifted
 from bayeslr.curves.curve import LossCurve
 from bayeslr.curves.sharing import common_updates
 from bayeslr.errors import CurveError
@@ -225,10 +225,12 @@ def _parent(run: RawRun, by_name: Mapping[str, RawRun], allow_late_start: bool) 
             return nearest.name, ""
     if allow_late_start or not starts_late(curve, intervals=10):
         return None, ""
-    return _likely_parent(run, candidates, distance)
+    return _likely_parent(run, possible, candidates, distance)
 
 
-def _likely_parent(run: RawRun, candidates: Sequence[LossCurve], distance: Mapping[str, float]) -> tuple[str, str]:
+def _likely_parent(
+    run: RawRun, possible: Sequence[LossCurve], candidates: Sequence[LossCurve], distance: Mapping[str, float]
+) -> tuple[str, str]:
     """Return the name of the run that is most like a parent, although its loss is not the same, and a note about it."""
     curve = run.curve
     first = int(curve.steps[0])
@@ -241,9 +243,7 @@ def _likely_parent(run: RawRun, candidates: Sequence[LossCurve], distance: Mappi
         problem += f", {first - curve.schedule.warmup_steps} steps after its warm-up, so it must be a branch"
     likely = [c for c in candidates if distance[c.name] <= _NEAR or np.isinf(distance[c.name])]
     if not likely:
-        raise CurveError(
-            f"{problem}, but no other run has its size, its rates before and a loss near its first{way_out}"
-        )
+        raise CurveError(f"{problem}, but {no_parent(curve, possible, candidates)}{way_out}")
     rank = {c.name: (-_agreement(curve, c), distance[c.name]) for c in likely}
     best = min(likely, key=lambda c: rank[c.name])
     rivals = [c for c in likely if rank[c.name] == rank[best.name] and not _same_past(best, c, first)]

@@ -294,6 +294,22 @@ def test_predict_from_a_run_that_has_begun(run, posterior_file, partial_run, mon
     assert asked["observed"].schedule == bl.schedules.parse_schedule(WSD)
 
 
+def test_an_observed_log_may_begin_late(run, posterior_file, partial_run, monkeypatch, tmp_path):
+    """Its schedule says what came before."""
+    late, asked, predict = tmp_path / "late.csv", {}, bl.predict
+    table = pd.read_csv(partial_run)
+    table[table["step"] > 900].to_csv(late, index=False)
+
+    def fake(posterior, plans, *, observed, **settings):
+        asked["observed"] = observed
+        return predict(posterior, plans, **settings)
+
+    monkeypatch.setattr(bl, "predict", fake)
+    code, _, err = run("predict", posterior_file, "--schedule", WSD, "--observed", late)
+    assert code == 0, err
+    assert asked["observed"].steps.min() > 900
+
+
 def test_help_and_front_door_load_nothing_heavy():
     code = """
 import sys

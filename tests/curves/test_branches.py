@@ -93,19 +93,19 @@ def test_of_many_runs_with_the_same_rates_the_one_with_the_same_loss_is_the_pare
 @pytest.mark.parametrize(
     ("other", "why"),
     [
-        ({"size": "L"}, "another size"),
-        ({"params": 2e6}, "another number of parameters"),
-        ({"decay_from": 5000}, "other rates before"),
-        ({"schedule": rates(peak=2.0)}, "another peak"),
-        ({"first": 6000}, "nothing earlier"),
-        ({"offset": 1.0}, "a loss far away"),
+        ({"size": "L"}, "no other run of its size has earlier losses"),
+        ({"params": 2e6}, "no other run of its size has earlier losses"),
+        ({"decay_from": 5000}, r"the rates of 'trunk' up to there are others \(its peak is 1, this run's 1\)"),
+        ({"schedule": rates(peak=2.0)}, r"the rates of 'trunk' up to there are others \(its peak is 2, this run's 1\)"),
+        ({"first": 6000}, "no other run of its size has earlier losses"),
+        ({"offset": 1.0}, "the loss of 'trunk', which has its rates, is another there"),
     ],
 )
 def test_what_is_no_parent(other, why):
     branch = run("branch", first=6000, decay_from=6000)
-    with pytest.raises(CurveError, match=r"'branch' starts at step 6000.*`parent`, or pass allow_late_start=True") as e:
+    with pytest.raises(CurveError, match=rf"'branch' starts at step 6000.*{why}; allowed: name its `parent`") as e:
         joined(run("trunk", **other), branch, name="branch")
-    assert "\n" not in str(e.value), why
+    assert "\n" not in str(e.value)
     late = joined(run("trunk", **other), branch, name="branch", allow_late_start=True)
     assert late.parent is None
     assert late.curve is branch.curve
