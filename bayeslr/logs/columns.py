@@ -71,8 +71,10 @@ _NO_MEANING = frozenset(
     | {"per", "token", "batch", "inner", "dataloader", "idx", "0", "samples", "w", "main", "scalar"}
     | {"scalars", "log", "logs", "epoch", "step", "rank0", "gathered", "nat", "nats"}
 )
-_LESS_PLAIN = frozenset({"avg", "mean", "average", "total", "global", "reduced", "gathered"})
-_PLAIN_LOSSES = frozenset({"loss", "nll_loss", "nll", "xent", "cross_entropy", "cross_entropy_loss", "xent_loss", "ce"})
+_LESS_PLAIN = frozenset({"avg", "mean", "average", "total", "global", "reduced", "gathered", "ema", "smoothed"})
+_PLAIN_LOSSES = frozenset(
+    {"loss", "nll_loss", "nll", "xent", "cross_entropy", "cross_entropy_loss", "xent_loss", "ce", "loss_out"}
+)
 _NOT_THE_LOSS = frozenset(
     {"aux", "auxiliary", "z", "router", "balance", "balancing", "std", "var", "min", "max", "scale", "scaled", "scaler"}
     | {"best", "lowest", "minimum", "maximum", "vs", "ppl", "perplexity", "diff", "delta", "norm", "weight", "target"}
@@ -208,7 +210,7 @@ def _loss_rank(column: str) -> tuple[int, str]:
     if _TEST & about_split:
         return (40 if named else 30) + other, "test"
     if named:
-        return 80, "training" if about_split else "plain"
+        return 80 + other, "training" if about_split else "plain"
     if about_split:
         # the mean over an epoch comes once an epoch
         return 60 + max(other, 2 * int("epoch" in rest)), "training"
@@ -245,7 +247,7 @@ def split_of(text: str) -> str:
     str
         ``validation``, ``test`` or ``training``; empty for any other word.
     """
-    words = plain_name(text).split("_")
+    words = plain_name(re.sub(r"[{}'\"]", "", text)).split("_")
     found = {
         name
         for name, known in (("validation", _VALIDATION), ("test", _TEST), ("training", _TRAINING | {"fit"}))

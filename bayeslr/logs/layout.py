@@ -134,7 +134,8 @@ def layout_of(raw: RawLog, *, loss: str | None = None) -> Layout:
             labels = cells.labels[column] if 3 * len(cells.labels[column]) <= cells.numbers.size else ()
         if len(labels) > 1 and not all(split_of(label) for label in labels):
             return Layout(runs=labels, column=column)
-    settings = [name for name in raw.columns if name not in steps and _is_setting(name)]
+    splits = [name for name, texts in raw.words().items() if all(map(split_of, texts))]
+    settings = [name for name in raw.columns if name not in (*steps, *splits) and _is_setting(name)]
     words = [c for c, texts in raw.words().items() if not tells_machines(c) and not names_no_run(c, texts)]
     candidates = list(dict.fromkeys([*settings, *words]))
     if not steps or not candidates or not goes_back(raw, steps[0]):

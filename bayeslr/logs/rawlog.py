@@ -311,7 +311,8 @@ def _few_texts(cells: Sequence[object] | Column) -> tuple[str, ...]:
     if isinstance(cells, Column):
         return ()
     given = dict.fromkeys(cell.strip()[:200] for cell in cells[:2_000] if isinstance(cell, str))
-    given.pop("", None)
+    for nothing in ("", "{}"):
+        given.pop(nothing, None)
     return tuple(given) if 2 <= len(given) <= 50 and all(number(text) is None for text in given) else ()
 
 

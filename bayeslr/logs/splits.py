@@ -15,7 +15,7 @@ __all__ = ["names_no_run", "of_one_writer", "split_columns", "split_rows", "writ
 
 _SPLIT_NAMES: Final = frozenset(
     {"split", "subset", "phase", "mode", "stage", "type", "kind", "dataset", "data", "set", "partition", "event", "tag"}
-    | {"section", "part", "job", "fold", "loop", "source", "prefix", "data_split", "eval_set", "status"}
+    | {"section", "part", "job", "fold", "loop", "source", "prefix", "context", "data_split", "eval_set", "status"}
 )
 _DATA: Final = frozenset(
     {"dataset", "data", "domain", "corpus", "eval_set", "eval_dataset", "val_set", "valid_set", "task", "eval_data"}

@@ -138,7 +138,9 @@ def test_dashes_below_a_header(tmp_path):
     assert notes == []
 
 
-@pytest.mark.parametrize("form", ["step {k:g}k loss {loss:.4f} lr {lr:.4e}", "step {s}. loss {loss:.4f}. lr {lr:.4e}."])
+@pytest.mark.parametrize(
+    "form", ["step {k:g}kg loss {loss:.4f} lr {lr:.4e}", "step {s}. loss {loss:.4f}. lr {lr:.4e}."]
+)
 def test_a_line_of_names_and_numbers_is_no_header(tmp_path, form):
     path = logged(tmp_path, lambda s: form.format(k=s / 1000, s=s, loss=loss_at(s), lr=rate_at(s)))
     with pytest.raises(LogError, match="no table, and no lines of a trainer that is known"):

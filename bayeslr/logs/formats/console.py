@@ -35,12 +35,15 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from bayeslr.errors import LogError
-from bayeslr.logs.columns import is_relative, step_columns
+from bayeslr.logs.columns import is_relative, loss_columns, step_columns
 from bayeslr.logs.formats.console_lines import BELOW, OPENING, Reading, cleaned, printed, rank_of, said, validated
-from bayeslr.logs.formats.console_text import with_rates_apart, with_whole_blocks, with_whole_dicts
+from bayeslr.logs.formats.console_rates import RATE_ALONE, RatesAlone
+from bayeslr.logs.formats.console_steps import with_whole_steps
+from bayeslr.logs.formats.console_text import with_losses_named, with_rates_apart, with_whole_blocks, with_whole_dicts
 from bayeslr.logs.formats.files import LogFile
 from bayeslr.logs.formats.trainer_lines import TrainerLines
 from bayeslr.logs.limits import MAX_COLUMNS, listed, shown
+from bayeslr.logs.rate_names import rate_columns
 from bayeslr.logs.rawlog import CHUNK, Chunk, RawLog
 
 __all__ = ["is_console_output", "open_console"]
@@ -101,12 +104,15 @@ def open_console(file: LogFile) -> RawLog:
     planned: set[str] = set()
     lengths: dict[str, None] = {}
     first = ""
+    alone = losses = 0
     for _, reading in _readings(file):
         first = first or shown(dict(reading), 120)
         planned.add(str(reading.get("total_steps", "")))
         if "epoch_length" in reading:
             lengths[reading["epoch_length"]] = None
         columns.update(dict.fromkeys(reading))
+        alone += RATE_ALONE in reading
+        losses += bool(loss_columns(list(reading)))
         if len(columns) > MAX_COLUMNS:
             raise LogError(f"{file.path}: more than {MAX_COLUMNS} different names; allowed: fewer")
     planned.discard("")
@@ -121,13 +127,17 @@ def open_console(file: LogFile) -> RawLog:
             "trainer_state.json in a checkpoint of the Hugging Face Trainer"
         )
 
+    # a setting is printed once, and the rate of each step about as often as its loss
+    alone_as = "lr" if 2 * alone > losses and not rate_columns(list(columns)) else ""
+    names = [name for name in columns if name not in ("total_steps", "epoch_length", RATE_ALONE)]
+
     def chunks(wanted: Sequence[str]) -> Iterator[Chunk]:
         numbers: list[int] = []
         cells: dict[str, list[object]] = {name: [] for name in wanted}
         for number, reading in _readings(file):
             numbers.append(number)
             for name, cell in cells.items():
-                cell.append(reading.get(name))
+                cell.append(reading.get(RATE_ALONE if name == alone_as else name))
             if len(numbers) == CHUNK:
                 yield numbers, cells
                 numbers, cells = [], {name: [] for name in wanted}
@@ -135,9 +145,13 @@ def open_console(file: LogFile) -> RawLog:
             yield numbers, cells
 
     total = int(only) if len(planned) == 1 and (only := planned.pop()).isdigit() else None
-    names = tuple(name for name in columns if name not in ("total_steps", "epoch_length"))
     return RawLog(
-        path=str(file.path), columns=names, chunks=chunks, notes=file.notes, total_steps=total, what="console output"
+        path=str(file.path),
+        columns=(*names, *filter(None, [alone_as])),
+        chunks=chunks,
+        notes=file.notes,
+        total_steps=total,
+        what="console output",
     )
 
 
@@ -145,14 +159,17 @@ def _until(file: LogFile, lines: int) -> Iterator[tuple[int, str, bool]]:
     for number, line, ended in with_whole_blocks(with_whole_dicts(file.lines())):
         if number > lines:
             return
-        yield number, with_rates_apart(cleaned(line)), ended
+        text, note = with_whole_steps(with_losses_named(with_rates_apart(cleaned(line))))
+        if note and not any("may be rounded to" in one for one in file.notes):
+            file.note(note)
+        yield number, text, ended
 
 
 def _readings(file: LogFile) -> Iterator[tuple[int, Reading]]:
     """Go through what the lines say."""
     below: str | None = None
     latest: dict[str, str] = {}
-    bars, trainers = _Bars(), TrainerLines()
+    bars, trainers, rates, number = _Bars(), TrainerLines(), RatesAlone(), 0
     for number, line, ended in _until(file, 1 << 62):
         if not ended and not line.rstrip().endswith(("|", "}")):
             # the last number may have been cut off
@@ -181,8 +198,10 @@ def _readings(file: LogFile) -> Iterator[tuple[int, Reading]]:
             found = said(line)
         if found is None and (values := printed(line)) is not None:
             found = {**bars.step_of(values), **values}
-        if found is None and latest and (loss := validated(line)) is not None:
-            found = {"val_loss_now": loss}
+        if found is None and latest and (losses := validated(line)) is not None:
+            found = {**latest, **losses}
+        if found is None and rates.look_at(number, line):
+            continue
         if found is None:
             continue
         if "val_loss_now" in found:
@@ -193,8 +212,12 @@ def _readings(file: LogFile) -> Iterator[tuple[int, Reading]]:
         if counter is not None:
             # a loss without a step that follows is one of the whole epoch
             latest = ends or {name: found[name] for name in (counter, "epoch") if name in found}
+            if (rate := rates.placed(number, {counter: found[counter]})) is not None:
+                yield number, {**rate[0], RATE_ALONE: rate[1]}
         rank = rank_of(line)
         yield number, found if rank is None else {"rank": rank, **found}
+    if (rate := rates.at_the_end()) is not None:
+        yield number, {**rate[0], RATE_ALONE: rate[1]}
 
 
 class _Bars:

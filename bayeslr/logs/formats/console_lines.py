@@ -22,7 +22,9 @@ _WRAPPED: Final = re.compile(
 )
 """A scalar of torch, JAX or NumPy that was printed without being converted."""
 _RANK: Final = re.compile(
-    r"^(?:[^A-Za-z]{0,80}\[ ?(?:rank|gpu) ?[:=]? ?(\d+) ?\]|\(\w+ pid=(\d+)|\s*(\d{1,4}): (?=\D))", re.IGNORECASE
+    r"^(?:[^A-Za-z]{0,80}\[ ?(?:rank|gpu) ?[:=]? ?(\d+) ?\]|\(\w+ pid=(\d+)|\s*(\d{1,4}): (?=\D)"
+    r"|\[default(\d+)\]|[^>]{0,80}\bmpirank:(\d+)|(?:train\w*|worker|node|gpu|host)-(\d+)\s+\| |\[pod/([\w.-]+))",
+    re.IGNORECASE,
 )
 
 _PAIRS: Final = re.compile(rf"(?P<key>[A-Za-z][\w /.-]{{0,80}}?)\s*[:=]\s*\[*(?P<value>{_NUMBER})(?![\w.%])")
@@ -31,12 +33,14 @@ _ANY: Final = re.compile(
     r"(?P<key>[A-Za-z][\w/.-]{0,60}?(?: [A-Za-z][\w/.-]{0,60}?){0,4}?)(?:\s*[:=]\s*\[*|\s+)"
     rf"(?P<value>{_NUMBER})(?![\w.%])"
 )
-_COUNTER: Final = r"(?:global[_ ]?)?(?:steps?|iter|iteration|update|num_updates)"
+_COUNTER: Final = r"(?:global[_ ]?)?(?:steps?|iters?|iteration|update|num_updates)"
 _STEP: Final = re.compile(
-    rf"(?i)(?<![\w./])(?P<counter>{_COUNTER})(?:\.{{3}})?\s*[:=]?\s*[\[(]?\s*"
+    r"(?i)(?<![\w./])(?<!micro[ -])(?<!accum[ -])(?<!accumulation )"
+    rf"(?P<counter>{_COUNTER})(?:\.{{3}})?\s*[:=]?\s*[\[(]?\s*"
     rf"(?P<step>{_WHOLE})(?!\w|\.(?!\.)|[:-]\d){_OF}"
 )
 _COUNT: Final = re.compile(rf"(?<![\w./])\[?\s*(?P<step>{_WHOLE})\s*/\s*(?P<total_steps>{_WHOLE})\s*[\]|,:]")
+_PART: Final = re.compile(r"(?i)(?<![A-Za-z])(?:micro|accum(?:ulation)?)[ _-]?(?:step|iter|batch)")
 _LOSS: Final = re.compile(rf"(?i)(?:\b|_)(?:loss|lr)\s*[:=]?\s*\[*{_NUMBER}(?![\w.])")
 _ARGUMENTS: Final = re.compile(r"(?:^|\s)--[A-Za-z][\w-]*[ =]|(?:Namespace|Arguments?|Args|Config(?:uration)?)\(")
 
@@ -54,6 +58,7 @@ _VALIDATED: Final = re.compile(
     rf"(?:\s+(?:after|at|for)\s+epoch\s+\d+)?\s*(?:[:=]|is\b)?\s*\[*"
     rf"(?P<value>{_NUMBER})(?![\w.]|\s*(?:->|=>|→|to\b))"
 )
+_BEFORE_SLASH: Final = re.compile(r"(?<![\w/.-])([A-Za-z][\w.-]*)/$")
 _PAST: Final = re.compile(r"(?i)(?<![\w/-])(?:best|lowest|minimum|previous|prev|last|target)(?![\w/-])")
 _BEST: Final = re.compile(r"(?i)(?<![\w/-])(?:best|lowest|minimum)(?![\w/-])")
 _PROGRESS: Final = re.compile(r"\d+/\d+ ?\[|\dit/s|\ds/it")
@@ -87,7 +92,7 @@ def cleaned(line: str) -> str:
         ``loss 3.57`` of ``loss tensor(3.57, device='cuda:0')``.
     """
     line = _COLOURS.sub("", line) if "\x1b" in line else line
-    line = _BLANKS.sub("  ", line) if "   " in line else line
+    line = _BLANKS.sub("  ", line).replace("\u2212", "-") if "   " in line or "\u2212" in line else line
     if "(" not in line or _CONSTRUCTED.search(line) is None or len(line) > 10_000:
         return line
     return _WRAPPED.sub(r"\g<value>", line)
@@ -175,7 +180,7 @@ def _any_line(text: str) -> Reading | None:
     if _LOSS.search(text) is None or _ARGUMENTS.search(text) is not None:
         return None
     match = _STEP.search(text)
-    if match is None and "epoch" not in text.lower():
+    if match is None and "epoch" not in text.lower() and _PART.search(text) is None:
         match = _COUNT.search(text)
     if match is None:
         return None
@@ -291,7 +296,7 @@ _TRAINERS: Final[Sequence[Callable[[str], Reading | None]]] = (
     _bar(r"^Epoch (?P<epoch>\d+):.*\|\s*(?P<step>\d+)/\d+ \[(?=[^\]]*[lL]oss(?:_step)?=)"),
     _bar(
         r"(?:(?i:\bepoch)\s*[:=#]?\s*\[?(?P<epoch>\d+)(?:\s*/\s*(?P<epochs>\d+))?(?![\w.]).*?)?"
-        r"\|\s*(?P<step>\d+)/(?P<total_steps>\d+) \[(?=[^\]]*[lL]oss=)"
+        r"\|\s*(?P<step>\d+)/(?P<total_steps>\d+) \[(?=[^\]]*[lL]oss(?:/[\w/]+)?=)"
     ),
     _any_line,
 )
@@ -340,7 +345,7 @@ def _evaluated(found: Reading) -> bool:
     return "val_loss_now" in found or any(_kind_of(name) in ("validation", "test") for name in found)
 
 
-def validated(line: str) -> str | None:
+def validated(line: str) -> Reading | None:
     """Return the validation loss of a line without a step.
 
     Parameters
@@ -350,15 +355,18 @@ def validated(line: str) -> str | None:
 
     Returns
     -------
-    str or None
-        ``3.57`` of ``Validation loss: 3.57``; None of a best or earlier one, and of a progress bar.
+    Mapping or None
+        ``3.57`` as ``val_loss`` of ``Validation loss: 3.57``, as ``val_c4_loss`` of ``c4/val loss: 3.57``; None of a
+        best or earlier one, and of a progress bar.
     """
     if "loss" not in line.lower() or len(line) > 10_000:
         return None
     match = _VALIDATED.search(line)
     if match is None or match["value"].isdigit() or any(p.search(line) for p in (_STEP, _PROGRESS, _ARGUMENTS)):
         return None
-    return None if _PAST.search(line, 0, match.start()) else match["value"]
+    data = _BEFORE_SLASH.search(line, 0, match.start())
+    name = f"val_{data[1].lower()}_loss" if data is not None and not split_of(data[1]) else "val_loss"
+    return None if _PAST.search(line, 0, match.start()) else {name: match["value"]}
 
 
 def printed(line: str) -> Reading | None:

@@ -6,7 +6,7 @@ from typing import Final
 
 from bayeslr.logs.formats.files import Line
 
-__all__ = ["with_rates_apart", "with_whole_blocks", "with_whole_dicts"]
+__all__ = ["with_losses_named", "with_rates_apart", "with_whole_blocks", "with_whole_dicts"]
 
 _MOST: Final = 100
 """Lines of a dict or of a block, at most."""
@@ -17,9 +17,14 @@ _RATES: Final = re.compile(
     rf"(?i)(?P<key>(?<![A-Za-z0-9])(?:lrs?|l_?rate|learning[ _]?rates?))(?P<mark>\s*[:=]\s*|\s+)"
     rf"\[\s*(?P<values>{_NUMBER}(?:\s*,\s*{_NUMBER})*)\s*,?\s*\]"
 )
+_UNIT_BEHIND: Final = re.compile(
+    rf"(?i)(?<![A-Za-z])loss(?P<value>\s*[:=]?\s*{_NUMBER})\s*\(?(?P<unit>bits?(?:/[a-z]+| per [a-z]+)?|bpb|bpc|bpt)\b"
+)
+_ARROW: Final = re.compile(rf"(?i)(?P<loss>\bloss\s*[:=]?\s*){_NUMBER}\s*(?:->|→)\s*(?={_NUMBER})")
 
 _STEP_ALONE: Final = re.compile(
-    r"(?i)[\W_]*(?<!\[)(?P<step>(?:global[_ ]?)?(?:step|iter|iteration)\s*[:=#]?\s*\d+(?:\s*/\s*\d+)?)[\W_]*"
+    r"(?i)[\W_]*(?P<about>(?:evaluation|validation|eval|val)(?: (?:results|loss|metrics))?(?: (?:at|after|for))? )?"
+    r"(?<!\[)(?P<step>(?:global[_ ]?)?(?:step|iter|iteration)\s*[:=#]?\s*\d+(?:\s*/\s*\d+)?)[\W_]*"
 )
 """A line that says at which step the next ones are, such as ``--- Step 20 ---``; OLMo's, in brackets, is another."""
 _PAIR_ALONE: Final = re.compile(
@@ -82,7 +87,7 @@ def with_whole_blocks(lines: Iterator[Line]) -> Iterator[Line]:
             parts.append(pair)
             continue
         yield from _block(held, parts)
-        held, parts = ([], []) if step is None else ([line], [step["step"]])
+        held, parts = ([], []) if step is None else ([line], [step["about"] or "", step["step"]])
         if step is None:
             yield line
     yield from _block(held, parts)
@@ -93,13 +98,34 @@ def _block(held: list[Line], parts: list[str]) -> list[Line]:
     if not any(re.search(r"(?i)loss|\blr\b|learning.rate", part) for part in parts):
         return held
     number, _, ended = held[-1]
-    return [(number, " | ".join(parts), ended)]
+    return [(number, " | ".join(filter(None, parts)), ended)]
 
 
 def _pair_alone(text: str) -> str | None:
     """Return the pair of a line that has one and nothing else but its unit; None of any other line."""
     match = _PAIR_ALONE.fullmatch(text)
     return match["pair"] if match is not None and _UNIT.fullmatch(match["unit"]) else None
+
+
+def with_losses_named(text: str) -> str:
+    """Write the unit of a loss into its name, and of two losses with an arrow between them the second.
+
+    Parameters
+    ----------
+    text
+        A line.
+
+    Returns
+    -------
+    str
+        ``bits_byte_loss 1.05`` of ``loss 1.05 bits/byte``; ``loss 3.2`` of ``loss 3.4 -> 3.2``.
+    """
+    lower = text.lower()
+    if "loss" not in lower or len(text) > 10_000:
+        return text
+    if "b" in lower:
+        text = _UNIT_BEHIND.sub(lambda m: f"{re.sub(r'(?: per )|/', '_', m['unit'])}_loss{m['value']}", text)
+    return _ARROW.sub(r"\g<loss>", text) if "val" not in lower and ("->" in text or "→" in text) else text
 
 
 def with_rates_apart(text: str) -> str:

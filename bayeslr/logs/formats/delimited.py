@@ -1,7 +1,8 @@
 """CSV and its relatives: metrics files, exports of W&B and TensorBoard, tables with tabs, semicolons, bars or spaces.
 
 Sparse columns are fine: a row without a loss is a row about something else. A header that occurs again in the middle (a
-logger that was started twice) is skipped, and its columns count from there on; so are lines that begin with ``#``.
+logger that was started twice) is skipped, and its columns count from there on; so are lines that begin with ``#`` or
+``%``.
 """
 
 import csv
@@ -21,6 +22,7 @@ __all__ = ["header_of", "is_separated", "open_delimited", "table_rows"]
 
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 
+_COMMENTS = ("#", "%")
 _PROSE = 20
 """Lines of text that may precede a header."""
 
@@ -137,10 +139,10 @@ def _table(file: LogFile, error: type[BayeslrError]) -> tuple[tuple[str, ...], s
     before: list[str] = []
     first: tuple[int, str, bool] | None = None
     for number, line, ended in lines:
-        if not line.lstrip().startswith("#"):
+        if not line.lstrip().startswith(_COMMENTS):
             first = (number, line, ended)
             break
-        before = [*before[-1:], line.lstrip().lstrip("#").strip()]
+        before = [*before[-1:], line.lstrip().lstrip("#%").strip()]
     header = before[-1] if before and (first is None or _is_header_for(before[-1], first[1])) else None
     if first is not None and header is None:
         header, first = first[1], None
@@ -195,13 +197,13 @@ def _separator(header: str) -> str:
 def _rows(
     path: Path, lines: Iterator[tuple[int, str, bool]], separator: str, error: type[BayeslrError]
 ) -> Iterator[Row]:
-    """Split lines into values; blank rows and lines that begin with # are left out."""
+    """Split lines into values; blank rows and lines that begin with # or % are left out."""
     at = (0, True)
 
     def texts() -> Iterator[str]:
         nonlocal at
         for number, line, ended in lines:
-            if line[:1] == "#" or (line[:1] == " " and line.lstrip()[:1] == "#"):
+            if line[:1] in _COMMENTS or (line[:1] == " " and line.lstrip()[:1] in _COMMENTS):
                 continue
             if line.lstrip()[:2] in ("--", "==") and not line.strip(" \t-="):
                 continue  # drawn below a header

@@ -7,6 +7,7 @@ from typing import Final
 from bayeslr.errors import LogError
 from bayeslr.logs.formats.in_folder import PRINTED, TABLES, plain_file_name
 from bayeslr.logs.formats.metric_files import metric_files
+from bayeslr.logs.formats.metric_tree import metric_tree
 from bayeslr.logs.formats.pieces import alike, piece_files
 from bayeslr.logs.formats.split_files import split_files, split_folders
 from bayeslr.logs.formats.tensorboard_downloads import downloads_in
@@ -17,6 +18,7 @@ _ONE_RUN: Final = ("*tfevents*", "*.wandb", "trainer_state.json", "metrics.csv",
 _FILES: Final = (*TABLES, ".json", *PRINTED)
 _NO_LOGS: Final = frozenset(
     {"config.json", "args.json", "params.json", "hparams.json", "requirements.txt", "license.txt"}
+    | {"wandb-summary.json", "wandb-metadata.json", "debug.log", "debug-internal.log"}
 )
 _DEPTH: Final = 4
 _MOST: Final = 5_000
@@ -45,7 +47,7 @@ def log_of_run(folder: Path) -> Path | None:
         return folder
     if len(split_folders(folder)) > 1 or downloads_in(folder):
         return folder
-    if not any(folder.glob("*tfevents*")) and (metric_files(folder) or piece_files(folder)):
+    if not any(folder.glob("*tfevents*")) and (metric_files(folder) or piece_files(folder) or metric_tree(folder)):
         return folder
     for pattern in _ONE_RUN:
         found = sorted(file for file in folder.glob(pattern) if file.is_file())

@@ -8,6 +8,7 @@ from bayeslr.logs.formats.delimited import header_of
 from bayeslr.logs.formats.files import LogFile
 from bayeslr.logs.formats.folders import logs_in
 from bayeslr.logs.formats.metric_files import metric_files, open_metrics
+from bayeslr.logs.formats.metric_tree import metric_tree, open_metric_tree
 from bayeslr.logs.formats.mlflow_metrics import open_mlflow
 from bayeslr.logs.formats.one_file import open_file
 from bayeslr.logs.formats.pieces import open_pieces, piece_files
@@ -76,6 +77,8 @@ def open_found(path: Path) -> RawLog:
                 return open_metrics(path, metrics)
             if pieces := piece_files(path):
                 return open_pieces(path, pieces)
+            if tree := metric_tree(path):
+                return open_metric_tree(path, tree)
         return open_mlflow(path) if (path / "metrics").is_dir() else open_tensorboard(path)
     return open_file(path)
 

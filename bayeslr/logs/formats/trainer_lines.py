@@ -15,6 +15,7 @@ MindSpore         ``epoch: 1 step: 1000, loss is 3.69``
 build-nanogpt     ``1000 train 3.691200`` and ``1000 val 3.7012``
 litgpt            ``iter 8000: val loss 3.70, val time: ...``, of micro-batches, below ``iter 8000 step 1000 | ...``
 tqdm              ``loss 3.69 lr 3e-4: 25%|..| 1000/4000 [``, which were set as the description of a bar
+TensorFlow        ``Saving dict for global step 1000: global_step = 1000, loss = 3.69``, an evaluation of an estimator
 Keras             ``20/4000 [==>...] - ETA: 12:34 - loss: 3.69 - lr: 3.0000e-04`` below ``Epoch 1/3``
 ================  ======================================================================================================
 
@@ -59,6 +60,7 @@ _KERAS: Final = re.compile(
 )
 _MINDSPORE: Final = re.compile(rf"\bepoch:\s*(?P<epoch>\d+),?\s+step:\s*(?P<step>\d+),?\s+loss is (?P<loss>{_NUMBER})")
 _BARE: Final = re.compile(rf"(?P<step>\d+) (?:train (?P<train_loss>{_NUMBER})|val (?P<val_loss>{_NUMBER}))\s*")
+_ESTIMATOR: Final = re.compile(rf"\bSaving dict for global step (?P<step>\d+): .*?\bloss = (?P<val_loss>{_NUMBER})")
 _MICRO: Final = re.compile(r"\biter (?P<iter>\d+) step (?P<step>\d+)\s*[|:]")
 _OF_MICRO: Final = re.compile(rf"^\s*iter (?P<iter>\d+): val loss (?P<val_loss>{_NUMBER})")
 _DESCRIBED: Final = re.compile(r"(?<!\d)\d+%\|[^|]*\|\s*(?P<step>\d+)/(?P<total_steps>\d+) \[")
@@ -234,4 +236,18 @@ def _described(line: str) -> Reading | None:
     return {**pairs, "step": match["step"], **total}
 
 
-_FORMS: Final[Sequence[Callable[[str], Reading | None]]] = (_marian, _llama2_c, _clu, _mindspore, _bare, _described)
+def _estimator(line: str) -> Reading | None:
+    """Read the line of an evaluation of TensorFlow's estimators."""
+    match = _ESTIMATOR.search(line) if "Saving dict" in line else None
+    return None if match is None else match.groupdict()
+
+
+_FORMS: Final[Sequence[Callable[[str], Reading | None]]] = (
+    _marian,
+    _llama2_c,
+    _clu,
+    _mindspore,
+    _bare,
+    _described,
+    _estimator,
+)
