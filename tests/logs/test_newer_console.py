@@ -185,3 +185,12 @@ def test_a_bar_of_composer(tmp_path):
 def test_a_suffix_of_a_step_is_no_word(tmp_path):
     with pytest.raises(LogError):
         logged(tmp_path, lambda s: f"step {s}kg loss {loss_at(s):.4f}")
+
+
+@pytest.mark.parametrize(
+    "form", ["iter {} | step {} | ", "iters: {}, step: {}, ", "iteration {} (update {}) ", "iter {} step {}/2000 "]
+)
+def test_updates_beside_their_micro_batches_on_a_console(tmp_path, form):
+    log = logged(tmp_path, lambda s: form.format(8 * s, s) + tail(s))
+    assert_read(log)
+    assert any("iter" in note for note in log.notes)

@@ -40,6 +40,7 @@ _STEP: Final = re.compile(
     rf"(?P<step>{_WHOLE})(?!\w|\.(?!\.)|[:-]\d){_OF}"
 )
 _COUNT: Final = re.compile(rf"(?<![\w./])\[?\s*(?P<step>{_WHOLE})\s*/\s*(?P<total_steps>{_WHOLE})\s*[\]|,:]")
+_BESIDE_ITER: Final = re.compile(rf"\W*(?i:(?:global[_ ]|opt(?:imizer)?[_ ])?step|update)\s*[:=]?\s*{_WHOLE}(?![\w.])")
 _PART: Final = re.compile(r"(?i)(?<![A-Za-z])(?:micro|accum(?:ulation)?)[ _-]?(?:step|iter|batch)")
 _LOSS: Final = re.compile(rf"(?i)(?:\b|_)(?:loss|lr)\s*[:=]?\s*\[*{_NUMBER}(?![\w.])")
 _ARGUMENTS: Final = re.compile(r"(?:^|\s)--[A-Za-z][\w-]*[ =]|(?:Namespace|Arguments?|Args|Config(?:uration)?)\(")
@@ -186,6 +187,9 @@ def _any_line(text: str) -> Reading | None:
         return None
     step = _groups(match)
     counter = step.pop("counter", "").lower()
+    beside = _BESIDE_ITER.match(text, match.end()) if counter.startswith("iter") else None
+    if beside is not None:  # both are columns, and the updates among them are found as in a table
+        return {**_pairs_in(text[match.end() :], counter), "iter": step["step"]}
     found = _pairs_in(f"{text[: match.start()]} | {text[match.end() :]}", counter)
     if any(_BEST.search(key) for key in found) and not any(_kind_of(key) or "lr" in key for key in found):
         return None
@@ -202,8 +206,7 @@ def _pairs_in(text: str, counter: str) -> dict[str, str]:
         key = pair["key"].strip().lower()
         key = key.rpartition("info:root:")[2] if "info:root:" in key else key
         if key == counter and any("loss" in known for known in found):
-            # the rest is about another step
-            break
+            break  # the rest is about another step
         between = text[end : pair.start()]
         if evaluates and (words := _split_said(between)):
             split, data = words, _data_set(between)

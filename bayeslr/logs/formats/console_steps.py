@@ -18,6 +18,7 @@ _BAR: Final = re.compile(
     rf"|(?P<about>\bProgress on:train\s+)(?P<step2>{_SHOWN})it/(?P<total2>{_SHOWN})it\s"
 )
 """Bars of tqdm with ``unit_scale``, and those of Levanter."""
+_MAY_BE: Final = re.compile(r"\d[kKM_'\u2019\u00a0\u202f]|\d \d{3}|\dit/")
 _SUFFIXES: Final = {"k": 1_000, "K": 1_000, "M": 1_000_000}
 
 
@@ -36,7 +37,7 @@ def with_whole_steps(text: str) -> tuple[str, str]:
     note : str
         What has to be said of a step that was rounded; nothing where none was.
     """
-    if not any(c.isdigit() for c in text) or len(text) > 10_000:
+    if len(text) > 10_000 or _MAY_BE.search(text) is None:
         return text, ""
     said: list[str] = []
 

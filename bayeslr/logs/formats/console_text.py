@@ -123,7 +123,7 @@ def with_losses_named(text: str) -> str:
     lower = text.lower()
     if "loss" not in lower or len(text) > 10_000:
         return text
-    if "b" in lower:
+    if "bit" in lower or "bp" in lower:
         text = _UNIT_BEHIND.sub(lambda m: f"{re.sub(r'(?: per )|/', '_', m['unit'])}_loss{m['value']}", text)
     return _ARROW.sub(r"\g<loss>", text) if "val" not in lower and ("->" in text or "→" in text) else text
 
