@@ -84,17 +84,21 @@ class RunRead:
         """
         schedule = None if run is None else run.curve.schedule
         logged = run is not None and log.rate_column is not None and run.rates_logged
+        steps, loss = log.steps, log.loss
+        if schedule is not None and run is not None and run.branch_step is None:
+            # losses beyond the schedule are dropped
+            steps, loss = steps[steps <= schedule.total_steps], loss[steps <= schedule.total_steps]
         return cls(
             run=name,
             path=log.path,
-            steps=(int(log.steps[0]), int(log.steps[-1])),
-            losses=int(log.steps.size),
-            loss=(float(log.loss[0]), float(log.loss[-1])),
+            steps=(int(steps[0]), int(steps[-1])),
+            losses=int(steps.size),
+            loss=(float(loss[0]), float(loss[-1])),
             loss_column=log.loss_column,
             kind=log.kind,
             step_column=log.step_column,
             rate_column=log.rate_column if logged else None,
-            total_steps=int(log.steps[-1]) if schedule is None else schedule.total_steps,
+            total_steps=int(steps[-1]) if schedule is None else schedule.total_steps,
             warmup_steps=0 if schedule is None else schedule.warmup_steps,
             peak_lr=float("nan") if schedule is None else schedule.peak_lr,
             parent=parent,
