@@ -35,7 +35,7 @@ BAD = {
     "two of one name": (["compare", "{p}", "--schedule", COSINE, "--schedule", COSINE], ["'cosine'", "NAME=SPEC"]),
     "only one to compare": (["compare", "{p}", *ONE], ["--schedule", "at least two"]),
     "unknown size": (["predict", "{p}", *ONE, "--size", "huge"], ["size", "huge", "small"]),
-    "negative size": (["predict", "{p}", *ONE, "--size=-4e8"], ["size", "positive"]),
+    "negative size": (["predict", "{p}", *ONE, "--size=-4e8"], ["size", "allowed: small (10,000,000)"]),
     "size that was not fitted": (["predict", "{p}", *ONE, "--size", "4e8"], ["'4e8'", "small"]),
     "steps negative": (["predict", "{p}", *ONE, "--steps=-5"], ["--steps", "-5"]),
     "steps file missing": (["predict", "{p}", *ONE, "--steps", "@{folder}/none.csv"], ["--steps", "none.csv"]),

@@ -47,7 +47,10 @@ def test_reach_prints_what_the_library_says(run, posterior_file, tmp_path):
     [
         (("optimize", "--schedule", "wsd(peak_lr=1e-3, total_steps=9)"), "nothing is left free"),
         (("optimize", "--schedule", FAMILY, "--risk", "2"), "risk: found 2.0"),
-        (("reach", "--schedule", LENGTHS), "exactly one"),
+        (
+            ("reach", "--schedule", LENGTHS),
+            "found neither a loss to reach nor a baseline to beat; allowed: one of --loss and --beat",
+        ),
         (("reach", "--schedule", FAMILY, "--loss", "2.9"), "total_steps alone"),
     ],
 )
