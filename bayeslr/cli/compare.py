@@ -1,6 +1,5 @@
 """The command ``compare``: plans, what a running run may do next, and runs that are over."""
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -23,7 +22,7 @@ from bayeslr.cli.options import (
     Seed,
     Size,
 )
-from bayeslr.cli.questions import Losses, losses_of, named_specs, probability, read_run
+from bayeslr.cli.questions import losses_of, named_specs, probability, read_log, read_run
 from bayeslr.cli.terminal import say, watched
 from bayeslr.errors import untold
 
@@ -101,7 +100,7 @@ def compare(
     fitted = load(posterior)
     under_way: bl.LossCurve | str | None = run
     if observed is not None:
-        under_way = _read("observed run", observed, next(iter(plans.values()), None), losses)
+        under_way = read_log("observed run", observed, losses, next(iter(plans.values()), None))
         say(f"fitting again with the {len(under_way)} observations of {observed}")
     over = [read_run("--finished", text, fitted, losses) for text in finished or ()]
     with untold():
@@ -127,7 +126,3 @@ def compare(
         lambda: bl.report.plots.plot_bands(found.forecast, ci_prob=ci_prob),
         Destination(output=None, plot=plot, form=format, force=force),
     )
-
-
-def _read(name: str, log: Path, plan: "bl.Schedule | None", losses: Losses) -> "bl.LossCurve":
-    return next(iter(bl.read_logs({name: log}, schedule=plan, allow_late_start=plan is not None, **losses)))

@@ -20,6 +20,7 @@ __all__ = [
     "named_value",
     "probability",
     "read_curves",
+    "read_log",
     "read_run",
 ]
 
@@ -110,8 +111,7 @@ def ask(
     run = None
     if observed is not None:
         plan = next(iter(plans.values()))
-        # the schedule says what came before the first loss
-        run = next(iter(bl.read_logs({"observed run": observed}, schedule=plan, allow_late_start=True, **losses)))
+        run = read_log("observed run", observed, losses, plan)
         say(f"fitting again with the {len(run)} observations of {observed}")
     # these are part of the forecast, and shown beside its numbers
     with untold():
@@ -150,6 +150,11 @@ def named_specs(texts: Sequence[str] | None, option: str) -> list[tuple[str, str
     return found
 
 
+def read_log(name: str, log: Path, losses: Losses, plan: "bl.Schedule | None" = None) -> "bl.LossCurve":
+    """Return the run of one log, which may begin late where its plan says what came before."""
+    return next(iter(bl.read_logs({name: log}, schedule=plan, allow_late_start=plan is not None, **losses)))
+
+
 def read_run(option: str, text: str, fitted: "bl.Posterior", losses: Losses) -> "bl.LossCurve":
     """Return a fitted run by its name, or NAME=LOG, a log that has rates."""
     if text in fitted.curves.names:
@@ -158,7 +163,7 @@ def read_run(option: str, text: str, fitted: "bl.Posterior", losses: Losses) -> 
         known = ", ".join(fitted.curves.names[:6])
         raise typer.BadParameter(f"found {text!r}; allowed: a fitted run ({known}), or NAME=LOG", param_hint=option)
     name, path = named_value(option, text)
-    return next(iter(bl.read_logs({name: Path(path)}, **losses)))
+    return read_log(name, Path(path), losses)
 
 
 def named_value(option: str, text: str) -> tuple[str, str]:

@@ -23,7 +23,7 @@ from bayeslr.cli.options import (
     Seed,
     Size,
 )
-from bayeslr.cli.questions import Losses, losses_of, probability
+from bayeslr.cli.questions import Losses, losses_of, probability, read_log
 from bayeslr.cli.terminal import watched
 from bayeslr.errors import BayeslrError, untold
 
@@ -102,7 +102,7 @@ def _read(observed: Path, plan: "bl.Schedule", losses: Losses) -> "bl.LossCurve 
     if not observed.exists() or not observed.stat().st_size:
         return None
     try:
-        run = next(iter(bl.read_logs({"observed run": observed}, schedule=plan, allow_late_start=True, **losses)))
+        run = read_log("observed run", observed, losses, plan)
     except BayeslrError:
         # a log that has a header alone is one that has not begun
         if observed.read_text(encoding="utf-8", errors="replace").strip().count("\n"):

@@ -7,7 +7,7 @@ import numpy as np
 
 from bayeslr.curves import LossCurve
 from bayeslr.forecast.sizes import Target, fitted_runs
-from bayeslr.inference import STEADY_SHARE, Posterior, anneals, steady_share
+from bayeslr.inference import LOWERED_SHARE, STEADY_SHARE, Posterior, anneals, steady_share
 from bayeslr.laws import Law, Scale, rate_removed
 from bayeslr.schedules import Schedule
 
@@ -18,8 +18,6 @@ UNSTEADY_AREA_FACTOR = 1.25
 RATE_FACTOR = 1.5
 SIZE_FACTOR = 4.0
 ROUNDING_FACTOR = 1.1
-_LOWERED = 0.05
-"""Share of the peak by which a plan lowers its rate if it anneals."""
 _SAME_RATE = 0.15
 """Difference in log rate up to which a peak counts as one that was fitted."""
 
@@ -74,7 +72,7 @@ def extrapolations(
                 f"{name}: trains {beyond:.1f} times the area (sum of rates) of its size's longest run, and fitted "
                 "rates fall all along: progress cannot be told from annealing, and bands may miss by far"
             )
-        if untried and rate_removed(plan, np.array([plan.total_steps]))[0] > _LOWERED * plan.peak_lr:
+        if untried and rate_removed(plan, np.array([plan.total_steps]))[0] > LOWERED_SHARE * plan.peak_lr:
             found.append(
                 f"{name}: lowers its rate, and no fitted run does: what that gains is a guess, and the band may "
                 "miss it; add one run with a decay"

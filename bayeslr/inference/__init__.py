@@ -9,13 +9,14 @@ from bayeslr.inference.engine.devices import ChainMethod, prepare_devices
 from bayeslr.inference.fit import fit
 from bayeslr.inference.fitted import fitted_curves
 from bayeslr.inference.forking import require_unforked
-from bayeslr.inference.health import STEADY_SHARE, anneals, check, steady_share
+from bayeslr.inference.health import LOWERED_SHARE, STEADY_SHARE, anneals, check, steady_share
 from bayeslr.inference.loading import load_posterior
 from bayeslr.inference.posterior import Posterior
 from bayeslr.inference.verdict import Check, Health
 from bayeslr.inference.watched import is_watched, progress_bar
 
 __all__ = [
+    "LOWERED_SHARE",
     "STEADY_SHARE",
     "ChainMethod",
     "Check",

@@ -11,7 +11,7 @@ from bayeslr.inference.posterior import Posterior
 from bayeslr.inference.verdict import Check, Health, Status
 from bayeslr.laws import rate_removed
 
-__all__ = ["STEADY_SHARE", "Check", "Health", "Status", "anneals", "check", "steady_share", "suffice"]
+__all__ = ["LOWERED_SHARE", "STEADY_SHARE", "Check", "Health", "Status", "anneals", "check", "steady_share", "suffice"]
 
 # loaded at its first use: it brings scipy.stats and scipy.signal, a third of the time to import everything else
 arviz_stats = lazy_loader.load("arviz_stats")
@@ -30,8 +30,8 @@ _TAIL = 2.576
 _FAR_TAIL = 4.0
 """How many of them no curve of the kind that priors were made for lies away."""
 _FAILED_ERRORS = 10.0
-_FLAT = 0.05
-"""Share of a rate whose removal does not count as annealing yet."""
+LOWERED_SHARE = 0.05
+"""Least share of a rate whose removal counts as annealing."""
 STEADY_SHARE = 1.0 / 3.0
 """Least share of the area of the longest run that a run is to keep its rate for; a cosine keeps it for 0.28."""
 
@@ -267,7 +267,7 @@ def anneals(posterior: Posterior) -> bool:
     """
     # what was planned but lies beyond the observations does not count
     removed = (np.abs(rate_removed(curve.schedule, curve.steps)).max() for curve in posterior.fitted)
-    return bool(max(removed) >= _FLAT * posterior.scale.rate)
+    return bool(max(removed) >= LOWERED_SHARE * posterior.scale.rate)
 
 
 def steady_share(posterior: Posterior) -> float:
@@ -288,7 +288,7 @@ def steady_share(posterior: Posterior) -> float:
     for curve in posterior.fitted:
         size = posterior.size_of(curve) or 0
         areas = posterior.model.law.area(curve.schedule, curve.steps)
-        kept = np.abs(rate_removed(curve.schedule, curve.steps)) < _FLAT * curve.schedule.peak_lr
+        kept = np.abs(rate_removed(curve.schedule, curve.steps)) < LOWERED_SHARE * curve.schedule.peak_lr
         steady[size] = max(steady[size], areas[kept].max(initial=0.0))
         longest[size] = max(longest[size], areas[-1])
     return float(np.min(steady / longest))

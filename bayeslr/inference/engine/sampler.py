@@ -1,6 +1,6 @@
 """NUTS in whitened coordinates, chains spread over devices, in chunks that a progress bar can count."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -218,10 +218,12 @@ class Sampler:
         total = self._num_warmup + num_samples
         chunks: list[Any] = []
 
-        def placed(chunks: Sequence[Any]) -> NDArray[np.float64]:
-            whitened = np.concatenate([np.asarray(chunk[0]) for chunk in chunks], axis=1)[:, self._num_warmup : total]
-            positions: NDArray[np.float64] = mode.position + whitened @ mode.factor.T
-            return positions
+        def drawn(part: int) -> NDArray[Any]:
+            return np.concatenate([np.asarray(chunk[part]) for chunk in chunks], axis=1)[:, self._num_warmup : total]
+
+        def positions() -> NDArray[np.float64]:
+            placed: NDArray[np.float64] = mode.position + drawn(0) @ mode.factor.T
+            return placed
 
         with progress_bar(total=total, desc="sampling", unit="draw", progress=progress) as bar:
             args = (jnp.asarray(mode.position), jnp.asarray(mode.factor), observations)
@@ -233,16 +235,13 @@ class Sampler:
                 chunks.append(jax.block_until_ready(chunk))
                 bar.update(min(_CHUNK, total - bar.n))
                 made = _CHUNK * len(chunks)
-                if enough and made >= self._num_warmup + _FEWEST_DRAWS and enough(placed(chunks)):
+                if enough and made >= self._num_warmup + _FEWEST_DRAWS and enough(positions()):
                     # a bar that is full, not one that looks broken off
                     total = bar.total = min(total, made)
-        parts = [np.concatenate([np.asarray(part) for part in parts], axis=1) for parts in zip(*chunks, strict=True)]
-        _, potential, energy, leapfrogs, acceptance, diverging, step_size = (
-            part[:, self._num_warmup : total] for part in parts
-        )
+        potential, energy, leapfrogs, acceptance, diverging, step_size = map(drawn, range(1, len(chunks[0])))
         depth = np.ceil(np.log2(leapfrogs + 1)).astype(np.int64)
         return Draws(
-            position=placed(chunks),
+            position=positions(),
             stats={
                 "lp": -potential,
                 "energy": energy,

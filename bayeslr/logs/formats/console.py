@@ -156,12 +156,15 @@ def open_console(file: LogFile) -> RawLog:
 
 
 def _until(file: LogFile, lines: int) -> Iterator[tuple[int, str, bool]]:
+    told = False
     for number, line, ended in with_whole_blocks(with_whole_dicts(file.lines())):
         if number > lines:
             return
         text, note = with_whole_steps(with_losses_named(with_rates_apart(cleaned(line))))
-        if note and not any("may be rounded to" in one for one in file.notes):
+        if note and not told:
+            # the first step that is rounded stands for all, whenever the file is read
             file.note(note)
+            told = True
         yield number, text, ended
 
 

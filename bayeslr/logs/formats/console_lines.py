@@ -7,18 +7,17 @@ from functools import lru_cache
 from typing import Final
 
 from bayeslr.logs.columns import loss_kind, perplexity_columns, split_of, step_columns
+from bayeslr.logs.formats.patterns import COUNTER, NUMBER
 
 __all__ = ["BELOW", "OPENING", "Reading", "cleaned", "printed", "rank_of", "said", "validated"]
 
-# a decimal comma, or one of thousands, would cut a whole number short: such a one is none
-_NUMBER: Final = r"[-+]?(?!\d+,\d)(?:\d+(?:\.\d*)?(?:[eE][-+]?\d+)?|nan|inf|NaN)"
 _WHOLE: Final = r"(?:\d{1,3}(?:,\d{3})+|\d+)"
 _OF: Final = rf"(?:\s*/\s*(?P<total_steps>{_WHOLE}))?"
 _COLOURS: Final = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _CONSTRUCTED: Final = re.compile(r"(?:ensor|rray|t\d*)\(\s*\[?\s*[-+\dni]")
 _WRAPPED: Final = re.compile(
     r"(?<![\w.])(?:\w+\.)*(?:[Tt]ensor|[Aa]rray|DeviceArray|b?float\d*|u?int\d+)"
-    rf"\(\s*\[?\s*(?P<value>{_NUMBER})\s*\]?\s*(?:,\s*\w+=[^()]*)?\)"
+    rf"\(\s*\[?\s*(?P<value>{NUMBER})\s*\]?\s*(?:,\s*\w+=[^()]*)?\)"
 )
 """A scalar of torch, JAX or NumPy that was printed without being converted."""
 _RANK: Final = re.compile(
@@ -27,37 +26,36 @@ _RANK: Final = re.compile(
     re.IGNORECASE,
 )
 
-_PAIRS: Final = re.compile(rf"(?P<key>[A-Za-z][\w /.-]{{0,80}}?)\s*[:=]\s*\[*(?P<value>{_NUMBER})(?![\w.%])")
+_PAIRS: Final = re.compile(rf"(?P<key>[A-Za-z][\w /.-]{{0,80}}?)\s*[:=]\s*\[*(?P<value>{NUMBER})(?![\w.%])")
 _BLANKS: Final = re.compile(r" {3,}")
 _ANY: Final = re.compile(
     r"(?P<key>[A-Za-z][\w/.-]{0,60}?(?: [A-Za-z][\w/.-]{0,60}?){0,4}?)(?:\s*[:=]\s*\[*|\s+)"
-    rf"(?P<value>{_NUMBER})(?![\w.%])"
+    rf"(?P<value>{NUMBER})(?![\w.%])"
 )
-_COUNTER: Final = r"(?:global[_ ]?)?(?:steps?|iters?|iteration|update|num_updates)"
 _STEP: Final = re.compile(
     r"(?i)(?<![\w./])(?<!micro[ -])(?<!accum[ -])(?<!accumulation )"
-    rf"(?P<counter>{_COUNTER})(?:\.{{3}})?\s*[:=]?\s*[\[(]?\s*"
+    rf"(?P<counter>{COUNTER})(?:\.{{3}})?\s*[:=]?\s*[\[(]?\s*"
     rf"(?P<step>{_WHOLE})(?!\w|\.(?!\.)|[:-]\d){_OF}"
 )
 _COUNT: Final = re.compile(rf"(?<![\w./])\[?\s*(?P<step>{_WHOLE})\s*/\s*(?P<total_steps>{_WHOLE})\s*[\]|,:]")
 _BESIDE_ITER: Final = re.compile(rf"\W*(?i:(?:global[_ ]|opt(?:imizer)?[_ ])?step|update)\s*[:=]?\s*{_WHOLE}(?![\w.])")
 _PART: Final = re.compile(r"(?i)(?<![A-Za-z])(?:micro|accum(?:ulation)?)[ _-]?(?:step|iter|batch)")
-_LOSS: Final = re.compile(rf"(?i)(?:\b|_)(?:loss|lr)\s*[:=]?\s*\[*{_NUMBER}(?![\w.])")
+_LOSS: Final = re.compile(rf"(?i)(?:\b|_)(?:loss|lr)\s*[:=]?\s*\[*{NUMBER}(?![\w.])")
 _ARGUMENTS: Final = re.compile(r"(?:^|\s)--[A-Za-z][\w-]*[ =]|(?:Namespace|Arguments?|Args|Config(?:uration)?)\(")
 
 _VALIDATION: Final = r"(?:val|valid|validation|eval|evaluation|dev)"
 _SPLIT_AFTER_LOSS: Final = re.compile(
-    rf"(?i)\bloss(?:es)?\s*[:=|(\[]*\s*(?:train|training|trn)\s*[:=]?\s*(?P<train>{_NUMBER})(?![\w.])"
-    rf"\s*[,|/;]?\s*{_VALIDATION}\s*[:=]?\s*(?P<val>{_NUMBER})(?![\w.])"
+    rf"(?i)\bloss(?:es)?\s*[:=|(\[]*\s*(?:train|training|trn)\s*[:=]?\s*(?P<train>{NUMBER})(?![\w.])"
+    rf"\s*[,|/;]?\s*{_VALIDATION}\s*[:=]?\s*(?P<val>{NUMBER})(?![\w.])"
 )
 _STEP_AFTER_LOSS: Final = re.compile(
-    rf"(?i)(?<!\w){_VALIDATION}[ _]loss\s+(?:after|at|for|@)\s+{_COUNTER}\s*[:=#]?\s*(?P<step>{_WHOLE})"
-    rf"\s*(?:[:=-]|is)\s*(?P<value>{_NUMBER})(?![\w.])"
+    rf"(?i)(?<!\w){_VALIDATION}[ _]loss\s+(?:after|at|for|@)\s+{COUNTER}\s*[:=#]?\s*(?P<step>{_WHOLE})"
+    rf"\s*(?:[:=-]|is)\s*(?P<value>{NUMBER})(?![\w.])"
 )
 _VALIDATED: Final = re.compile(
     rf"(?i)(?<![\w-]){_VALIDATION}(?:[ _]set)?[\])>|:,/_\s-]+(?:(?:avg|mean|average|lm|ce)[_\s])?loss"
     rf"(?:\s+(?:after|at|for)\s+epoch\s+\d+)?\s*(?:[:=]|is\b)?\s*\[*"
-    rf"(?P<value>{_NUMBER})(?![\w.]|\s*(?:->|=>|→|to\b))"
+    rf"(?P<value>{NUMBER})(?![\w.]|\s*(?:->|=>|→|to\b))"
 )
 _BEFORE_SLASH: Final = re.compile(r"(?<![\w/.-])([A-Za-z][\w.-]*)/$")
 _PAST: Final = re.compile(r"(?i)(?<![\w/-])(?:best|lowest|minimum|previous|prev|last|target)(?![\w/-])")
@@ -169,7 +167,7 @@ def _valid_line(text: str) -> Reading | None:
     match = re.search(r"\bvalid on '[^']*' subset \|", text)
     if match is None:
         return None
-    found = re.finditer(rf"\|\s*(?P<key>[A-Za-z_]+) (?P<value>{_NUMBER})(?=\s|$)", text[match.end() - 1 :])
+    found = re.finditer(rf"\|\s*(?P<key>[A-Za-z_]+) (?P<value>{NUMBER})(?=\s|$)", text[match.end() - 1 :])
     return {(p["key"] if p["key"] == "num_updates" else f"valid_{p['key']}"): p["value"] for p in found}
 
 
@@ -261,39 +259,39 @@ _TRAINERS: Final[Sequence[Callable[[str], Reading | None]]] = (
     # Megatron, NeoX
     _line(
         rf"validation (?:loss|results) at iteration (?P<iteration>\d+)\b(?! on test)[^|]*\|\s*lm[_ ]loss value: "
-        rf"(?P<validation_loss>{_NUMBER})"
+        rf"(?P<validation_loss>{NUMBER})"
     ),
     _line(rf"(?<!at )\biteration\s+(?P<iteration>\d+){_OF}\s*\|", _ANY),
     # nanoGPT
     _line(
-        rf"^\s*(?:\[.*\]\s*)?step (?P<step>\d+): train loss (?P<train_loss>{_NUMBER}), "
-        rf"val loss (?P<val_loss>{_NUMBER})",
+        rf"^\s*(?:\[.*\]\s*)?step (?P<step>\d+): train loss (?P<train_loss>{NUMBER}), "
+        rf"val loss (?P<val_loss>{NUMBER})",
         _ANY,
     ),
-    _line(rf"\biter (?P<step>\d+): (?:train )?loss (?P<loss>{_NUMBER})", _ANY),
+    _line(rf"\biter (?P<step>\d+): (?:train )?loss (?P<loss>{NUMBER})", _ANY),
     # modded-nanogpt
     _line(rf"\bstep:(?P<step>\d+){_OF}\s+(?=\w+:)", _PAIRS),
     # llm.c
-    _line(rf"^s:(?P<step>\d+) tel:(?P<val_loss>{_NUMBER})"),
-    _line(rf"^s:(?P<step>\d+) trl:(?P<train_loss>{_NUMBER})", _PAIRS),
-    _line(rf"^val loss:? (?P<val_loss_now>{_NUMBER})"),
-    _line(rf"^step\s+(?P<step>\d+){_OF}\s*\|\s*(?=(?:train )?loss {_NUMBER})", _ANY),
+    _line(rf"^s:(?P<step>\d+) tel:(?P<val_loss>{NUMBER})"),
+    _line(rf"^s:(?P<step>\d+) trl:(?P<train_loss>{NUMBER})", _PAIRS),
+    _line(rf"^val loss:? (?P<val_loss_now>{NUMBER})"),
+    _line(rf"^step\s+(?P<step>\d+){_OF}\s*\|\s*(?=(?:train )?loss {NUMBER})", _ANY),
     # nanochat
     _line(rf"\bstep\s+(?P<step>\d+){_OF}\s*(?:\([\d.]+%\)\s*)?\|\s*(?=\w+:)", _ANY),
     _line(
         r"^Step\s+(?P<step>\d+)\s*\|\s*Validation "
-        rf"(?:bpb: (?P<val_bpb>{_NUMBER})|loss: (?P<val_loss>{_NUMBER}))"
+        rf"(?:bpb: (?P<val_bpb>{NUMBER})|loss: (?P<val_loss>{NUMBER}))"
     ),
     # litgpt
     _line(
-        rf"\biter \d+ step (?P<step>\d+)\s*[|:] loss(?: train)?:? (?P<train_loss>{_NUMBER})"
-        rf"(?:, val: (?P<val_loss>{_NUMBER}))?"
+        rf"\biter \d+ step (?P<step>\d+)\s*[|:] loss(?: train)?:? (?P<train_loss>{NUMBER})"
+        rf"(?:, val: (?P<val_loss>{NUMBER}))?"
     ),
     # fairseq
     _line(r"\bepoch \d+:\s+\d+ / \d+ (?=loss=)", _PAIRS),
     _valid_line,
     # torchtitan
-    _line(rf"\bvalidate step:\s*(?P<step>\d+)\s+loss:\s*(?P<val_loss>{_NUMBER})"),
+    _line(rf"\bvalidate step:\s*(?P<step>\d+)\s+loss:\s*(?P<val_loss>{NUMBER})"),
     _line(r"\bstep:\s*(?P<step>\d+)\s+(?=loss:)", _PAIRS),
     # Lightning, and bars of tqdm
     _bar(r"^Epoch (?P<epoch>\d+):.*\|\s*(?P<step>\d+)/\d+ \[(?=[^\]]*[lL]oss(?:_step)?=)"),
@@ -306,7 +304,7 @@ _TRAINERS: Final[Sequence[Callable[[str], Reading | None]]] = (
 OPENING: Final = re.compile(r"\[(?:step|epoch=\d+\]\[batch|batch)=(?P<step>\d+)(?:/(?P<total_steps>\d+))?[\],]")
 """What OLMo and Composer print above the values of a step."""
 BELOW: Final = re.compile(
-    rf"^\s*(?:Train|(?P<eval>Eval))?\s*(?P<key>[A-Za-z][\w /.()-]*?)\s*[=:]\s*(?P<value>{_NUMBER})\s*$"
+    rf"^\s*(?:Train|(?P<eval>Eval))?\s*(?P<key>[A-Za-z][\w /.()-]*?)\s*[=:]\s*(?P<value>{NUMBER})\s*$"
 )
 """One of these values."""
 

@@ -4,14 +4,15 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from bayeslr.logs.formats.patterns import DECIMAL
+
 __all__ = ["RATE_ALONE", "RatesAlone"]
 
 RATE_ALONE: Final = "lr on a line of its own"
 """What such a rate is called until it is known whether it belongs to the steps."""
-_NUMBER: Final = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 _ALONE: Final = re.compile(
     r"(?i)(?:.{0,100}?[\]|>:-]\s+)?\W*(?:(?:adjusting|current|new|updated)\s+)?(?:lr|learning[ _]rate)"
-    rf"(?:\s+of\s+group\s+0)?(?:\s*[:=]\s*|\s+(?:is|to)\s+|\s+)(?P<rate>{_NUMBER})\.?\s*"
+    rf"(?:\s+of\s+group\s+0)?(?:\s*[:=]\s*|\s+(?:is|to)\s+|\s+)(?P<rate>{DECIMAL})\.?\s*"
 )
 _SHORT: Final = 200
 

@@ -3,6 +3,8 @@
 import re
 from typing import Final
 
+from bayeslr.logs.formats.patterns import COUNTER
+
 __all__ = ["with_whole_steps"]
 
 _COUNT: Final = r"(?:\d+(?:\.\d+)?[kKM](?![A-Za-z])|\d{1,3}(?:[_'\u2019\u00a0\u202f]\d{3})+(?!\d)|\d+)"
@@ -10,7 +12,7 @@ _SHOWN: Final = r"\d+(?:\.\d+)?[kM]?"
 _AFTER: Final = r"(?![\w.]|[:-]\d)"
 _SPACED: Final = r"\d{1,3}(?: \d{3})+(?=\s*[|/,:;])"
 _STEP: Final = re.compile(
-    r"(?P<before>(?<![\w./])(?i:(?:global[_ ]?)?(?:steps?|iters?|iteration|update|num_updates))\s*[:=]?\s*[\[(]?\s*)"
+    rf"(?P<before>(?<![\w./])(?i:{COUNTER})\s*[:=]?\s*[\[(]?\s*)"
     rf"(?P<step>{_SPACED}|{_COUNT})(?:(?P<of>\s*/\s*)(?P<total>{_COUNT}))?{_AFTER}"
 )
 _BAR: Final = re.compile(
@@ -60,10 +62,7 @@ def with_whole_steps(text: str) -> tuple[str, str]:
     step = next((step for step in said if _rounded_to(step) > 1), "")
     if not step:
         return text, ""
-    return (
-        text,
-        f"steps such as {step!r} may be rounded to {_rounded_to(step)} updates: print them in full",
-    )
+    return text, f"steps such as {step!r} may be rounded to {_rounded_to(step)} updates: print them in full"
 
 
 def _whole(count: str) -> int:

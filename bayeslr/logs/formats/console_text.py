@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from bayeslr.logs.formats.files import Line
+from bayeslr.logs.formats.patterns import DECIMAL
 
 __all__ = ["with_losses_named", "with_rates_apart", "with_whole_blocks", "with_whole_dicts"]
 
@@ -12,15 +13,14 @@ _MOST: Final = 100
 """Lines of a dict or of a block, at most."""
 _SHORT: Final = 200
 """Characters of a line of a block, at most."""
-_NUMBER: Final = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 _RATES: Final = re.compile(
     rf"(?i)(?P<key>(?<![A-Za-z0-9])(?:lrs?|l_?rate|learning[ _]?rates?))(?P<mark>\s*[:=]\s*|\s+)"
-    rf"\[\s*(?P<values>{_NUMBER}(?:\s*,\s*{_NUMBER})*)\s*,?\s*\]"
+    rf"\[\s*(?P<values>{DECIMAL}(?:\s*,\s*{DECIMAL})*)\s*,?\s*\]"
 )
 _UNIT_BEHIND: Final = re.compile(
-    rf"(?i)(?<![A-Za-z])loss(?P<value>\s*[:=]?\s*{_NUMBER})\s*\(?(?P<unit>bits?(?:/[a-z]+| per [a-z]+)?|bpb|bpc|bpt)\b"
+    rf"(?i)(?<![A-Za-z])loss(?P<value>\s*[:=]?\s*{DECIMAL})\s*\(?(?P<unit>bits?(?:/[a-z]+| per [a-z]+)?|bpb|bpc|bpt)\b"
 )
-_ARROW: Final = re.compile(rf"(?i)(?P<loss>\bloss\s*[:=]?\s*){_NUMBER}\s*(?:->|→)\s*(?={_NUMBER})")
+_ARROW: Final = re.compile(rf"(?i)(?P<loss>\bloss\s*[:=]?\s*){DECIMAL}\s*(?:->|→)\s*(?={DECIMAL})")
 
 _STEP_ALONE: Final = re.compile(
     r"(?i)[\W_]*(?P<about>(?:evaluation|validation|eval|val)(?: (?:results|loss|metrics))?(?: (?:at|after|for))? )?"
@@ -28,7 +28,7 @@ _STEP_ALONE: Final = re.compile(
 )
 """A line that says at which step the next ones are, such as ``--- Step 20 ---``; OLMo's, in brackets, is another."""
 _PAIR_ALONE: Final = re.compile(
-    rf"[\s*|-]*(?P<pair>[A-Za-z][\w /.()-]{{0,60}}?\s*[:=]\s*(?:{_NUMBER}|nan|inf))(?P<unit>.*)"
+    rf"[\s*|-]*(?P<pair>[A-Za-z][\w /.()-]{{0,60}}?\s*[:=]\s*(?:{DECIMAL}|nan|inf))(?P<unit>.*)"
 )
 _UNIT: Final = re.compile(r"\s*[A-Za-z/%]{0,10}[\s|]*")
 

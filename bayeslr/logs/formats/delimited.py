@@ -15,12 +15,13 @@ from bayeslr.errors import BayeslrError, LogError
 from bayeslr.logs.columns import loss_columns, step_columns
 from bayeslr.logs.formats.barred import lines_of
 from bayeslr.logs.formats.files import LogFile
+from bayeslr.logs.formats.patterns import DECIMAL
 from bayeslr.logs.limits import MAX_ROWS, counted, listed, shown
 from bayeslr.logs.rawlog import CHUNK, Chunk, RawLog
 
 __all__ = ["header_of", "is_separated", "open_delimited", "table_rows"]
 
-_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
+_NUMBER = re.compile(DECIMAL)
 
 _COMMENTS = ("#", "%")
 _PROSE = 20

@@ -4,9 +4,11 @@ import re
 from pathlib import Path
 from typing import Final
 
-__all__ = ["PRINTED", "TABLES", "files_ending", "plain_file_name"]
+__all__ = ["DELIMITED", "PRINTED", "TABLES", "files_ending", "plain_file_name"]
 
-TABLES: Final = (".csv", ".tsv", ".jsonl", ".ndjson")
+DELIMITED: Final = (".csv", ".tsv")
+"""How the names of tables with a header end."""
+TABLES: Final = (*DELIMITED, ".jsonl", ".ndjson")
 """How the names of tables end."""
 PRINTED: Final = (".log", ".txt", ".out")
 """How the names of what a program printed end."""

@@ -8,14 +8,13 @@ from bayeslr.errors import LogError
 from bayeslr.logs.columns import loss_columns, step_columns, time_columns, words_of
 from bayeslr.logs.formats.delimited import header_of, open_delimited
 from bayeslr.logs.formats.files import LogFile
-from bayeslr.logs.formats.in_folder import files_ending
+from bayeslr.logs.formats.in_folder import DELIMITED, files_ending
 from bayeslr.logs.formats.joined import joined_log
 from bayeslr.logs.rate_names import rate_columns
 from bayeslr.logs.rawlog import RawLog
 
 __all__ = ["metric_files", "open_metrics"]
 
-_TABLES: Final = (".csv", ".tsv")
 _MOST: Final = 20
 
 
@@ -33,7 +32,7 @@ def metric_files(folder: Path) -> list[Path]:
         The files, those with losses first; none if a quantity is in two of them, if one has a loss and a rate, if none
         has a rate, or if there are other tables.
     """
-    files = files_ending(folder, _TABLES)
+    files = files_ending(folder, DELIMITED)
     if not 2 <= len(files) <= _MOST:
         return []
     losses, rates, seen = list[Path](), list[Path](), set[str]()

@@ -11,14 +11,13 @@ from bayeslr.errors import LogError
 from bayeslr.logs.columns import loss_kind, split_of, step_columns, time_columns
 from bayeslr.logs.formats.delimited import header_of, open_delimited
 from bayeslr.logs.formats.files import LogFile
-from bayeslr.logs.formats.in_folder import plain_file_name
+from bayeslr.logs.formats.in_folder import DELIMITED, plain_file_name
 from bayeslr.logs.formats.joined import joined_log
 from bayeslr.logs.rate_names import rate_columns
 from bayeslr.logs.rawlog import RawLog
 
 __all__ = ["metric_tree", "open_metric_tree"]
 
-_TABLES: Final = (".csv", ".tsv")
 _AROUND: Final = frozenset({"dvclive", "plots", "metrics", "series", "scalars", "charts"})
 """Folders around the quantities that are no part of their names."""
 _GROUPS: Final = frozenset({"optim", "optimizer", "optimiser", "lr", "loss", "losses", "lr_scheduler", "monitoring"})
@@ -87,7 +86,7 @@ def _tables(folder: Path, depth: int) -> Iterator[Path]:
         known = child.name.lower() in _AROUND | _GROUPS or split_of(child.name)
         if known and depth and child.is_dir() and not child.is_symlink():
             yield from _tables(child, depth - 1)
-        elif plain_file_name(child).endswith(_TABLES) and child.is_file():
+        elif plain_file_name(child).endswith(DELIMITED) and child.is_file():
             yield child
 
 

@@ -28,11 +28,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from bayeslr.logs.columns import split_of, step_columns
+from bayeslr.logs.formats.patterns import NUMBER
 
 __all__ = ["MEAN_OF_THE_EPOCH", "TrainerLines"]
 
-_NUMBER: Final = r"[-+]?(?!\d+,\d)(?:\d+(?:\.\d*)?(?:[eE][-+]?\d+)?|nan|inf|NaN)"
-_PAIR: Final = re.compile(rf"(?P<key>[A-Za-z][\w./@-]{{0,60}})\s*[:=]?\s*(?<![\w.])(?P<value>{_NUMBER})(?![\w.%:/])")
+_PAIR: Final = re.compile(rf"(?P<key>[A-Za-z][\w./@-]{{0,60}})\s*[:=]?\s*(?<![\w.])(?P<value>{NUMBER})(?![\w.%:/])")
 
 _BATCH: Final = r"\[?\s*(?P<batch>\d+)\s*/\s*(?P<length>\d+)"
 _FROM_0: Final = re.compile(
@@ -49,20 +49,20 @@ _EVALUATION: Final = re.compile(
 )
 _MARIAN: Final = re.compile(
     rf"\bEp\. \d+ : Up\. (?P<step>\d+) : (?:.*? : )?"
-    rf"(?:Cost (?P<loss>{_NUMBER})|ce-mean-words : (?P<val_loss>{_NUMBER}))"
-    rf"(?: .*?: L\.r\. (?P<lr>{_NUMBER}))?"
+    rf"(?:Cost (?P<loss>{NUMBER})|ce-mean-words : (?P<val_loss>{NUMBER}))"
+    rf"(?: .*?: L\.r\. (?P<lr>{NUMBER}))?"
 )
-_LLAMA2_C: Final = re.compile(rf"^(?P<step>\d+) \| loss (?P<loss>{_NUMBER}) \| lr (?P<lr>{_NUMBER}) \| [\d.]+ms\b")
+_LLAMA2_C: Final = re.compile(rf"^(?P<step>\d+) \| loss (?P<loss>{NUMBER}) \| lr (?P<lr>{NUMBER}) \| [\d.]+ms\b")
 _CLU: Final = re.compile(r"(?:^|\] )(?:\[(?P<split>[a-z_]+)\] )?\[(?P<step>\d+)\] (?=[A-Za-z][\w/.-]*=)")
 _KERAS_EPOCH: Final = re.compile(r"^Epoch (?P<epoch>\d+)/\d+\s*$")
 _KERAS: Final = re.compile(
     r"^[\s\x08]*(?P<batch>\d+)/(?P<length>\d+) (?:\[[=>.]{3,}\]|[━╸╺ ]*━[━╸╺ ]*|- \d+s\b).*? - (?=\w*loss: )"
 )
-_MINDSPORE: Final = re.compile(rf"\bepoch:\s*(?P<epoch>\d+),?\s+step:\s*(?P<step>\d+),?\s+loss is (?P<loss>{_NUMBER})")
-_BARE: Final = re.compile(rf"(?P<step>\d+) (?:train (?P<train_loss>{_NUMBER})|val (?P<val_loss>{_NUMBER}))\s*")
-_ESTIMATOR: Final = re.compile(rf"\bSaving dict for global step (?P<step>\d+): .*?\bloss = (?P<val_loss>{_NUMBER})")
+_MINDSPORE: Final = re.compile(rf"\bepoch:\s*(?P<epoch>\d+),?\s+step:\s*(?P<step>\d+),?\s+loss is (?P<loss>{NUMBER})")
+_BARE: Final = re.compile(rf"(?P<step>\d+) (?:train (?P<train_loss>{NUMBER})|val (?P<val_loss>{NUMBER}))\s*")
+_ESTIMATOR: Final = re.compile(rf"\bSaving dict for global step (?P<step>\d+): .*?\bloss = (?P<val_loss>{NUMBER})")
 _MICRO: Final = re.compile(r"\biter (?P<iter>\d+) step (?P<step>\d+)\s*[|:]")
-_OF_MICRO: Final = re.compile(rf"^\s*iter (?P<iter>\d+): val loss (?P<val_loss>{_NUMBER})")
+_OF_MICRO: Final = re.compile(rf"^\s*iter (?P<iter>\d+): val loss (?P<val_loss>{NUMBER})")
 _DESCRIBED: Final = re.compile(r"(?<!\d)\d+%\|[^|]*\|\s*(?P<step>\d+)/(?P<total_steps>\d+) \[")
 MEAN_OF_THE_EPOCH: Final = (
     "a progress bar of Keras shows the mean of the training loss since the epoch began, which lags behind the loss at "
