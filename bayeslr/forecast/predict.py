@@ -140,11 +140,15 @@ def predict(
     of_run = [block for block in blocks if block.level == "run"]
     drawn = {block.name: effects[f"effect_{block.name}"] for block in of_run}
     own = None if started is None else own_effects(posterior, drawn, started.name)
-    owns = [_new_run(of_run, rng, len(draws["noise"])) if own is None else own for rng in rngs]
-    questions = [
-        PlannedCurve(schedule=plan, steps=asked[name], setup=setup, effects=effect)
-        for (name, plan), effect in zip(named.items(), owns, strict=True)
-    ]
+    questions = (
+        PlannedCurve(
+            schedule=plan,
+            steps=asked[name],
+            setup=setup,
+            effects=_new_run(of_run, rng, len(draws["noise"])) if own is None else own,
+        )
+        for (name, plan), rng in zip(named.items(), rngs, strict=True)
+    )
     latent, measured, parts = {}, {}, {}
     curves = evaluate(model.composition, common.values, common.effects, places, questions, scale)
     length, df = model.discrepancy.residual_correlation_length, model.noise.df

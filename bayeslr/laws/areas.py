@@ -19,6 +19,7 @@ Warm-up: ``"as_logged"`` takes the rates as they were and counts as annealing on
 reached; ``"peak"`` is the paper's convention, in which warm-up updates count at the peak rate, in both areas.
 """
 
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -112,10 +113,12 @@ def forward_area(schedule: Schedule, steps: NDArray[np.int64], *, warmup: Warmup
     ModelError
         If a step lies outside the schedule.
     """
-    last, place = np.unique(checked_updates(schedule, steps), return_inverse=True)
+    last = checked_updates(schedule, steps)
+    ends = np.concatenate([[-1], np.sort(last)])
+    ends = ends[1:][ends[1:] > ends[:-1]]
     # a sum up to the first step, and one from each to the next
-    pieces = np.add.reduceat(counted_rates(schedule, warmup)[: last[-1] + 1], np.append(0, last[:-1] + 1))
-    seen: NDArray[np.float64] = np.cumsum(pieces)[place]
+    pieces = np.add.reduceat(counted_rates(schedule, warmup)[: ends[-1] + 1], np.concatenate([[0], ends[:-1] + 1]))
+    seen: NDArray[np.float64] = np.cumsum(pieces)[np.searchsorted(ends, last)]
     return seen
 
 
@@ -148,6 +151,13 @@ def _first_change(schedule: Schedule, length: int) -> int:
     start = schedule.warmup_steps + 1
     changed = schedule.lr[start:length] != schedule.lr[start - 1]
     return start + (int(changed.argmax()) if changed.any() else changed.size)
+
+
+@lru_cache(maxsize=64)
+def _powers(decay: tuple[float, ...]) -> NDArray[np.float64]:
+    """Return powers of decays, from 0 up to the length of a block, ``[_BLOCK + 1, k]``."""
+    powers: NDArray[np.float64] = np.asarray(decay) ** np.arange(_BLOCK + 1, dtype=np.float64)[:, None]
+    return powers
 
 
 def response(schedule: Schedule, steps: NDArray[np.int64], tau: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -189,16 +199,17 @@ def response(schedule: Schedule, steps: NDArray[np.int64], tau: NDArray[np.float
     blocks.ravel()[: changes.size] = changes
     decay = 1.0 - 1.0 / tau
     # powers[j] weighs a change j updates before the end of a block
-    powers = decay ** np.arange(_BLOCK, dtype=np.float64)[:, None]
+    powers = _powers(tuple(decay.tolist()))
+    powers, leap = powers[:-1], powers[-1]
     # one contiguous row a memory: the sum within each block, then the momentum carried into the next one
     ends = powers[::-1].T @ blocks.T
     carried = np.zeros_like(ends)
     if len(blocks) > 1:
-        # carried[k] - leap * carried[k-1] = ends[k-1]: a bidiagonal system, solved by one pass of LAPACK
-        bands = np.ones((2, len(blocks) - 1), order="F")
-        for row, leap in enumerate(decay**_BLOCK):
-            bands[1] = -leap
-            carried[row, 1:] = dtbtrs(bands, ends[row, :-1], uplo="L", diag="U")[0]
+        # carried[k] - leap * carried[k-1] = ends[k-1]: a bidiagonal system of all memories
+        bands = np.ones((2, tau.size, len(blocks) - 1))
+        bands[1, :, :-1], bands[1, :, -1] = -leap[:, None], 0.0
+        solved = dtbtrs(np.asfortranarray(bands.reshape(2, -1)), ends[:, :-1].reshape(-1, 1), uplo="L", diag="U")[0]
+        carried[:, 1:] = solved.reshape(tau.size, -1)
     since = last[:, None] - first
     home, offset = np.divmod(np.maximum(since[:, 0], 0), _BLOCK)
     # row r of `recent` holds the changes of its block from the observation backwards, zero before the block's start

@@ -72,7 +72,7 @@ class Cells:
         asked = checked_updates(schedule, steps) + 1
         warmup, last = schedule.warmup_steps, max(int(asked.max()), schedule.warmup_steps + 1)
         lr = schedule.lr[:last]
-        change = np.abs(np.diff(lr[warmup:]))
+        change = np.abs(lr[warmup + 1 :] - lr[warmup:-1])
         edges = [
             asked,
             np.array([warmup, warmup + 1, last]),
@@ -81,16 +81,18 @@ class Cells:
             # early on, everything changes with the logarithm of time
             warmup + (last - warmup) ** _SHARES_OF_LOG,
         ]
-        if change.size and change.max() > 0.0:
+        largest = change.max(initial=0.0)
+        if largest > 0.0:
             reached = np.cumsum(change)
             shares = reached[-1] * _SHARES[_BY_CHANGE][:-1]
             edges.append(warmup + 1 + np.searchsorted(reached, shares, side="right"))
+        if largest > _JUMP * schedule.peak_lr:
             jumps = np.flatnonzero(change > _JUMP * schedule.peak_lr)
             edges.append(warmup + 1 + jumps[np.argsort(change[jumps])[::-1][:_JUMPS]])
-        ends = np.sort(np.concatenate(edges).round().astype(np.int64))
+        ends = np.sort(np.concatenate([[0.0], *edges]).round().astype(np.int64))
         # sorted, a plain comparison of neighbours finds the distinct ones faster than a hash
-        ends = ends[np.diff(ends, prepend=0) > 0]
-        starts = np.append(0, ends[:-1])
+        ends = ends[1:][ends[1:] > ends[:-1]]
+        starts = np.concatenate([[0], ends[:-1]])
         count = (ends - starts).astype(np.float64)
         return cls(
             lr=np.add.reduceat(lr, starts) / count,
@@ -121,17 +123,17 @@ def through_memories(
     numpy.ndarray
         ``[n, k, m]``.
     """
-    asked, place = np.unique(at, return_inverse=True)
+    asked = sorted(set(at.tolist()))
     if len(asked) > _FEW:
         return _recursion(values, passed, tau)[at]
-    until = np.cumsum(passed) / np.reshape(tau, (-1, 1))
+    until, per_memory = np.cumsum(passed), np.reshape(1.0 / tau, (-1, 1))
+    changes = values[:-1] - values[1:]
     seen = np.empty((len(asked), tau.size, values.shape[1]))
     for row, end in enumerate(asked):
-        # how much is left at the end of what was there at the end of each cell; a cell counts by what it adds to that
-        left = np.exp(until[:, : end + 1] - until[:, [end]])
-        left[:, 1:] -= left[:, :-1].copy()
-        seen[row] = left @ values[: end + 1]
-    return seen[place]
+        # the last value, but for what is left of each change since: the values before it are not forgotten yet
+        left = np.exp((until[:end] - until[end]) * per_memory)
+        seen[row] = left @ changes[:end] + values[end]
+    return seen[np.searchsorted(asked, at)]
 
 
 def _recursion(

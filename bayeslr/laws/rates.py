@@ -271,4 +271,5 @@ def log_norm(lr: Vector, count: Vector, growth: Vector, weight_decay: float) -> 
         added = 2.0 * np.log(lr) + np.log(terms) + shrunk
     # what updates add, by a growth of one, does not depend on the growth
     grown = np.logaddexp.accumulate(added)[:, None] + 2.0 * np.log(growth)
-    return np.asarray(np.logaddexp(0.0, grown) - shrunk[:, None])
+    # log(1 + exp(grown)), which NumPy's own function takes five times as long for
+    return np.asarray(np.maximum(grown, 0.0) + np.log1p(np.exp(-np.abs(grown))) - shrunk[:, None])

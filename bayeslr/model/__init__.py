@@ -4,11 +4,12 @@
 import bayeslr.laws  # noqa: F401
 
 # isort: split
-from bayeslr.model.curves import Composition, CurveParts, PlannedCurve, RunParts, evaluate, find_blocks
+from bayeslr.model.curves import Composition, RunParts, find_blocks
 from bayeslr.model.discrepancy import Discrepancy
 from bayeslr.model.effects import MEMORIES, PREFIX, Block, ErrorModel, Exposure, NoDiscrepancy
 from bayeslr.model.noise import Noise
 from bayeslr.model.observations import Inputs, Observations, measure_scale, prepare
+from bayeslr.model.planned import CurveParts, PlannedCurve, evaluate
 from bayeslr.model.pooling import Pooling, PoolingName, resolve_pooling
 from bayeslr.model.scaling import ScalingModel
 from bayeslr.model.settings import ERROR_MODELS, LAWS, model_from_settings, model_settings

@@ -1,10 +1,10 @@
 """The one place where the mean of a law, the effects and the residual of an error model, and the noise come together.
 
 :func:`run_parts` evaluates one run. A fit maps it over runs (:func:`structure`), a forecast over draws and schedules
-(:func:`evaluate`).
+(:func:`bayeslr.model.planned.evaluate`).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -13,19 +13,14 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
-from numpy.typing import NDArray
 
-from bayeslr.curves import Setup
-from bayeslr.laws import Law, Scale, Terms
+from bayeslr.laws import Law, Terms
 from bayeslr.model.effects import PREFIX, Block, ErrorModel, Level
 from bayeslr.model.likelihood import Structure
 from bayeslr.model.noise import Noise
-from bayeslr.model.observations import Inputs, Observations, prepare
-from bayeslr.schedules import Schedule
+from bayeslr.model.observations import Inputs, Observations
 
-__all__ = ["Composition", "CurveParts", "PlannedCurve", "RunParts", "evaluate", "find_blocks", "run_parts", "structure"]
-
-type Draws = NDArray[np.float64]
+__all__ = ["Composition", "RunParts", "find_blocks", "run_parts", "structure"]
 
 
 @jax.tree_util.register_dataclass
@@ -154,7 +149,7 @@ def structure(
         blocks = [block for block in parts.blocks if block.level == level]
         bases = [jnp.zeros((runs, 0, width)), *(block.basis for block in blocks)]
         return jnp.concatenate(bases, axis=1), jnp.concatenate(
-            [jnp.zeros((runs, 0)), *(block.sd for block in blocks)], axis=1
+            [jnp.zeros((runs, 0)), *(block.sd * jnp.reshape(block.unit, (-1, 1)) for block in blocks)], axis=1
         )
 
     shared_shapes, shared_scale = joined("size")
@@ -208,186 +203,3 @@ def find_blocks(
     """
     known = {name: jax.ShapeDtypeStruct((), float) for name in values} | dict(of_law or {})
     return list(jax.eval_shape(partial(run_parts, model), known, inputs, dict(places)).blocks)
-
-
-@dataclass(frozen=True, kw_only=True)
-class CurveParts:
-    """The parts of a loss curve, ``base + forward - annealing + shared + run + residual``, each ``[draws, n]``.
-
-    Parameters
-    ----------
-    base, forward, annealing
-        The law: L0, the forward term, the annealing term.
-    shared
-        What the law leaves out, common to the runs of a size.
-    run
-        What is the run's own.
-    residual_sd
-        Standard deviation of the residual process.
-    """
-
-    base: Draws
-    forward: Draws
-    annealing: Draws
-    shared: Draws
-    run: Draws
-    residual_sd: Draws
-
-    @property
-    def law(self) -> Draws:
-        """The law alone."""
-        return self.base + self.forward - self.annealing
-
-    @property
-    def expected(self) -> Draws:
-        """The curve that the runs of this schedule have in common."""
-        return self.law + self.shared
-
-
-@dataclass(frozen=True, kw_only=True)
-class PlannedCurve:
-    """A curve to evaluate.
-
-    Parameters
-    ----------
-    schedule
-        Its schedule.
-    steps
-        Its steps, ``[n]``.
-    setup
-        Weight decay and batch size of its run.
-    effects
-        Effects of its run by block, each ``[draws, k]``.
-    """
-
-    schedule: Schedule
-    steps: NDArray[np.int64]
-    setup: Setup
-    effects: Mapping[str, Draws]
-
-
-_AT_ONCE = 512
-"""Points of several curves that are evaluated together."""
-
-
-def evaluate(
-    model: Composition,
-    values: Mapping[str, Draws],
-    effects: Mapping[str, Draws],
-    places: Mapping[str, NDArray[np.float64]],
-    plans: Sequence[PlannedCurve],
-    scale: Scale,
-) -> Iterator[tuple[CurveParts, Draws]]:
-    """Evaluate the parts of several curves, and how noisy their losses are, for every draw.
-
-    Many short questions are answered together: a call of a compiled program takes longer than its work.
-
-    Parameters
-    ----------
-    model
-        Law, error model and noise.
-    values
-        Values by site, each ``[draws]``.
-    effects
-        Effects of the size by block, each ``[draws, k]``.
-    places
-        The error model's places.
-    plans
-        The curves.
-    scale
-        The scale of the size.
-
-    Yields
-    ------
-    parts : CurveParts
-        For each curve in turn, each part ``[draws, n]``.
-    noise : numpy.ndarray
-        Standard deviation of the white noise, ``[draws, n]``.
-    """
-    sites = {name: jnp.asarray(value) for name, value in values.items()}
-    of_size = {name: jnp.asarray(value) for name, value in effects.items()}
-    known = {name: jnp.asarray(array) for name, array in places.items()}
-
-    def asked(group: Sequence[int]) -> Mapping[str, Array]:
-        """Ask for a group of curves; the answer is computed while the caller does something else."""
-        chosen = [plans[k] for k in group]
-        width = _width(len(chosen[0].steps))
-        inputs = [prepare(model.law, plan.schedule, _filled(plan.steps, width), scale, plan.setup) for plan in chosen]
-        own = [plan.effects for plan in chosen]
-        # one of few numbers of curves, each of which compiles once
-        fill = (1 << (len(chosen) - 1).bit_length()) - len(chosen)
-        stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *inputs, *inputs[-1:] * fill)
-        of_run = jax.tree.map(lambda *leaves: np.stack(leaves), *own, *own[-1:] * fill)
-        answer: Mapping[str, Array] = _evaluate(model, sites, of_size, known, stacked, of_run)
-        return answer
-
-    # what the next group sees of its schedules is prepared while the one before is computed
-    groups = list(_groups([len(plan.steps) for plan in plans]))
-    following = asked(groups[0])
-    for k, group in enumerate(groups):
-        answer, following = following, asked(groups[k + 1]) if k + 1 < len(groups) else {}
-        whole = {name: np.asarray(part) for name, part in answer.items()}
-        for place, curve in enumerate(group):
-            parts = {name: part[place, : len(plans[curve].steps)].T for name, part in whole.items()}
-            noise = parts.pop("noise")
-            yield CurveParts(**parts), noise
-
-
-def _filled(steps: NDArray[np.int64], width: int) -> NDArray[np.int64]:
-    return np.append(steps, np.repeat(steps[-1], width - len(steps)))
-
-
-def _width(count: int) -> int:
-    """Return the number of steps that a curve is filled up to."""
-    return 1 << (count - 1).bit_length() if count <= 8 else 8 * -(-count // 8)
-
-
-def _groups(counts: Sequence[int]) -> Iterator[list[int]]:
-    """Group neighbours of one width, so that a group has at most so many points, or is a single curve."""
-    group: list[int] = []
-    for k, count in enumerate(counts):
-        same = bool(group) and _width(counts[group[0]]) == _width(count)
-        if group and not (same and (len(group) + 1) * _width(count) <= _AT_ONCE):
-            yield group
-            group = []
-        group.append(k)
-    yield group
-
-
-@partial(jax.jit, static_argnums=0)
-def _evaluate(
-    model: Composition,
-    values: Mapping[str, Array],
-    effects: Mapping[str, Array],
-    places: Mapping[str, Array],
-    inputs: Inputs,
-    own: Mapping[str, Array],
-) -> dict[str, Array]:
-    """Return the parts of some curves, ``[curves, n, draws]``: a point's draws together."""
-
-    def curve(inputs: Inputs, own: Mapping[str, Array]) -> dict[str, Array]:
-        def draw(
-            values: Mapping[str, Array], effects: Mapping[str, Array], own: Mapping[str, Array]
-        ) -> dict[str, Array]:
-            parts = run_parts(model, values, inputs, places)
-            moved = {"size": jnp.zeros_like(parts.mean), "run": jnp.zeros_like(parts.mean)}
-            for block in parts.blocks:
-                if not block.sd.shape[0]:
-                    continue
-                sized = block.sd * (effects if block.level == "size" else own)[block.name]
-                moved[block.level] = moved[block.level] + sized @ block.basis
-                if block.takes:
-                    moved[block.level] = moved[block.level] - block.takes * sized.sum() * parts.terms.response
-            return {
-                "base": jnp.broadcast_to(parts.terms.base, parts.mean.shape),
-                "forward": parts.terms.forward,
-                "annealing": parts.terms.annealing,
-                "shared": moved["size"],
-                "run": moved["run"],
-                "residual_sd": parts.residual_sd,
-                "noise": parts.noise_sd,
-            }
-
-        return jax.vmap(draw, out_axes=-1)(values, effects, own)
-
-    return jax.vmap(curve)(inputs, own)

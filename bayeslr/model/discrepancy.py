@@ -220,7 +220,6 @@ class Discrepancy(ErrorModel):
         reference, labels = slope(jnp.zeros(())), tuple(f"{tau:.0f}" for tau in MEMORIES)
         curved = memory[np.array(_CURVED)]
         pairs = np.array(list(combinations_with_replacement(range(len(_CURVED)), 2))).T
-        lasting = scales["memory"] * terms.drop
         log_warmup = jnp.asarray(exposure.log_warmup)
         left = _share_of_warmup(log_area, log_warmup)
 
@@ -236,24 +235,34 @@ class Discrepancy(ErrorModel):
                     name=what + name,
                     level="size",
                     basis=reached[:, None] * shape[None],
-                    sd=jnp.broadcast_to(scales["peak"] * unit, reached.shape),
+                    sd=jnp.broadcast_to(scales["peak"], reached.shape),
+                    unit=unit,
                 )
                 for name, shape, unit in parts
             )
 
         return (
-            Block(name="memory", level="size", basis=memory, sd=jnp.full(len(labels), 1.0) * lasting, labels=labels),
+            Block(
+                name="memory",
+                level="size",
+                basis=memory,
+                sd=jnp.full(len(labels), 1.0) * scales["memory"],
+                unit=terms.drop,
+                labels=labels,
+            ),
             Block(
                 name="curvature",
                 level="size",
                 basis=curved[pairs[0]] * curved[pairs[1]],
-                sd=jnp.full(pairs.shape[1], self.curvature) * lasting,
+                sd=jnp.full(pairs.shape[1], self.curvature) * scales["memory"],
+                unit=terms.drop,
             ),
             Block(
                 name="drift",
                 level="size",
                 basis=curved * (jnp.clip(log_area, -4.0, 4.0) / 2.0)[None],
-                sd=jnp.full(len(_CURVED), self.drift) * lasting,
+                sd=jnp.full(len(_CURVED), self.drift) * scales["memory"],
+                unit=terms.drop,
             ),
             Block(
                 name="bend",
@@ -265,7 +274,8 @@ class Discrepancy(ErrorModel):
                 name="early",
                 level="size",
                 basis=jnp.stack([left, left**2]),
-                sd=jnp.full(2, 1.0) * scales["early"] * slope(log_warmup),
+                sd=jnp.full(2, 1.0) * scales["early"],
+                unit=slope(log_warmup),
             ),
             *of_its_own("peak", exposure.log_peak),
             Block(
@@ -279,7 +289,8 @@ class Discrepancy(ErrorModel):
                 name="run_memory",
                 level="run",
                 basis=memory[1::2],
-                sd=jnp.full(len(labels[1::2]), 1.0) * scales["run_memory"] * terms.drop,
+                sd=jnp.full(len(labels[1::2]), 1.0) * scales["run_memory"],
+                unit=terms.drop,
                 labels=labels[1::2],
             ),
             Block(

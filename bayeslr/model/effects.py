@@ -80,7 +80,10 @@ class Block:
     basis
         Shapes of the ``k`` effects along the run, ``[k, n]``. They may depend on data alone, not on parameters.
     sd
-        Standard deviations in units of the loss, ``[k]``.
+        Standard deviations in units of `unit`, ``[k]``.
+    unit
+        A scalar in units of the loss, default 1. What differs between schedules belongs here, such as the drop at a
+        run's peak: forecasts of many schedules are quicker where `sd` is the same for all of them.
     takes
         Share of the law's own response that an effect takes for itself: 1 moves a part of the drop from the law's
         memory to the effect's, 0 (default) adds. Effects of a run cannot take.
@@ -97,6 +100,7 @@ class Block:
     sd: Array
     name: str = field(metadata={"static": True})
     level: Level = field(metadata={"static": True})
+    unit: Array | float = 1.0
     takes: float = field(default=0.0, metadata={"static": True})
     labels: tuple[str, ...] | None = field(default=None, metadata={"static": True})
 
