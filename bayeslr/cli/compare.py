@@ -8,6 +8,7 @@ import bayeslr as bl
 from bayeslr.cli.answers import writable
 from bayeslr.cli.decisions import PICTURES, Destination, answer, load
 from bayeslr.cli.options import (
+    BatchSize,
     BytesPerToken,
     CiProb,
     Debug,
@@ -21,8 +22,9 @@ from bayeslr.cli.options import (
     PosteriorFile,
     Seed,
     Size,
+    WeightDecay,
 )
-from bayeslr.cli.questions import losses_of, named_specs, probability, read_log, read_run
+from bayeslr.cli.questions import losses_of, named_specs, probability, read_log, read_run, setting
 from bayeslr.cli.terminal import say, watched
 from bayeslr.errors import untold
 
@@ -74,6 +76,8 @@ def compare(
     loss: LossColumn = None,
     loss_unit: LossUnit = None,
     bytes_per_token: BytesPerToken = None,
+    batch_size: BatchSize = None,
+    weight_decay: WeightDecay = None,
     draws: Draws = 2000,
     seed: Seed = 0,
     plot: Plot = None,
@@ -97,6 +101,8 @@ def compare(
     if observed is not None and run is not None:
         raise typer.BadParameter("found --observed too; allowed: one of them", param_hint="--run")
     losses = losses_of(loss, loss_unit, bytes_per_token)
+    asked = [*plans, *tails]
+    decays, batches = setting("--weight-decay", weight_decay, asked), setting("--batch-size", batch_size, asked)
     fitted = load(posterior)
     under_way: bl.LossCurve | str | None = run
     if observed is not None:
@@ -117,6 +123,8 @@ def compare(
             question=question,
             num_draws=draws,
             ci_prob=ci_prob,
+            weight_decay=decays,
+            batch_size=batches,
             progress=watched(),
         )
     answer(

@@ -52,11 +52,16 @@ Size = Annotated[
     typer.Option("--size", help="Model size: a fitted label, or parameters: 1.2e9 as it is, 1B as a rounded number."),
 ]
 BatchSize = Annotated[
-    float | None,
-    typer.Option("--batch-size", min=0.0, help="Batch size of the plans, in the unit of the fitted runs' batch_size."),
+    list[str] | None,
+    typer.Option(
+        "--batch-size",
+        metavar="[NAME=]N",
+        help="Batch size of the plans, or of one of them, in the unit of the fitted runs' batch_size.",
+    ),
 ]
 WeightDecay = Annotated[
-    float | None, typer.Option("--weight-decay", min=0.0, help="Decoupled weight decay of the plans.")
+    list[str] | None,
+    typer.Option("--weight-decay", metavar="[NAME=]N", help="Decoupled weight decay of the plans, or of one of them."),
 ]
 Steps = Annotated[
     str | None, typer.Option("--steps", metavar="N|@FILE", help="Every N-th step, or the column step of a CSV.")

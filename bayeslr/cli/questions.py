@@ -1,6 +1,7 @@
 """From the text of options to curves, schedules, steps and forecasts."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ __all__ = [
     "read_curves",
     "read_log",
     "read_run",
+    "setting",
 ]
 
 type Losses = Mapping[str, Any]
@@ -91,8 +93,8 @@ def ask(
     draws: int,
     seed: int,
     *,
-    batch_size: float | None,
-    weight_decay: float | None,
+    batch_size: Sequence[str] | None,
+    weight_decay: Sequence[str] | None,
 ) -> "tuple[bl.Forecast, bl.LossCurve | None, str]":
     """Ask a posterior about the schedules of a command; return the run that has started, or what it rests on."""
     plans: dict[str, bl.Schedule] = {}
@@ -102,6 +104,7 @@ def ask(
             raise typer.BadParameter(f"two schedules are called {name!r}; allowed: NAME=SPEC", param_hint="--schedule")
         plans[name] = bl.schedules.parse_schedule(spec)
     places = _parse_steps(steps)
+    decays, batches = setting("--weight-decay", weight_decay, plans), setting("--batch-size", batch_size, plans)
     fitted = bl.load_posterior(posterior)
     from bayeslr.forecast.questions import rests_on
     from bayeslr.inference import prepare_devices
@@ -124,8 +127,8 @@ def ask(
             num_draws=draws,
             observed=run,
             progress=watched(),
-            batch_size=batch_size,
-            weight_decay=weight_decay,
+            batch_size=batches,
+            weight_decay=decays,
         )
     # with a run that has started the answer rests on another fit
     return forecast, run, "" if run is not None else rests_on(fitted, plans.values(), size)
@@ -148,6 +151,26 @@ def named_specs(texts: Sequence[str] | None, option: str) -> list[tuple[str, str
         if names.count(name) > 1:
             raise typer.BadParameter(f"two are called {name!r}; allowed: NAME=SPEC", param_hint=option)
     return found
+
+
+def setting(option: str, texts: Sequence[str] | None, names: Collection[str]) -> dict[str, float] | None:
+    """Return a number for each plan from N, which is for all of them, and NAME=N."""
+    found: dict[str, float] = {}
+    # a number for all of them first, so that those by name replace it
+    for text in sorted(texts or (), key=lambda text: "=" in text):
+        name, equals, number = text.rpartition("=")
+        try:
+            value = float(number)
+        except ValueError:
+            value = math.nan
+        if not 0.0 <= value < math.inf:
+            allowed = "a number from 0 on, or NAME=NUMBER"
+            raise typer.BadParameter(f"found {text!r}; allowed: {allowed}", param_hint=option)
+        if equals and name not in names:
+            known = ", ".join(list(names)[:6])
+            raise typer.BadParameter(f"no schedule is called {name!r}; allowed: {known}", param_hint=option)
+        found |= {name: value} if equals else dict.fromkeys(names, value)
+    return found or None
 
 
 def read_log(name: str, log: Path, losses: Losses, plan: "bl.Schedule | None" = None) -> "bl.LossCurve":

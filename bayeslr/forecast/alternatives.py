@@ -4,7 +4,7 @@ All are put into one forecast whose draws are paired, a finished run with the lo
 uncertain of it is the noise of the measurement alone.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -27,6 +27,7 @@ from bayeslr.forecast.questions import (
     rests_on,
     tell,
 )
+from bayeslr.forecast.setups import Setting
 from bayeslr.forecast.sizes import find_target
 from bayeslr.inference import Posterior
 from bayeslr.schedules import Schedule, join
@@ -135,6 +136,8 @@ def compare(
     question: Question | None = None,
     num_draws: int | None = 2000,
     ci_prob: float = 0.9,
+    weight_decay: Setting = None,
+    batch_size: Setting = None,
     progress: bool | None = None,
 ) -> Alternatives:
     """Compare plans, what a running run may do next, and finished runs.
@@ -165,6 +168,9 @@ def compare(
         At most this many posterior draws.
     ci_prob
         Probability of the intervals.
+    weight_decay, batch_size
+        Of the plans and the tails, as in :func:`bayeslr.predict`: a number for all of them, or one for each by name. A
+        finished run has its own.
     progress
         Whether a fit with the observed run shows a progress bar.
 
@@ -205,7 +211,11 @@ def compare(
         raise PosteriorError(f"compare: the baseline is {baseline!r}; allowed: one of {', '.join(names)}")
     ahead = tails | {name: plan for name, plan in named.items() if running is not None and _continues(running, plan)}
     new = {name: plan for name, plan in named.items() if name not in ahead}
-    forecast = _together(posterior, running, ahead, new, over, size=size, seed=seed, num_draws=num_draws)
+    setups = {
+        "weight_decay": _settings("weight_decay", weight_decay, [*named, *tails], over),
+        "batch_size": _settings("batch_size", batch_size, [*named, *tails], over),
+    }
+    forecast = _together(posterior, running, ahead, new, over, setups, size=size, seed=seed, num_draws=num_draws)
     forecast = _in_order(forecast, names)
     kinds = dict.fromkeys(ahead, "running") | dict.fromkeys(new, "plan") | dict.fromkeys(over, "finished")
     told = cautions(posterior, forecast.warnings, tuple(names))
@@ -246,12 +256,24 @@ def _continues(running: LossCurve, plan: Schedule) -> bool:
     return plan.total_steps > seen and np.allclose(rates, own, rtol=_SAME_RATE, atol=_SAME_RATE * plan.peak_lr)
 
 
+def _settings(what: str, asked: Setting, names: Sequence[str], over: Mapping[str, LossCurve]) -> dict[str, float]:
+    """Return what was asked for by name, and what finished runs say of themselves."""
+    own = {name: getattr(curve, what) for name, curve in over.items() if getattr(curve, what) is not None}
+    given = dict(asked) if isinstance(asked, Mapping) else {} if asked is None else dict.fromkeys(names, asked)
+    wrong = next((name for name in given if name not in names), None)
+    if wrong is not None:
+        allowed = f"names of plans ({', '.join(names[:6])})"
+        raise PosteriorError(f"compare: {what} is given for {wrong!r}; allowed: {allowed}")
+    return own | given
+
+
 def _together(
     posterior: Posterior,
     running: LossCurve | None,
     ahead: Mapping[str, Schedule],
     new: Mapping[str, Schedule],
     over: Mapping[str, LossCurve],
+    setups: Mapping[str, Mapping[str, float]],
     *,
     size: float | str | None,
     seed: int,
@@ -262,14 +284,19 @@ def _together(
     places: dict[str, Any] = {name: curve.after_warmup().steps for name, curve in over.items()}
     parts: list[Forecast] = []
     longest = _longest(running, [*ahead.values(), *fresh.values()]) if running is not None and ahead and fresh else {}
+
+    def answered(plans: Mapping[str, Schedule], **question: Any) -> Forecast:
+        own: dict[str, Any] = {
+            what: {name: value for name, value in given.items() if name in plans} for what, given in setups.items()
+        }
+        asked: dict[str, Schedule] = dict(plans) | longest
+        return predict(posterior, asked, seed=seed, num_draws=num_draws, **own, **question)
+
     with untold():
         if ahead and running is not None:
-            own = None if len(posterior.sizes) == 1 else size
-            onward = {**ahead, **longest}
-            parts.append(predict(posterior, onward, run=running.name, size=own, seed=seed, num_draws=num_draws))
+            parts.append(answered(ahead, run=running.name, size=None if len(posterior.sizes) == 1 else size))
         if fresh:
-            asked = {**fresh, **longest}
-            parts.append(predict(posterior, asked, size=size, steps=places, seed=seed, num_draws=num_draws))
+            parts.append(answered(fresh, size=size, steps=places))
     whole = parts[0] if len(parts) == 1 else _merged(parts)
     latent = dict(whole.latent)
     for name, curve in over.items():

@@ -1,6 +1,6 @@
 """How far a question lies from the data that were fitted."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -23,7 +23,10 @@ _SAME_RATE = 0.15
 
 
 def extrapolations(
-    posterior: Posterior, plans: Mapping[str, Schedule], target: Target, batch_size: float | None = None
+    posterior: Posterior,
+    plans: Mapping[str, Schedule],
+    target: Target,
+    batch_sizes: Collection[float | None] = (None,),
 ) -> list[str]:
     """Say where a question goes far outside the fitted data.
 
@@ -35,8 +38,8 @@ def extrapolations(
         The schedules, by name.
     target
         The size asked for.
-    batch_size
-        The batch size asked for; none: not given.
+    batch_sizes
+        The batch sizes asked for; none: not given.
 
     Returns
     -------
@@ -99,7 +102,9 @@ def extrapolations(
             f"size {params:.3g} lies outside the fitted {_span(known)} parameters by more than a factor of "
             f"{SIZE_FACTOR:g}"
         )
-    return [*found, *_of_batch(of_size, own, batch_size, unseen=target.index is None)]
+    for batch_size in sorted(batch_sizes, key=lambda batch: batch or 0.0):
+        found += _of_batch(of_size, own, batch_size, unseen=target.index is None)
+    return found
 
 
 def _of_batch(of_size: Sequence[LossCurve], own: Scale, batch_size: float | None, *, unseen: bool) -> list[str]:

@@ -8,14 +8,15 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bayeslr.curves import LossCurve, Setup
+from bayeslr.curves import LossCurve
 from bayeslr.errors import PACKAGE, ExtrapolationWarning, FitWarning, PosteriorError, ScheduleError
 from bayeslr.forecast.continuation import check_continues, fit_with, fitted_run, own_effects
 from bayeslr.forecast.extrapolation import extrapolations
 from bayeslr.forecast.forecast import Forecast
 from bayeslr.forecast.guard import require_numbers, require_room
 from bayeslr.forecast.residual import residual_process
-from bayeslr.forecast.sizes import Target, draw_size, find_target, fitted_runs
+from bayeslr.forecast.setups import Setting, find_setups
+from bayeslr.forecast.sizes import draw_size, find_target, fitted_runs
 from bayeslr.inference import Posterior, require_unforked
 from bayeslr.model import Block, CurveParts, PlannedCurve, evaluate, find_blocks, prepare
 from bayeslr.schedules import Plans, Schedule, named_schedules
@@ -40,8 +41,8 @@ def predict(
     num_draws: int | None = 2000,
     observed: LossCurve | None = None,
     run: str | None = None,
-    weight_decay: float | None = None,
-    batch_size: float | None = None,
+    weight_decay: Setting = None,
+    batch_size: Setting = None,
     progress: bool | None = None,
 ) -> Forecast:
     """Predict the loss under new schedules.
@@ -61,7 +62,7 @@ def predict(
         last), or an array of steps; or one of these for each schedule by name.
     seed
         Seed of the discrepancy, the noise and the deviations of unseen sizes, default 0. A schedule has the
-        same band whatever else is asked for, as long as no other peak rate is that was not fitted.
+        same band whatever else is asked for, as long as no other peak rate or batch size is that was not fitted.
     num_draws
         At most this many posterior draws. Default 2000, at which the ends of a 90% band are known to 4% of its width.
     observed
@@ -71,8 +72,9 @@ def predict(
         Name of a fitted run that the plans continue beyond its last observation: its own effects and the last state of
         its residual are used, without a new fit.
     weight_decay, batch_size
-        Of the runs that the plans describe, in the units of the fitted ones. Default: those of the fitted runs, where
-        all of them (of the size, where it was fitted) have the same; else those of the reference.
+        Of the runs that the plans describe, in the units of the fitted ones: a number, or one for each schedule by
+        name. Default: those of the run that has started; those of the fitted runs, where all of them (of the size,
+        where it was fitted) have the same; else those of the reference.
     progress
         Whether the fit with `observed` shows a progress bar. Default: where a person watches.
 
@@ -113,9 +115,12 @@ def predict(
         check_continues(beginning, named)
         posterior, started = fit_with(posterior, beginning, target, progress=progress)
         target = find_target(posterior, target.params if target.params is not None else target.label)
-    setup = _setup(posterior, target, weight_decay, batch_size)
+    setups = find_setups(
+        posterior, target, list(named), weight_decay=weight_decay, batch_size=batch_size, started=started
+    )
+    batches = {setup.batch_size for setup in setups.values()}
     of_fit = list(posterior.settings.get("health", ()))
-    beyond = extrapolations(posterior, named, target, setup.batch_size)
+    beyond = extrapolations(posterior, named, target, batches)
     # of thousands of schedules a line each would bury the others
     rest = len(beyond) - _TOLD
     aloud = beyond if rest < 2 else [*beyond[:_TOLD], f"{rest:,} more such warnings are in the forecast's warnings"]
@@ -123,17 +128,17 @@ def predict(
         for message in messages:
             warnings.warn(message, category, skip_file_prefixes=(PACKAGE,))
     scale = posterior.scale_of(target.index, target.params)
-    log_batch = scale.log_batch(setup.batch_size)
-    model = posterior.model.resolved(posterior.params, batches_differ=log_batch != 0.0)
+    log_batches = np.array(sorted({scale.log_batch(batch) for batch in batches}))
+    model = posterior.model.resolved(posterior.params, batches_differ=bool(log_batches.any()))
     draws, effects = posterior.sample(num_draws=num_draws), posterior.sample_effects(num_draws=num_draws)
     require_room(named, wanted, len(next(iter(draws.values()))))
     asked = wanted if started is None else {name: np.append(steps, started.steps[-1]) for name, steps in wanted.items()}
     areas = {name: model.law.area(plan, np.append(asked[name], plan.total_steps)) for name, plan in named.items()}
     furthest = float(np.log(max(area[-1] for area in areas.values()) / scale.area))
     log_peaks = np.log([plan.peak_lr / scale.rate for plan in named.values()])
-    places = model.discrepancy.places_ahead(posterior.places, furthest, log_peaks, np.array([log_batch]))
-    any_plan = next(iter(named.values()))
-    inputs = prepare(model.law, any_plan, np.array([any_plan.total_steps]), scale, setup)
+    places = model.discrepancy.places_ahead(posterior.places, furthest, log_peaks, log_batches)
+    first, plan = next(iter(named.items()))
+    inputs = prepare(model.law, plan, np.array([plan.total_steps]), scale, setups[first])
     blocks = find_blocks(model.composition, model.sites, inputs, places)
     common = draw_size(posterior, model, draws, effects, blocks, target, np.random.default_rng([seed, 0]))
     rngs = _generators(seed, named.values())
@@ -144,7 +149,7 @@ def predict(
         PlannedCurve(
             schedule=plan,
             steps=asked[name],
-            setup=setup,
+            setup=setups[name],
             effects=_new_run(of_run, rng, len(draws["noise"])) if own is None else own,
         )
         for (name, plan), rng in zip(named.items(), rngs, strict=True)
@@ -179,21 +184,6 @@ def _named(plans: Plans) -> dict[str, Schedule]:
         return named_schedules(plans)
     except ScheduleError as problem:
         raise PosteriorError(f"predict: {problem}") from None
-
-
-def _setup(posterior: Posterior, target: Target, weight_decay: float | None, batch_size: float | None) -> Setup:
-    """Return weight decay and batch size of the question, by default what the fitted runs have in common."""
-    for name, given, least in (("weight_decay", weight_decay, 0.0), ("batch_size", batch_size, np.nextafter(0.0, 1.0))):
-        if given is not None and not least <= given < np.inf:
-            allowed = "a number above 0" if least else "a number from 0 on"
-            raise PosteriorError(f"predict: {name}={given!r}; allowed: {allowed}, or none")
-    alike = fitted_runs(posterior, target)
-
-    def common(name: str, given: float | None) -> float | None:
-        found = {getattr(curve, name) for curve in alike}
-        return given if given is not None else found.pop() if len(found) == 1 else None
-
-    return Setup(weight_decay=common("weight_decay", weight_decay), batch_size=common("batch_size", batch_size))
 
 
 def _generators(seed: int, plans: Iterable[Schedule]) -> list[np.random.Generator]:

@@ -136,7 +136,8 @@ def cautions(posterior: Posterior, found: Sequence[str], plans: Sequence[str]) -
         name = next((plan for plan in plans if message.startswith(f"{plan}: ")), "")
         text = message.removeprefix(f"{name}: ") if name else message
         # the same finding has other numbers for each plan
-        grouped.setdefault(re.sub(r"[\d.]+(e[+-]?\d+)?", "#", text), []).append((name, text))
+        finding = re.sub(r"[\d.]+(e[+-]?\d+)?", "#", text) if name else text
+        grouped.setdefault(finding, []).append((name, text))
     for members in grouped.values():
         name, text = members[-1]
         if len(members) == 1:

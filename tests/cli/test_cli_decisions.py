@@ -83,9 +83,30 @@ def test_compare_takes_a_running_and_a_finished_run(run, posterior_file, partial
     assert "Ends below drops by at least 0.001: now with probability" in out
 
 
+def test_compare_takes_weight_decays_of_all_plans_and_of_one(run, posterior_file):
+    plans = {"a": "wsd(peak_lr=1e-3, warmup_steps=100, total_steps=2000, decay_steps=500)"}
+    plans["b"] = plans["a"].replace("500", "900")
+    asked = [text for name, spec in plans.items() for text in ("--schedule", f"{name}={spec}")]
+    code, out, err = run(
+        *("compare", posterior_file, *asked, "--weight-decay", "b=0.3", "--weight-decay", "0.2", "--format", "json")
+    )
+    assert code == 0, err
+    found = bl.compare(
+        bl.load_posterior(posterior_file),
+        {name: bl.schedules.parse_schedule(spec) for name, spec in plans.items()},
+        weight_decay={"a": 0.2, "b": 0.3},
+    )
+    assert json.loads(out) == json.loads(json.dumps(found.to_dict()))
+
+
 @pytest.mark.parametrize(
     ("arguments", "found"),
     [
+        (
+            ("--schedule", "a=constant(peak_lr=1e-3, total_steps=9)", "--finished", "drops", "--batch-size", "b=2"),
+            "'b'",
+        ),
+        (("--schedule", "constant(peak_lr=1e-3, total_steps=9)", "--finished", "drops", "--batch-size", "-2"), "'-2'"),
         (("--then", "linear(decay_steps=5)"), "found one alternative"),
         (("--then", "a=linear(decay_steps=5)", "--then", "a=constant(steps=5)"), "two are called 'a'"),
         (("--finished", "nobody", "--finished", "drops"), "found 'nobody'"),

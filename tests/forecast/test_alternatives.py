@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bayeslr.errors import ExtrapolationWarning, FitWarning, PosteriorError
-from bayeslr.forecast import compare, compare_schedules, predict
+from bayeslr.forecast import alternatives, compare, compare_schedules, predict
 from bayeslr.schedules import constant, cosine, wsd
 
 COMMON = {"peak_lr": 1e-3, "warmup_steps": 100, "total_steps": 2000}
@@ -100,6 +100,27 @@ def test_a_run_that_was_not_fitted_is_fitted_with_the_rest(small_posterior, half
     assert found.comparison.final_loss.loc["now", "step"] == int(half.steps[-1]) + 500
 
 
+def test_plans_have_the_batches_that_are_asked_for_and_finished_runs_their_own(small_posterior, monkeypatch):
+    over = replace(small_posterior.curves["drops"], batch_size=128.0, weight_decay=0.05)
+    asked = []
+    monkeypatch.setattr(alternatives, "predict", lambda *a, **k: asked.append(k) or predict(*a, **k))
+    settings = {"weight_decay": {"cosine": 0.2}, "batch_size": 512.0}
+    with pytest.warns(ExtrapolationWarning) as told:
+        found = compare(small_posterior, PLANS, finished=[over], seed=5, **settings)
+    # each batch in a line of its own, as it is no finding about one plan
+    lines = [f"batch size {size} has no influence: no fitted run says its own" for size in (128, 512)]
+    assert [str(warning.message) for warning in told] == lines
+    assert found.warnings == tuple(lines)
+    (question,) = asked
+    assert question["batch_size"] == {"wsd": 512.0, "cosine": 512.0, "drops": 128.0}
+    assert question["weight_decay"] == {"cosine": 0.2, "drops": 0.05}
+    # the small fit says no batch, but has a weight norm
+    with pytest.warns(ExtrapolationWarning, match="batch size 128"):
+        plain = compare(small_posterior, PLANS, finished=[over], seed=5)
+    assert not np.allclose(found.forecast.parts["cosine"].law, plain.forecast.parts["cosine"].law, rtol=1e-6)
+    np.testing.assert_array_equal(found.forecast.parts["wsd"].law, plain.forecast.parts["wsd"].law)
+
+
 @pytest.mark.parametrize(
     ("settings", "found"),
     [
@@ -108,6 +129,10 @@ def test_a_run_that_was_not_fitted_is_fitted_with_the_rest(small_posterior, half
         ({"plans": PLANS, "observed": "nobody"}, "nobody"),
         ({"plans": PLANS, "observed": "constant", "then": {"wsd": "linear(decay_steps=5)"}}, "two called 'wsd'"),
         ({"plans": PLANS, "baseline": "best"}, "the baseline is 'best'"),
+        (
+            {"plans": PLANS, "batch_size": {"best": 64}},
+            r"batch_size is given for 'best'; allowed: names of plans \(wsd, c",
+        ),
         ({"plans": PLANS, "observed": "constant", "question": "schedule"}, "single run"),
     ],
 )

@@ -10,6 +10,7 @@ from bayeslr.errors import ExtrapolationWarning, FitWarning, PosteriorError
 from bayeslr.forecast import compare_schedules, predict, reach
 from bayeslr.forecast.extrapolation import extrapolations
 from bayeslr.forecast.residual import residual_process
+from bayeslr.forecast.setups import find_setups
 from bayeslr.forecast.sizes import find_target
 from bayeslr.laws import AnnealingLaw
 from bayeslr.schedules import constant, cosine, parse_schedule, wsd
@@ -327,9 +328,41 @@ def test_among_several_batches_the_one_that_is_meant_is_said(of_one_batch):
         predict(mixed, WSD)
 
 
+def test_each_schedule_may_have_a_batch_of_its_own(of_one_batch):
+    """As asked for alone: the same curve for 256 and for 1024, whose draws are paired."""
+    plans = {"as fitted": WSD, "larger": WSD}
+    with pytest.warns(ExtrapolationWarning, match="batch size 1024"):
+        both = predict(of_one_batch, plans, seed=3, batch_size={"larger": 1024})
+    with pytest.warns(ExtrapolationWarning):
+        alone = predict(of_one_batch, WSD, seed=3, batch_size=1024)
+    known = predict(of_one_batch, WSD, seed=3)
+    np.testing.assert_allclose(both.parts["larger"].expected, alone.parts["schedule"].expected, rtol=1e-9)
+    np.testing.assert_allclose(both.parts["as fitted"].law, known.parts["schedule"].law, rtol=1e-9)
+    gap = both.parts["larger"].law - both.parts["as fitted"].law
+    one = np.random.default_rng(0).permuted(both.parts["larger"].law, axis=0) - both.parts["as fitted"].law
+    assert gap[:, -1].std() < one[:, -1].std()
+
+
+def test_a_run_that_has_started_has_its_own_batch(of_one_batch):
+    """Also where the fitted runs have several, and nothing is asked for."""
+    first, *rest = of_one_batch.curves
+    mixed = replace(of_one_batch, curves=CurveSet(curves=(replace(first, batch_size=128.0), *rest)))
+    names = ["plan"]
+    target = find_target(mixed, None)
+    common = find_setups(mixed, target, names, weight_decay=None, batch_size=None)
+    assert common["plan"].batch_size is None
+    for run in mixed.curves:
+        own = find_setups(mixed, target, names, weight_decay=None, batch_size=None, started=run)
+        assert own["plan"].batch_size == run.batch_size
+        asked = find_setups(mixed, target, names, weight_decay=None, batch_size=512.0, started=run)
+        assert asked["plan"].batch_size == 512.0
+
+
 @pytest.mark.parametrize(
     ("setup", "message"),
     [
+        ({"batch_size": {"plan": 64}}, r"batch_size is given for 'plan'; allowed: names of schedules \(schedule\)"),
+        ({"weight_decay": {"schedule": -1}}, r"weight_decay=-1; allowed: a number from 0 on"),
         ({"batch_size": 0}, r"batch_size=0; allowed: a number above 0"),
         ({"weight_decay": -0.1}, r"weight_decay=-0\.1; allowed: a number from 0 on"),
         ({"batch_size": float("nan")}, "batch_size=nan"),
