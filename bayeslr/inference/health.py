@@ -187,8 +187,8 @@ def _identification(posterior: Posterior) -> list[Check]:
         for label, values in zip(labels, draws.reshape(len(draws), -1).T, strict=True):
             place = float((np.median(values) - center) / spread)
             # what all sizes share is a shape, which no wrong unit moves
-            if not parameter.shared and parameter.name not in model.priors and abs(place) > _TAIL:
-                furthest = max(furthest, abs(place))
+            if parameter.name not in model.priors and abs(place) > (_FAR_TAIL if parameter.shared else _TAIL):
+                furthest = max(furthest, 0.0 if parameter.shared else abs(place))
                 conflicts.append(f"{parameter.name}{label} lies {abs(place):.1f} prior sd from its default prior")
             if parameter.advice and values.std() > 0.7 * spread:
                 vague.append(f"{parameter.name}{label} has sd {values.std():.2f} in log units, its prior {spread:.2f}")
@@ -200,9 +200,12 @@ def _identification(posterior: Posterior) -> list[Check]:
             name="agreement of priors and data",
             status=("FAIL" if furthest > _FAR_TAIL else "REVIEW") if conflicts else "PASS",
             evidence="; ".join(conflicts) if conflicts else "no parameter lies in the tail of its default prior",
-            advice="check units of the logs (loss in nats, rates as applied), or give a prior of your own"
-            if conflicts
-            else "",
+            advice=""
+            if not conflicts
+            else "check units of the logs (loss in nats, rates as applied), or give a prior of your own"
+            if furthest
+            else "these runs ask for a law of another shape than others have shown: compare bands with runs that you "
+            "leave out (bayeslr backtest) before you rely on them",
         ),
         Check(
             name="annealing in the runs",

@@ -134,6 +134,22 @@ def test_parameters_far_in_the_tail_of_their_prior_fail(small_posterior, name, f
     assert status(chosen, "agreement of priors and data") == "PASS"
 
 
+@pytest.mark.parametrize(("factor", "expected"), [(2.0, "PASS"), (8.0, "REVIEW")])
+def test_a_shape_that_no_other_runs_have_is_for_review(small_posterior, factor, expected):
+    """No unit moves it, so that a shape within four prior standard deviations is nothing to report."""
+
+    def scaled(draws):
+        draws["norm_ratio"] = draws["norm_ratio"] * factor
+        return draws
+
+    bad = doctor(small_posterior, draws=scaled)
+    assert status(bad, "agreement of priors and data") == expected
+    (check,) = (item for item in bad.health.checks if item.name == "agreement of priors and data")
+    if expected == "REVIEW":
+        assert "norm_ratio lies" in check.evidence
+        assert "another shape" in check.advice
+
+
 def test_a_memory_as_vague_as_its_prior_is_for_review(small_posterior):
     def vague(draws):
         spread = np.random.default_rng(0).normal(size=draws["tau"].shape)
