@@ -56,7 +56,8 @@ BatchSize = Annotated[
     typer.Option(
         "--batch-size",
         metavar="[NAME=]N",
-        help="Batch size of the plans, or of one of them, in the unit of the fitted runs' batch_size.",
+        help="Batch size of the plans, or of one of them, in the unit of the fitted runs' batch_size; N without a name "
+        "also of logs.",
     ),
 ]
 WeightDecay = Annotated[

@@ -1,6 +1,5 @@
 """From the text of options to curves, schedules, steps and forecasts."""
 
-import math
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -153,24 +152,25 @@ def named_specs(texts: Sequence[str] | None, option: str) -> list[tuple[str, str
     return found
 
 
-def setting(option: str, texts: Sequence[str] | None, names: Collection[str]) -> dict[str, float] | None:
-    """Return a number for each plan from N, which is for all of them, and NAME=N."""
+def setting(option: str, texts: Sequence[str] | None, names: Collection[str]) -> "float | dict[str, float] | None":
+    """Return N, which is for all plans, or a number for each of them from N and NAME=N."""
     found: dict[str, float] = {}
-    # a number for all of them first, so that those by name replace it
-    for text in sorted(texts or (), key=lambda text: "=" in text):
-        name, equals, number = text.rpartition("=")
+    for text in texts or ():
+        name, _, number = text.rpartition("=")
+        name = name.strip()
         try:
             value = float(number)
         except ValueError:
-            value = math.nan
-        if not 0.0 <= value < math.inf:
-            allowed = "a number from 0 on, or NAME=NUMBER"
-            raise typer.BadParameter(f"found {text!r}; allowed: {allowed}", param_hint=option)
-        if equals and name not in names:
-            known = ", ".join(list(names)[:6])
+            raise typer.BadParameter(f"found {text!r}; allowed: a number, or NAME=NUMBER", param_hint=option) from None
+        if name in found:
+            which = f"for {name!r}" if name else "for all plans"
+            raise typer.BadParameter(f"found two numbers {which}; allowed: one", param_hint=option)
+        if name and name not in names:
+            known = ", ".join(list(names)[:6]) or "none: a finished run has its own"
             raise typer.BadParameter(f"no schedule is called {name!r}; allowed: {known}", param_hint=option)
-        found |= {name: value} if equals else dict.fromkeys(names, value)
-    return found or None
+        found[name] = value
+    whole = found.pop("", None)
+    return whole if not found else found if whole is None else dict.fromkeys(names, whole) | found
 
 
 def read_log(name: str, log: Path, losses: Losses, plan: "bl.Schedule | None" = None) -> "bl.LossCurve":

@@ -4,7 +4,7 @@ All are put into one forecast whose draws are paired, a finished run with the lo
 uncertain of it is the noise of the measurement alone.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -27,17 +27,15 @@ from bayeslr.forecast.questions import (
     rests_on,
     tell,
 )
-from bayeslr.forecast.setups import Setting
+from bayeslr.forecast.setups import Setting, by_name, with_setup
 from bayeslr.forecast.sizes import find_target
 from bayeslr.inference import Posterior
-from bayeslr.schedules import Schedule, join
-from bayeslr.schedules.builders import constant
+from bayeslr.schedules import Schedule
 from bayeslr.schedules.tails import parse_tail
 from bayeslr.written import chance, estimate
 
 __all__ = ["Alternatives", "compare"]
 
-_LONGEST = "(longest)"
 _SAME_RATE = 1e-3
 
 
@@ -170,7 +168,7 @@ def compare(
         Probability of the intervals.
     weight_decay, batch_size
         Of the plans and the tails, as in :func:`bayeslr.predict`: a number for all of them, or one for each by name. A
-        finished run has its own.
+        tail has that of its run, and a finished run its own; a number counts for such a run that does not say it, too.
     progress
         Whether a fit with the observed run shows a progress bar.
 
@@ -192,15 +190,21 @@ def compare(
         As in the answer's ``warnings``.
     """
     checked_probability("ci_prob", ci_prob)
-    over = {curve.name: curve for curve in finished}
+    over = {curve.name: with_setup(curve, weight_decay=weight_decay, batch_size=batch_size) for curve in finished}
     single = bool(over) or observed is not None
     asked = ("run" if single else "schedule") if question is None else checked_question(question)
     if asked == "schedule" and single:
         raise PosteriorError("compare: a run that was observed is a single run; allowed: question='run'")
     if then and observed is None:
         raise PosteriorError("compare: a tail needs the run that it continues; allowed: with observed")
-    posterior, running = _running(posterior, observed, size, progress)
     named = dict(plans or {})
+    asked_for: dict[str, Setting] = {"weight_decay": weight_decay, "batch_size": batch_size}
+    setups = {what: by_name(what, setting, [*named, *(then or {})]) for what, setting in asked_for.items()}
+    for what, own in setups.items():
+        own |= {name: getattr(curve, what) for name, curve in over.items() if getattr(curve, what) is not None}
+    if isinstance(observed, LossCurve):
+        observed = with_setup(observed, weight_decay=weight_decay, batch_size=batch_size)
+    posterior, running = _running(posterior, observed, size, progress)
     tails = {} if running is None else {name: _continued(running, text) for name, text in (then or {}).items()}
     names = [*named, *tails, *over]
     twice = next((name for name in names if names.count(name) > 1), None)
@@ -211,10 +215,6 @@ def compare(
         raise PosteriorError(f"compare: the baseline is {baseline!r}; allowed: one of {', '.join(names)}")
     ahead = tails | {name: plan for name, plan in named.items() if running is not None and _continues(running, plan)}
     new = {name: plan for name, plan in named.items() if name not in ahead}
-    setups = {
-        "weight_decay": _settings("weight_decay", weight_decay, [*named, *tails], over),
-        "batch_size": _settings("batch_size", batch_size, [*named, *tails], over),
-    }
     forecast = _together(posterior, running, ahead, new, over, setups, size=size, seed=seed, num_draws=num_draws)
     forecast = _in_order(forecast, names)
     kinds = dict.fromkeys(ahead, "running") | dict.fromkeys(new, "plan") | dict.fromkeys(over, "finished")
@@ -256,17 +256,6 @@ def _continues(running: LossCurve, plan: Schedule) -> bool:
     return plan.total_steps > seen and np.allclose(rates, own, rtol=_SAME_RATE, atol=_SAME_RATE * plan.peak_lr)
 
 
-def _settings(what: str, asked: Setting, names: Sequence[str], over: Mapping[str, LossCurve]) -> dict[str, float]:
-    """Return what was asked for by name, and what finished runs say of themselves."""
-    own = {name: getattr(curve, what) for name, curve in over.items() if getattr(curve, what) is not None}
-    given = dict(asked) if isinstance(asked, Mapping) else {} if asked is None else dict.fromkeys(names, asked)
-    wrong = next((name for name in given if name not in names), None)
-    if wrong is not None:
-        allowed = f"names of plans ({', '.join(names[:6])})"
-        raise PosteriorError(f"compare: {what} is given for {wrong!r}; allowed: {allowed}")
-    return own | given
-
-
 def _together(
     posterior: Posterior,
     running: LossCurve | None,
@@ -283,20 +272,19 @@ def _together(
     fresh = {**new, **{name: curve.schedule for name, curve in over.items()}}
     places: dict[str, Any] = {name: curve.after_warmup().steps for name, curve in over.items()}
     parts: list[Forecast] = []
-    longest = _longest(running, [*ahead.values(), *fresh.values()]) if running is not None and ahead and fresh else {}
 
-    def answered(plans: Mapping[str, Schedule], **question: Any) -> Forecast:
-        own: dict[str, Any] = {
-            what: {name: value for name, value in given.items() if name in plans} for what, given in setups.items()
-        }
-        asked: dict[str, Schedule] = dict(plans) | longest
-        return predict(posterior, asked, seed=seed, num_draws=num_draws, **own, **question)
+    def known(plans: Mapping[str, Schedule]) -> dict[str, Any]:
+        return {what: {name: value for name, value in given.items() if name in plans} for what, given in setups.items()}
 
+    common: dict[str, Any] = {"seed": seed, "num_draws": num_draws}
     with untold():
         if ahead and running is not None:
-            parts.append(answered(ahead, run=running.name, size=None if len(posterior.sizes) == 1 else size))
+            own = None if len(posterior.sizes) == 1 else size
+            question = common | known(ahead) | {"run": running.name, "size": own}
+            parts.append(predict(posterior, ahead, **question))
         if fresh:
-            parts.append(answered(fresh, size=size, steps=places))
+            question = common | known(fresh) | {"steps": places, "size": size}
+            parts.append(predict(posterior, fresh, **question))
     whole = parts[0] if len(parts) == 1 else _merged(parts)
     latent = dict(whole.latent)
     for name, curve in over.items():
@@ -306,23 +294,13 @@ def _together(
     return replace(whole, latent=latent, observed={**whole.observed, **measured})
 
 
-def _longest(running: LossCurve | None, plans: list[Schedule]) -> dict[str, Schedule]:
-    """Return a plan that both forecasts have: how far they reach ahead decides what is drawn, and must be the same."""
-    if running is None:
-        return {}
-    seen, area = running.schedule.prefix(int(running.steps[-1])), max(float(plan.lr.sum()) for plan in plans)
-    missing = max(area - float(seen.lr.sum()), 0.0)
-    rest = constant(peak_lr=seen.peak_lr, total_steps=int(missing / seen.peak_lr) + 2)
-    return {_LONGEST: join(seen, rest)}
-
-
 def _merged(parts: list[Forecast]) -> Forecast:
-    """Put forecasts from the same draws into one, without what was added to make them so."""
+    """Put forecasts from the same draws into one."""
 
     def joined(field_name: str) -> dict[str, Any]:
-        return {name: v for part in parts for name, v in getattr(part, field_name).items() if name != _LONGEST}
+        return {name: v for part in parts for name, v in getattr(part, field_name).items()}
 
-    told = [line for part in parts for line in part.warnings if not line.startswith(_LONGEST)]
+    told = [line for part in parts for line in part.warnings]
     mappings: dict[str, Any] = {
         name: joined(name) for name, value in vars(parts[0]).items() if isinstance(value, Mapping)
     }

@@ -15,7 +15,7 @@ from bayeslr.forecast.extrapolation import extrapolations
 from bayeslr.forecast.forecast import Forecast
 from bayeslr.forecast.guard import require_numbers, require_room
 from bayeslr.forecast.residual import residual_process
-from bayeslr.forecast.setups import Setting, find_setups
+from bayeslr.forecast.setups import Setting, find_setups, with_setup
 from bayeslr.forecast.sizes import draw_size, find_target, fitted_runs
 from bayeslr.inference import Posterior, require_unforked
 from bayeslr.model import Block, CurveParts, PlannedCurve, evaluate, find_blocks, prepare
@@ -73,8 +73,9 @@ def predict(
         its residual are used, without a new fit.
     weight_decay, batch_size
         Of the runs that the plans describe, in the units of the fitted ones: a number, or one for each schedule by
-        name. Default: those of the run that has started; those of the fitted runs, where all of them (of the size,
-        where it was fitted) have the same; else those of the reference.
+        name. Default: those of the run that has started, which its continuation cannot change; those of the fitted
+        runs, where all of them (of the size, where it was fitted) have the same; else those of the reference. A number
+        counts for an observed run that does not say its own, too.
     progress
         Whether the fit with `observed` shows a progress bar. Default: where a person watches.
 
@@ -111,7 +112,7 @@ def predict(
     else:
         target = find_target(posterior, size)
     if observed is not None:
-        beginning = observed.after_warmup()
+        beginning = with_setup(observed.after_warmup(), weight_decay=weight_decay, batch_size=batch_size)
         check_continues(beginning, named)
         posterior, started = fit_with(posterior, beginning, target, progress=progress)
         target = find_target(posterior, target.params if target.params is not None else target.label)

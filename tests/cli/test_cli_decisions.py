@@ -106,7 +106,10 @@ def test_compare_takes_weight_decays_of_all_plans_and_of_one(run, posterior_file
             ("--schedule", "a=constant(peak_lr=1e-3, total_steps=9)", "--finished", "drops", "--batch-size", "b=2"),
             "'b'",
         ),
-        (("--schedule", "constant(peak_lr=1e-3, total_steps=9)", "--finished", "drops", "--batch-size", "-2"), "'-2'"),
+        (
+            ("--schedule", "constant(peak_lr=1e-3, total_steps=9)", "--finished", "drops", "--batch-size", "-2"),
+            "found -2",
+        ),
         (("--then", "linear(decay_steps=5)"), "found one alternative"),
         (("--then", "a=linear(decay_steps=5)", "--then", "a=constant(steps=5)"), "two are called 'a'"),
         (("--finished", "nobody", "--finished", "drops"), "found 'nobody'"),

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from bayeslr.curves import CurveSet
 from bayeslr.errors import ExtrapolationWarning, FitWarning, PosteriorError
 from bayeslr.forecast import alternatives, compare, compare_schedules, predict
 from bayeslr.schedules import constant, cosine, wsd
@@ -100,6 +101,46 @@ def test_a_run_that_was_not_fitted_is_fitted_with_the_rest(small_posterior, half
     assert found.comparison.final_loss.loc["now", "step"] == int(half.steps[-1]) + 500
 
 
+@pytest.mark.parametrize(
+    "third", [{"peak_lr": 1.4e-3}, {"batch_size": 64.0}, {"batch_size": 4096.0}, {"total_steps": 30_000}]
+)
+def test_a_third_plan_leaves_the_pairs_of_a_running_run_and_a_new_one_alone(small_posterior, third):
+    """Both are drawn beyond the fitted data, in forecasts of their own, and differ by what their schedules say."""
+    curves = CurveSet(curves=tuple(replace(c, batch_size=256.0) for c in small_posterior.curves))
+    scale = small_posterior.settings["scale"] | {"batch": 0.0, "batches": [256.0]}
+    posterior = replace(small_posterior, curves=curves, settings=small_posterior.settings | {"scale": scale})
+    batch = third.get("batch_size", 256.0)
+    plan = cosine(**COMMON | {name: value for name, value in third.items() if name != "batch_size"})
+    widths = []
+    for plans, batches in (({}, {}), ({"third": plan}, {"third": batch})):
+        with pytest.warns(ExtrapolationWarning):
+            found = compare(
+                posterior,
+                {"long": constant(**COMMON | {"total_steps": 9000})} | plans,
+                observed="constant",
+                then={"on": "constant(steps=7000)"},
+                batch_size=batches,
+                seed=5,
+                num_draws=500,
+            )
+        assert not any("none was given" in line for line in found.warnings)
+        parts = found.forecast.parts
+        # what the runs of the size share, after 20 updates more or less at the same constant rate
+        widths.append((parts["on"].shared[:, -1] - parts["long"].shared[:, -1]).std() / parts["on"].shared[:, -1].std())
+    assert max(widths) < 0.01
+
+
+def test_a_tail_has_the_batch_of_its_run(small_posterior):
+    first, *rest = small_posterior.curves
+    curves = CurveSet(curves=(replace(first, batch_size=128.0), *(replace(c, batch_size=256.0) for c in rest)))
+    posterior = replace(small_posterior, curves=curves)
+    question = {"observed": first.name, "then": {"on": "linear(decay_steps=500)", "off": "linear(decay_steps=900)"}}
+    found = compare(posterior, **question, seed=5, num_draws=100)
+    assert not any("none was given" in line for line in found.warnings)
+    with pytest.raises(PosteriorError, match="batch_size: found 256 for on, which continues a run that has 128"):
+        compare(posterior, **question, batch_size={"on": 256})
+
+
 def test_plans_have_the_batches_that_are_asked_for_and_finished_runs_their_own(small_posterior, monkeypatch):
     over = replace(small_posterior.curves["drops"], batch_size=128.0, weight_decay=0.05)
     asked = []
@@ -131,7 +172,7 @@ def test_plans_have_the_batches_that_are_asked_for_and_finished_runs_their_own(s
         ({"plans": PLANS, "baseline": "best"}, "the baseline is 'best'"),
         (
             {"plans": PLANS, "batch_size": {"best": 64}},
-            r"batch_size is given for 'best'; allowed: names of plans \(wsd, c",
+            r"batch_size: found a number for 'best'; allowed: .*\(wsd, c",
         ),
         ({"plans": PLANS, "observed": "constant", "question": "schedule"}, "single run"),
     ],

@@ -10,7 +10,7 @@ from bayeslr.errors import ExtrapolationWarning, FitWarning, PosteriorError
 from bayeslr.forecast import compare_schedules, predict, reach
 from bayeslr.forecast.extrapolation import extrapolations
 from bayeslr.forecast.residual import residual_process
-from bayeslr.forecast.setups import find_setups
+from bayeslr.forecast.setups import find_setups, with_setup
 from bayeslr.forecast.sizes import find_target
 from bayeslr.laws import AnnealingLaw
 from bayeslr.schedules import constant, cosine, parse_schedule, wsd
@@ -347,25 +347,36 @@ def test_a_run_that_has_started_has_its_own_batch(of_one_batch):
     """Also where the fitted runs have several, and nothing is asked for."""
     first, *rest = of_one_batch.curves
     mixed = replace(of_one_batch, curves=CurveSet(curves=(replace(first, batch_size=128.0), *rest)))
-    names = ["plan"]
-    target = find_target(mixed, None)
-    common = find_setups(mixed, target, names, weight_decay=None, batch_size=None)
-    assert common["plan"].batch_size is None
+    question = {"posterior": mixed, "target": find_target(mixed, None), "names": ["plan"], "weight_decay": None}
+    assert find_setups(**question, batch_size=None)["plan"].batch_size is None
     for run in mixed.curves:
-        own = find_setups(mixed, target, names, weight_decay=None, batch_size=None, started=run)
-        assert own["plan"].batch_size == run.batch_size
-        asked = find_setups(mixed, target, names, weight_decay=None, batch_size=512.0, started=run)
-        assert asked["plan"].batch_size == 512.0
+        own = {"batch_size": run.batch_size}
+        for asked in (None, run.batch_size, {"plan": run.batch_size}, {"plan": None}):
+            assert find_setups(**question, batch_size=asked, started=run)["plan"].batch_size == own["batch_size"]
+        with pytest.raises(
+            PosteriorError, match=r"batch_size: found 512 for plan, which continues a run that has \d+; al"
+        ):
+            find_setups(**question, batch_size=512.0, started=run)
+
+
+def test_a_number_for_all_counts_for_a_run_that_does_not_say_its_own(small_curves):
+    run = small_curves["drops"]
+    found = with_setup(run, weight_decay={"plan": 0.1}, batch_size=512)
+    assert (found.weight_decay, found.batch_size) == (run.weight_decay, 512.0)
+    assert with_setup(found, weight_decay=None, batch_size=64).batch_size == 512.0
 
 
 @pytest.mark.parametrize(
     ("setup", "message"),
     [
-        ({"batch_size": {"plan": 64}}, r"batch_size is given for 'plan'; allowed: names of schedules \(schedule\)"),
-        ({"weight_decay": {"schedule": -1}}, r"weight_decay=-1; allowed: a number from 0 on"),
-        ({"batch_size": 0}, r"batch_size=0; allowed: a number above 0"),
-        ({"weight_decay": -0.1}, r"weight_decay=-0\.1; allowed: a number from 0 on"),
-        ({"batch_size": float("nan")}, "batch_size=nan"),
+        ({"batch_size": {"plan": 64}}, r"batch_size: found a number for 'plan'; allowed: .* \(schedule\)"),
+        ({"weight_decay": {"schedule": -1}}, r"weight_decay: found -1 for schedule; allowed: a number from 0 on"),
+        ({"batch_size": 0}, r"batch_size: found 0 for schedule; allowed: a number above 0"),
+        ({"weight_decay": -0.1}, r"weight_decay: found -0\.1"),
+        ({"batch_size": float("nan")}, "found nan"),
+        ({"batch_size": "512"}, "found '512'"),
+        ({"batch_size": True}, "found True"),
+        ({"weight_decay": [512]}, r"found \[512\]"),
     ],
 )
 def test_a_setup_that_cannot_be_is_one_line(small_posterior, setup, message):
