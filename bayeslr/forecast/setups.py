@@ -42,14 +42,16 @@ def by_name(what: str, asked: Setting, names: Sequence[str]) -> dict[str, float]
     PosteriorError
         If a number is not one that a run can have, or is for a schedule that is not asked for.
     """
-    given = asked if isinstance(asked, Mapping) else dict.fromkeys(names, asked)
+    if asked is None:
+        return {}
+    given, known = asked if isinstance(asked, Mapping) else dict.fromkeys(names, asked), frozenset(names)
     least = _LEAST[what]
     allowed = f"a number {'above 0' if least else 'from 0 on'}, or one for some of the schedules by name"
     for name, value in given.items():
-        if name not in names:
-            known = ", ".join(names[:6]) or "none"
+        if name not in known:
+            listed = ", ".join(names[:6]) or "none"
             raise PosteriorError(
-                f"{what}: found a number for {name!r}; allowed: schedules that are asked for ({known})"
+                f"{what}: found a number for {name!r}; allowed: schedules that are asked for ({listed})"
             )
         plain = isinstance(value, Real) and not isinstance(value, bool)
         if value is not None and not (plain and least <= value < np.inf):
