@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from numbers import Real
 from typing import Any, Final
 
 import numpy as np
@@ -53,7 +52,7 @@ def by_name(what: str, asked: Setting, names: Sequence[str]) -> dict[str, float]
             raise PosteriorError(
                 f"{what}: found a number for {name!r}; allowed: schedules that are asked for ({listed})"
             )
-        plain = isinstance(value, Real) and not isinstance(value, bool)
+        plain = isinstance(value, int | float | np.number) and not isinstance(value, bool)
         if value is not None and not (plain and least <= value < np.inf):
             raise PosteriorError(f"{what}: found {value!r} for {name}; allowed: {allowed}")
     return {name: float(value) for name, value in given.items() if value is not None}
