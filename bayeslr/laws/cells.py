@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg.lapack import dtbtrs
 
-from bayeslr.laws.areas import checked_updates
+from bayeslr.laws.areas import checked_updates, distinct
 from bayeslr.schedules import Schedule
 
 __all__ = ["Cells", "through_memories"]
@@ -89,10 +89,9 @@ class Cells:
         if largest > _JUMP * schedule.peak_lr:
             jumps = np.flatnonzero(change > _JUMP * schedule.peak_lr)
             edges.append(warmup + 1 + jumps[np.argsort(change[jumps])[::-1][:_JUMPS]])
-        ends = np.sort(np.concatenate([[0.0], *edges]).round().astype(np.int64))
-        # sorted, a plain comparison of neighbours finds the distinct ones faster than a hash
-        ends = ends[1:][ends[1:] > ends[:-1]]
-        starts = np.concatenate([[0], ends[:-1]])
+        # from 0, which the shares of the warm-up begin with
+        bounds = distinct(np.concatenate(edges).round().astype(np.int64))
+        starts, ends = bounds[:-1], bounds[1:]
         count = (ends - starts).astype(np.float64)
         return cls(
             lr=np.add.reduceat(lr, starts) / count,

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain, pairwise
 
 import jax
 import jax.numpy as jnp
@@ -139,14 +140,9 @@ def evaluate(
             yield CurveParts(**parts), noise
 
     # what the next group sees of its schedules is prepared while the one before is computed
-    before: tuple[Sequence[PlannedCurve], Mapping[str, Array]] | None = None
-    for group in _groups(plans):
-        following = group, asked(group)
-        if before is not None:
-            yield from told(*before)
-        before = following
-    if before is not None:
-        yield from told(*before)
+    answers = ((group, asked(group)) for group in _groups(plans))
+    for (group, answer), _ in pairwise(chain(answers, [([], {})])):
+        yield from told(group, answer)
 
 
 def _filled(steps: NDArray[np.int64], width: int) -> NDArray[np.int64]:
