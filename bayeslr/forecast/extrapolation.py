@@ -1,14 +1,13 @@
 """How far a question lies from the data that were fitted."""
 
 from collections.abc import Collection, Mapping, Sequence
-from functools import partial
 
 import numpy as np
 
 from bayeslr.curves import LossCurve
 from bayeslr.forecast.sizes import Target, fitted_runs
 from bayeslr.inference import LOWERED_SHARE, STEADY_SHARE, Posterior, anneals, steady_share
-from bayeslr.laws import Law, Scale, rate_removed
+from bayeslr.laws import Scale, rate_removed
 from bayeslr.schedules import Schedule
 
 __all__ = ["extrapolations"]
@@ -25,6 +24,7 @@ _SAME_RATE = 0.15
 def extrapolations(
     posterior: Posterior,
     plans: Mapping[str, Schedule],
+    areas: Mapping[str, float],
     target: Target,
     batch_sizes: Collection[float | None] = (None,),
 ) -> list[str]:
@@ -36,6 +36,8 @@ def extrapolations(
         The posterior.
     plans
         The schedules, by name.
+    areas
+        The forward area of each, by name.
     target
         The size asked for.
     batch_sizes
@@ -54,7 +56,6 @@ def extrapolations(
     found = []
     peaks = [curve.schedule.peak_lr for curve in posterior.fitted]
     own = posterior.scale_of(target.index, target.params)
-    area = partial(_whole_area, posterior.model.law)
     low, high = min(peaks) / RATE_FACTOR, max(peaks) * RATE_FACTOR
     of_size = fitted_runs(posterior, target)
     ends = [float(posterior.model.law.area(curve.schedule, curve.steps[-1:])[0]) for curve in of_size]
@@ -62,14 +63,13 @@ def extrapolations(
     untried = bool(plans) and not anneals(posterior)
     own_peaks = sorted({curve.schedule.peak_lr for curve in of_size})
     for name, plan in plans.items():
-        whole = area(plan)
-        ratio = whole / own.area
+        ratio = areas[name] / own.area
         if ratio > AREA_FACTOR:
             found.append(
                 f"{name}: trains {ratio:.1f} times the area (sum of rates) of the longest fitted run; "
                 f"that is far: bands are tested up to {AREA_FACTOR:g} times, and may be too narrow beyond"
             )
-        beyond = whole / longest
+        beyond = areas[name] / longest
         if beyond > UNSTEADY_AREA_FACTOR and steady_share(posterior) < STEADY_SHARE:
             found.append(
                 f"{name}: trains {beyond:.1f} times the area (sum of rates) of its size's longest run, and fitted "
@@ -128,7 +128,3 @@ def _of_batch(of_size: Sequence[LossCurve], own: Scale, batch_size: float | None
 def _span(values: Sequence[float]) -> str:
     low, high = f"{min(values):.3g}", f"{max(values):.3g}"
     return low if low == high else f"{low} to {high}"
-
-
-def _whole_area(law: Law, plan: Schedule) -> float:
-    return float(law.area(plan, np.array([plan.total_steps]))[0])

@@ -121,7 +121,9 @@ def predict(
     )
     batches = {setup.batch_size for setup in setups.values()}
     of_fit = list(posterior.settings.get("health", ()))
-    beyond = extrapolations(posterior, named, target, batches)
+    area = posterior.model.law.area
+    areas = {name: float(area(plan, np.array([plan.total_steps]))[0]) for name, plan in named.items()}
+    beyond = extrapolations(posterior, named, areas, target, batches)
     # of thousands of schedules a line each would bury the others
     rest = len(beyond) - _TOLD
     aloud = beyond if rest < 2 else [*beyond[:_TOLD], f"{rest:,} more such warnings are in the forecast's warnings"]
@@ -134,8 +136,7 @@ def predict(
     draws, effects = posterior.sample(num_draws=num_draws), posterior.sample_effects(num_draws=num_draws)
     require_room(named, wanted, len(next(iter(draws.values()))))
     asked = wanted if started is None else {name: np.append(steps, started.steps[-1]) for name, steps in wanted.items()}
-    areas = {name: model.law.area(plan, np.append(asked[name], plan.total_steps)) for name, plan in named.items()}
-    furthest = float(np.log(max(area[-1] for area in areas.values()) / scale.area))
+    furthest = float(np.log(max(areas.values()) / scale.area))
     log_peaks = np.log([plan.peak_lr / scale.rate for plan in named.values()])
     places = model.discrepancy.places_ahead(posterior.places, furthest, log_peaks, log_batches)
     first, plan = next(iter(named.items()))
@@ -158,8 +159,7 @@ def predict(
     latent, measured, parts = {}, {}, {}
     curves = evaluate(model.composition, common.values, common.effects, places, questions, scale)
     length, df = model.discrepancy.residual_correlation_length, model.noise.df
-    for name, rng, (curve, noise) in zip(named, rngs, curves, strict=True):
-        at = np.log(areas[name][:-1] / scale.area)
+    for name, rng, (curve, noise, at) in zip(named, rngs, curves, strict=True):
         parts[name], latent[name], sd = _curve(curve, noise, at, wanted[name], length, rng, started)
         measured[name] = latent[name] + sd * _white(df, rng, sd.shape)
     require_numbers(latent, measured, posterior.curves)

@@ -38,8 +38,10 @@ def residual_process(
         ``[draws, n]``.
     """
     fresh = rng.standard_normal(sd.shape)
-    place, mean, variance = start or (-np.inf, np.zeros(len(sd)), np.ones(len(sd)))
-    state = mean + np.sqrt(variance) * rng.standard_normal(len(sd))
+    place, state = -np.inf, np.zeros(len(sd))
+    if start is not None:
+        place, mean, variance = start
+        state = mean + np.sqrt(variance) * rng.standard_normal(len(sd))
     # from one place to the next the process keeps exp(-distance / length) of its value
     kept = np.exp(-np.abs(np.diff(log_area, prepend=place)) / length)
     values = np.empty_like(sd)

@@ -2,10 +2,13 @@
 
 A cell is a stretch of updates that count by their number and their mean rate. Cells end at every step that is asked
 for, at the end of the warm-up and at every jump of the rate; between these, some share the updates evenly, some their
-logarithm, and some the changes of the rate.
+logarithm, and some the changes of the rate. Where few steps are asked for, fewer cells do, and do better: what a memory
+holds at a step depends the less on where an update was the longer ago it was, so that cells before each of these steps
+grow with the distance from it.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,15 +19,29 @@ from bayeslr.schedules import Schedule
 
 __all__ = ["Cells", "through_memories"]
 
-_EVEN, _BY_CHANGE, _WARMUP = 192, 192, 32
+_FEW = 4
+"""So many steps are few. Each has cells before it, and is summed by itself, not by a recursion over all cells."""
+
 _JUMPS = 128
-_SHARES = {count: np.arange(count + 1) / count for count in (_EVEN, _BY_CHANGE, _WARMUP)}
-_SHARES_OF_LOG = np.arange(_EVEN // 2) / (_EVEN // 2 - 1)
+"""Most jumps of the rate at which a cell ends: the largest."""
+
 _JUMP = 0.01
 """Share of the peak by which the rate jumps from one update to the next."""
 
-_FEW = 4
-"""So many places are summed one by one; more of them by a recursion over all cells."""
+
+@dataclass(frozen=True, kw_only=True)
+class _Shares:
+    """How many cells share what, at most."""
+
+    warmup: int
+    even: int
+    early: int
+    by_change: int
+    before: int = 0
+
+
+_OF_MANY = _Shares(warmup=32, even=192, early=95, by_change=192)
+_OF_FEW = _Shares(warmup=24, even=32, early=40, by_change=48, before=48)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +66,7 @@ class Cells:
     at: NDArray[np.int64]
 
     @classmethod
-    def of(cls, schedule: Schedule, steps: NDArray[np.int64]) -> "Cells":
+    def of(cls, schedule: Schedule, steps: NDArray[np.int64], through: tuple[int, ...] = ()) -> "Cells":
         """Cut a schedule into cells.
 
         Parameters
@@ -58,6 +75,8 @@ class Cells:
             The schedule.
         steps
             Steps at which something is asked, ``[n]``, in any order.
+        through
+            Further steps with which a cell ends. Default: none.
 
         Returns
         -------
@@ -70,26 +89,33 @@ class Cells:
             If a step lies outside the schedule.
         """
         asked = checked_updates(schedule, steps) + 1
-        warmup, last = schedule.warmup_steps, max(int(asked.max()), schedule.warmup_steps + 1)
+        warmup = schedule.warmup_steps
+        last = max(int(asked.max()), warmup + 1, *through)
         lr = schedule.lr[:last]
-        change = np.abs(lr[warmup + 1 :] - lr[warmup:-1])
+        apart = distinct(asked)
+        few = apart.size <= _FEW
+        shares = _OF_FEW if few else _OF_MANY
         edges = [
             asked,
-            np.array([warmup, warmup + 1, last]),
-            warmup * _SHARES[_WARMUP],
-            warmup + (last - warmup) * _SHARES[_EVEN],
+            np.array([warmup, warmup + 1, last, *through]),
+            warmup * _parts(shares.warmup),
+            warmup + (last - warmup) * _parts(shares.even),
             # early on, everything changes with the logarithm of time
-            warmup + (last - warmup) ** _SHARES_OF_LOG,
+            warmup + (last - warmup) ** _parts(shares.early),
         ]
+        if few:
+            distance = (apart[apart > warmup] - warmup)[:, None]
+            edges.append((warmup + distance - distance ** _parts(shares.before)).ravel())
+        change = np.abs(lr[warmup + 1 :] - lr[warmup:-1])
         largest = change.max(initial=0.0)
         if largest > 0.0:
             reached = np.cumsum(change)
-            shares = reached[-1] * _SHARES[_BY_CHANGE][:-1]
-            edges.append(warmup + 1 + np.searchsorted(reached, shares, side="right"))
+            reached_at = np.searchsorted(reached, reached[-1] * _parts(shares.by_change)[:-1], side="right")
+            edges.append(warmup + 1 + reached_at)
         if largest > _JUMP * schedule.peak_lr:
             jumps = np.flatnonzero(change > _JUMP * schedule.peak_lr)
             edges.append(warmup + 1 + jumps[np.argsort(change[jumps])[::-1][:_JUMPS]])
-        # from 0, which the shares of the warm-up begin with
+        # from 0, which the parts of the warm-up begin with
         bounds = distinct(np.concatenate(edges).round().astype(np.int64))
         starts, ends = bounds[:-1], bounds[1:]
         count = (ends - starts).astype(np.float64)
@@ -99,6 +125,16 @@ class Cells:
             first=int(np.searchsorted(starts, warmup)),
             at=np.searchsorted(ends, asked),
         )
+
+    def ending(self, step: int) -> int:
+        """Return the index of the cell in which a step lies."""
+        return int(np.searchsorted(np.cumsum(self.count), step))
+
+
+@lru_cache(maxsize=16)
+def _parts(count: int) -> NDArray[np.float64]:
+    """Return the shares of a whole at which it is cut into so many parts, from 0 to 1."""
+    return np.arange(count + 1) / count
 
 
 def through_memories(

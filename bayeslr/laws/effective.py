@@ -196,8 +196,9 @@ class EffectiveRateLaw(ForwardPowerLaw):
     def features(self, schedule: Schedule, steps: NDArray[np.int64], scale: Scale, setup: Setup) -> Any:
         """Compute an :class:`EffectiveFeatures`; see :meth:`Law.features`."""
         halfway = max(schedule.warmup_steps + 1, schedule.total_steps // 2)
-        cells = Cells.of(schedule, np.append(steps, [max(halfway - 1, 1), halfway]))
-        at, middle = cells.at[:-2], cells.at[-1]
+        # an update of its own, of which the rate and the effective rate are exact
+        cells = Cells.of(schedule, steps, through=(halfway - 1, halfway))
+        at, middle = cells.at, cells.ending(halfway)
         positions = _positions(self.rate)
         reference_progress, reference_rate = _reference(self.rate, scale)
         effective = self.rate.effective(cells.lr, cells.count, positions, setup.weight_decay, scale)
@@ -211,7 +212,7 @@ class EffectiveRateLaw(ForwardPowerLaw):
         by_area = through_memories(values, count * cells.lr[cells.first :] / schedule.peak_lr, COARSE_TAU, at)
         to_coefficients = _to_coefficients(self.rate)
         floor = COARSE_INVERSE @ np.stack([by_step, by_area], axis=1) @ to_coefficients
-        floor = np.moveaxis(floor, -1, 1)
+        floor = floor.transpose(0, 3, 1, 2)
         return EffectiveFeatures(
             log_progress=progress @ to_coefficients,
             log_peak=np.log(at_peak / reference_rate) @ to_coefficients,

@@ -89,7 +89,7 @@ def evaluate(
     places: Mapping[str, NDArray[np.float64]],
     plans: Iterable[PlannedCurve],
     scale: Scale,
-) -> Iterator[tuple[CurveParts, Draws]]:
+) -> Iterator[tuple[CurveParts, Draws, Draws]]:
     """Evaluate the parts of several curves, and how noisy their losses are, for every draw.
 
     Many short questions are answered together: a call of a compiled program takes longer than its work.
@@ -115,12 +115,14 @@ def evaluate(
         For each curve in turn, each part ``[draws, n]``.
     noise : numpy.ndarray
         Standard deviation of the white noise, ``[draws, n]``.
+    log_area : numpy.ndarray
+        Where the steps lie: logarithm of the area over that of the scale, ``[n]``.
     """
     sites = {name: jnp.asarray(value) for name, value in values.items()}
     of_size = {name: jnp.asarray(value) for name, value in effects.items()}
     known = {name: jnp.asarray(array) for name, array in places.items()}
 
-    def asked(group: Sequence[PlannedCurve]) -> Mapping[str, Array]:
+    def asked(group: Sequence[PlannedCurve]) -> tuple[Draws, Mapping[str, Array]]:
         """Ask for a group of curves; the answer is computed while the caller does something else."""
         width = _width(len(group[0].steps))
         inputs = [prepare(model.law, plan.schedule, _filled(plan.steps, width), scale, plan.setup) for plan in group]
@@ -129,20 +131,22 @@ def evaluate(
         fill = (1 << (len(group) - 1).bit_length()) - len(group)
         stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *inputs, *inputs[-1:] * fill)
         of_run = jax.tree.map(lambda *leaves: np.stack(leaves), *own, *own[-1:] * fill)
-        answer: Mapping[str, Array] = _evaluate(model, sites, of_size, known, stacked, of_run)
-        return answer
+        return stacked.exposure.log_area, _evaluate(model, sites, of_size, known, stacked, of_run)
 
-    def told(group: Sequence[PlannedCurve], answer: Mapping[str, Array]) -> Iterator[tuple[CurveParts, Draws]]:
+    def told(
+        group: Sequence[PlannedCurve], log_area: Draws, answer: Mapping[str, Array]
+    ) -> Iterator[tuple[CurveParts, Draws, Draws]]:
         whole = {name: np.asarray(part) for name, part in answer.items()}
         for place, plan in enumerate(group):
-            parts = {name: part[place, : len(plan.steps)].T for name, part in whole.items()}
+            count = len(plan.steps)
+            parts = {name: part[place, :count].T for name, part in whole.items()}
             noise = parts.pop("noise")
-            yield CurveParts(**parts), noise
+            yield CurveParts(**parts), noise, log_area[place, :count]
 
     # what the next group sees of its schedules is prepared while the one before is computed
     answers = ((group, asked(group)) for group in _groups(plans))
-    for (group, answer), _ in pairwise(chain(answers, [([], {})])):
-        yield from told(group, answer)
+    for (group, (log_area, answer)), _ in pairwise(chain(answers, [([], (np.zeros(0), {}))])):
+        yield from told(group, log_area, answer)
 
 
 def _filled(steps: NDArray[np.int64], width: int) -> NDArray[np.int64]:

@@ -6,6 +6,7 @@ rate of update ``i``, counted from 0; a loss at step ``s`` was measured after ``
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -69,7 +70,7 @@ class Schedule:
         """Number of updates, T."""
         return int(self.lr.size)
 
-    @property
+    @cached_property
     def peak_lr(self) -> float:
         """Largest rate."""
         return float(self.lr.max())

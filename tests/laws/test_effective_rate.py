@@ -139,6 +139,36 @@ def test_features_do_not_depend_on_the_number_of_updates():
     assert cells.lr @ cells.count == pytest.approx(long.lr.sum(), rel=1e-9)
 
 
+def test_a_few_steps_of_long_runs_are_as_good_as_exact(monkeypatch):
+    """Against a cell for every update, for a memory that is short beside the run."""
+    common = {"peak_lr": 1e-3, "warmup_steps": 2000, "total_steps": 200_000}
+    plans = [
+        schedules.wsd(final_lr=1e-5, decay_steps=150, **common),
+        schedules.wsd(final_lr=0.0, decay_steps=40_000, **common),
+        schedules.cosine(final_lr=1e-4, **common),
+    ]
+    law, steps = EffectiveRateLaw(), np.array([150_000, 200_000])
+    values = {name: jnp.asarray(value) for name, value in VALUES.items()} | {"tau": jnp.asarray(15.0)}
+
+    def losses():
+        return np.array([law.terms(values, law.features(plan, steps, SCALE, Setup())).total for plan in plans])
+
+    few = losses()
+    monkeypatch.setattr("bayeslr.laws.cells._FEW", 0)
+    many = losses()
+
+    def of_updates(schedule, steps, through=()):
+        count = int(max(*steps, *through))
+        rates = schedule.lr[:count]
+        return Cells(lr=rates, count=np.ones(count), first=schedule.warmup_steps, at=np.asarray(steps) - 1)
+
+    monkeypatch.setattr("bayeslr.laws.effective.Cells.of", of_updates)
+    exact = losses()
+    assert np.abs(few - exact).max() < 4e-5
+    # the control: cells that do not know where they are asked
+    assert np.abs(many - exact).max() > 2e-4
+
+
 def test_values_through_memories_are_those_of_the_recursion():
     rng = np.random.default_rng(1)
     values, passed, tau = rng.normal(size=(50, 3)), rng.uniform(0.1, 9.0, 50), np.array([2.0, 30.0])

@@ -35,13 +35,21 @@ def test_rates_are_a_read_only_copy():
 
 
 @settings(deadline=None)
-@given(lr=rates)
+@given(lr=rates | arrays(np.float64, st.integers(2, 60), elements=st.sampled_from([0.5, 1.0, 2.0, 3.0])).map(np.sort))
 def test_detected_warmup_is_the_initial_rise(lr):
-    # A plain loop: walk on while the next rate is higher, or while there has been no rate at all.
-    i = 0
-    while i < len(lr) - 1 and (lr[i + 1] > lr[i] or lr[i] == 0):
-        i += 1
-    assert Schedule(lr=lr).warmup_steps == i
+    # a plain loop: up to the highest rate before a fall, unless the rate stays where it is for long before
+    first = top = next(i for i, rate in enumerate(lr) if rate > 0)
+    while top + 1 < len(lr) and lr[top + 1] >= lr[top]:
+        top += 1
+    while top > first and lr[top - 1] == lr[top]:
+        top -= 1
+    begun = first
+    for i in range(first + 1, top + 1):
+        if lr[i] > lr[i - 1]:
+            if i - begun > 1 + (top - first) / 5:
+                break
+            begun = i
+    assert Schedule(lr=lr).warmup_steps == begun
 
 
 @pytest.mark.parametrize(
