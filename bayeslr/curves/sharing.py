@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from bayeslr.curves.curve import LossCurve
 from bayeslr.schedules import Schedule
 
-__all__ = ["common_updates", "owned", "shared", "trunks"]
+__all__ = ["common_updates", "owned", "relatives", "shared", "trunks"]
 
 _SAME_RATE = 1e-9
 """Rates are the same up to this share of the peak: room for the rounding of two formulas, below any logged digit."""
@@ -69,6 +69,40 @@ def shared(curve: LossCurve, other: LossCurve) -> NDArray[np.bool_]:
     return mask
 
 
+def relatives(curves: Sequence[LossCurve]) -> tuple[tuple[int, ...], ...]:
+    """Return, for each curve, the earlier ones with which it may share something, without comparing all pairs.
+
+    Parameters
+    ----------
+    curves
+        The curves, in order.
+
+    Returns
+    -------
+    tuple of tuple of int
+        Indices, ascending: earlier curves of the same size that have the same loss at some step. With no other does a
+        curve share anything.
+    """
+    kinds = {kind: number for number, kind in enumerate(dict.fromkeys((curve.size, curve.params) for curve in curves))}
+    run = np.repeat(np.arange(len(curves)), [len(curve) for curve in curves])
+    kind = np.array([kinds[curve.size, curve.params] for curve in curves])[run]
+    step = np.concatenate([curve.steps for curve in curves])
+    loss = np.concatenate([curve.loss for curve in curves])
+    order = np.lexsort((run, loss, step, kind))
+    run, kind, step, loss = run[order], kind[order], step[order], loss[order]
+    found: list[set[int]] = [set() for _ in curves]
+    # equal measurements stand together: those that stand next to each other, then those two apart, and so on
+    here, apart = np.arange(len(run)), 1
+    while here.size:
+        here = here[here + apart < len(run)]
+        there = here + apart
+        here = here[(kind[here] == kind[there]) & (step[here] == step[there]) & (loss[here] == loss[there])]
+        for earlier, later in np.unique(np.stack([run[here], run[here + apart]]), axis=1).T.tolist():
+            found[later].add(earlier)
+        apart += 1
+    return tuple(tuple(sorted(earlier)) for earlier in found)
+
+
 def owned(curves: Sequence[LossCurve]) -> tuple[NDArray[np.bool_], ...]:
     """Mark the observations that no earlier curve holds already, so that each distinct one is counted once.
 
@@ -83,10 +117,10 @@ def owned(curves: Sequence[LossCurve]) -> tuple[NDArray[np.bool_], ...]:
         Bool, one array of shape ``[n]`` a curve: False where an earlier curve holds the same measurement.
     """
     masks = []
-    for i, curve in enumerate(curves):
+    for curve, others in zip(curves, relatives(curves), strict=True):
         mine = np.ones(len(curve), dtype=bool)
-        for earlier in curves[:i]:
-            mine &= ~shared(curve, earlier)
+        for k in others:
+            mine &= ~shared(curve, curves[k])
         masks.append(mine)
     return tuple(masks)
 
@@ -106,8 +140,8 @@ def trunks(curves: Sequence[LossCurve]) -> tuple[int, ...]:
         shared.
     """
     found = []
-    for i, curve in enumerate(curves):
-        last = [int(curve.steps[shared(curve, earlier)].max(initial=0)) for earlier in curves[:i]]
+    for curve, others in zip(curves, relatives(curves), strict=True):
+        last = [int(curve.steps[shared(curve, curves[k])].max(initial=0)) for k in others]
         furthest = max(last, default=0)
-        found.append(last.index(furthest) if furthest else -1)
+        found.append(others[last.index(furthest)] if furthest else -1)
     return tuple(found)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayeslr.curves.curve import LossCurve
-from bayeslr.curves.sharing import shared, trunks
+from bayeslr.curves.sharing import relatives, shared, trunks
 
 __all__ = ["annealing", "thin_masks"]
 
@@ -58,13 +58,13 @@ def thin_masks(curves: Sequence[LossCurve], max_points: int) -> tuple[NDArray[np
     """
     partings = _partings(curves)
     kept: list[NDArray[np.bool_]] = []
-    for i, curve in enumerate(curves):
+    for i, (curve, others) in enumerate(zip(curves, relatives(curves), strict=True)):
         mine = curve.past_warmup.copy()
         inherited = np.zeros(len(curve), dtype=bool)
-        for earlier, choice in zip(curves[:i], kept, strict=True):
-            same = shared(curve, earlier)
+        for k in others:
+            same = shared(curve, curves[k])
             mine &= ~same
-            inherited |= same & np.isin(curve.steps, earlier.steps[choice])
+            inherited |= same & np.isin(curve.steps, curves[k].steps[kept[k]])
         kept.append(_choose(curve, mine, inherited & curve.past_warmup, partings[i], max_points))
     return tuple(kept)
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from bayeslr import schedules
-from bayeslr.curves import CurveSet, LossCurve
+from bayeslr.curves import CurveSet, LossCurve, Setup
 from bayeslr.errors import BayeslrWarning
-from bayeslr.laws import AnnealingLaw
+from bayeslr.laws import AnnealingLaw, EffectiveRateLaw, Scale
 from bayeslr.logs import read_curves
 
 TRUTH = {"A": 0.43, "alpha": 0.55, "C": 0.41, "decay": 0.999}
@@ -93,3 +93,48 @@ def thinned(curves, points=64):
 def three_hundred_runs():
     """Three hundred simulated runs of three sizes."""
     return simulated(runs=300, sizes=3, steps=24_000), "simulated, 300 runs of 3 sizes"
+
+
+def final_losses(*, runs=3000, sizes=10):
+    """Simulated runs of ten sizes, several lengths, rates and batch sizes, of each of which only the end is known."""
+    rng, law = np.random.default_rng(0), EffectiveRateLaw(batch="power")
+    truth = {"alpha": 0.5, "memory_spread": 0.7, "area_memory": 0.4, "norm_ratio": 2.0}
+    truth |= {"batch_progress": 0.3, "batch_noise": 0.7}
+    # how far real sizes lie off their trend
+    off = {
+        name: rng.normal(0.0, sd, sizes)
+        for name, sd in (("level", 0.01), ("slope", 0.05), ("drop", 0.05), ("tau", 0.2))
+    }
+    curves = []
+    for k in range(runs):
+        size = k % sizes
+        steps = int(rng.choice([4000, 8000, 16_000, 32_000]))
+        common = {"peak_lr": float(rng.choice([3e-4, 6e-4, 1.2e-3])), "warmup_steps": 400, "total_steps": steps}
+        if k % 3:
+            schedule = schedules.cosine(final_lr=common["peak_lr"] / 10.0, **common)
+        else:
+            schedule = schedules.wsd(final_lr=0.0, decay_steps=steps // 5, **common)
+        setup = Setup(weight_decay=0.1, batch_size=float(rng.choice([256, 512, 1024])))
+        scale = Scale(area=10.0, rate=6e-4, loss=3.0, memory=130.0, batch=512.0)
+        params = 25e6 * 1.6**size
+        own = {
+            "level": 1.9 + 1.4 * (params / 25e6) ** -0.3 + off["level"][size],
+            "slope": 0.2 * (params / 25e6) ** -0.1 * np.exp(off["slope"][size]),
+            "drop": 0.1 * np.exp(off["drop"][size]),
+            "tau": 200.0 * np.exp(off["tau"][size]),
+        }
+        values = {name: np.asarray(value) for name, value in (truth | own).items()}
+        clean = law.terms(values, law.features(schedule, np.array([steps]), scale, setup)).total
+        curves.append(
+            LossCurve(
+                name=f"run{k}",
+                steps=np.array([steps]),
+                loss=np.asarray(clean) + 0.004 * rng.standard_normal(1),
+                schedule=schedule,
+                params=params,
+                size=f"size{size}",
+                batch_size=setup.batch_size,
+                weight_decay=setup.weight_decay,
+            )
+        )
+    return CurveSet(curves=tuple(curves)), f"simulated, {runs} final losses of {sizes} sizes"

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bayeslr.curves import CurveSet, LossCurve
-from bayeslr.curves.sharing import common_updates, shared
+from bayeslr.curves.sharing import common_updates, owned, relatives, shared, trunks
 from bayeslr.schedules import Schedule
 
 STEPS = np.arange(100, 1100, 100)
@@ -107,3 +107,33 @@ def test_each_distinct_observation_is_owned_once(branch_points, random):
     ]
     assert len(counted) == len(set(counted))
     assert set(counted) == distinct
+
+
+@given(
+    at=st.lists(st.sampled_from([0, 200, 400, 700, 1000]), min_size=1, max_size=7),
+    kinds=st.lists(st.sampled_from(["S", "M"]), min_size=7, max_size=7),
+    chance=st.lists(st.booleans(), min_size=7, max_size=7),
+)
+def test_relatives_leave_out_nothing_that_a_comparison_of_all_pairs_finds(at, kinds, chance):
+    curves = []
+    for k, (place, kind, hit) in enumerate(zip(at, kinds, chance, strict=False)):
+        loss = np.where(place >= STEPS, TRUNK, TRUNK - 0.1 - k / 100)
+        loss[-1] = 1.0 if hit else loss[-1]
+        curves.append(curve(f"run{k}", loss, drop_at=place, size=kind))
+    found = relatives(curves)
+    for i, here in enumerate(curves):
+        earlier = [k for k in range(i) if shared(here, curves[k]).any()]
+        assert set(earlier) <= set(found[i]) <= set(range(i))
+        mine = np.ones(len(here), dtype=bool)
+        for k in earlier:
+            mine &= ~shared(here, curves[k])
+        np.testing.assert_array_equal(owned(curves)[i], mine)
+        last = [int(here.steps[shared(here, curves[k])].max()) for k in earlier]
+        assert trunks(curves)[i] == (earlier[last.index(max(last))] if last else -1)
+
+
+def test_many_runs_that_share_nothing_are_not_compared():
+    """Of thousands of final losses, all pairs would take minutes."""
+    rng = np.random.default_rng(0)
+    curves = [curve(f"run{k}", rng.normal(3.0, 0.1, 10)) for k in range(200)]
+    assert not any(relatives(curves))
