@@ -1,6 +1,6 @@
 """How far a question lies from the data that were fitted."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -26,7 +26,7 @@ def extrapolations(
     plans: Mapping[str, Schedule],
     areas: Mapping[str, float],
     target: Target,
-    batch_sizes: Collection[float | None] = (None,),
+    batch_sizes: Mapping[str, float | None],
 ) -> list[str]:
     """Say where a question goes far outside the fitted data.
 
@@ -41,7 +41,7 @@ def extrapolations(
     target
         The size asked for.
     batch_sizes
-        The batch sizes asked for; none: not given.
+        The batch size of each, by name; none: not given.
 
     Returns
     -------
@@ -102,27 +102,28 @@ def extrapolations(
             f"size {params:.3g} lies outside the fitted {_span(known)} parameters by more than a factor of "
             f"{SIZE_FACTOR:g}"
         )
-    for batch_size in sorted(batch_sizes, key=lambda batch: batch or 0.0):
-        found += _of_batch(of_size, own, batch_size, unseen=target.index is None)
+    told = {name: _of_batch(of_size, own, batch, unseen=target.index is None) for name, batch in batch_sizes.items()}
+    alike = len(set(batch_sizes.values())) == 1
+    found += dict.fromkeys(line if alike else f"{name}: {line}" for name, line in told.items() if line)
     return found
 
 
-def _of_batch(of_size: Sequence[LossCurve], own: Scale, batch_size: float | None, *, unseen: bool) -> list[str]:
-    """Say where a question's batch size is not one that was fitted, or has to be guessed; one line, or none."""
+def _of_batch(of_size: Sequence[LossCurve], own: Scale, batch_size: float | None, *, unseen: bool) -> str:
+    """Say where a question's batch size is not one that was fitted, or has to be guessed; empty: neither."""
     fitted = sorted({curve.batch_size for curve in of_size if curve.batch_size is not None})
     listed = ", ".join(f"{batch:.6g}" for batch in fitted)
     if batch_size is None:
         if len(fitted) < 2 or not own.batch:
-            return []
-        return [f"batch size: none was given, and fitted runs have {listed}; taken to be {own.batch:.6g}"]
+            return ""
+        return f"batch size: none was given, and fitted runs have {listed}; taken to be {own.batch:.6g}"
     if not fitted:
-        return [f"batch size {batch_size:.6g} has no influence: no fitted run says its own"]
+        return f"batch size {batch_size:.6g} has no influence: no fitted run says its own"
     if unseen or any(abs(np.log(batch_size / batch)) < _SAME_RATE for batch in fitted):
-        return []
+        return ""
     learnt = "" if len(fitted) > 1 else ", and what another one does is known from theory alone"
-    return [
+    return (
         f"no run of this size has the batch size {batch_size:.6g} (fitted: {listed}){learnt}; its band is wider for it"
-    ]
+    )
 
 
 def _span(values: Sequence[float]) -> str:

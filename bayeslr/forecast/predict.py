@@ -119,7 +119,7 @@ def predict(
     setups = find_setups(
         posterior, target, list(named), weight_decay=weight_decay, batch_size=batch_size, started=started
     )
-    batches = {setup.batch_size for setup in setups.values()}
+    batches = {name: setup.batch_size for name, setup in setups.items()}
     of_fit = list(posterior.settings.get("health", ()))
     area = posterior.model.law.area
     areas = {name: float(area(plan, np.array([plan.total_steps]))[0]) for name, plan in named.items()}
@@ -131,7 +131,7 @@ def predict(
         for message in messages:
             warnings.warn(message, category, skip_file_prefixes=(PACKAGE,))
     scale = posterior.scale_of(target.index, target.params)
-    log_batches = np.array(sorted({scale.log_batch(batch) for batch in batches}))
+    log_batches = np.array(sorted({scale.log_batch(batch) for batch in batches.values()}))
     model = posterior.model.resolved(posterior.params, batches_differ=bool(log_batches.any()))
     draws, effects = posterior.sample(num_draws=num_draws), posterior.sample_effects(num_draws=num_draws)
     require_room(named, wanted, len(next(iter(draws.values()))))

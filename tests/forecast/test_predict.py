@@ -99,7 +99,7 @@ def test_annealing_that_no_fitted_run_tells_of_is_said(small_posterior):
         (flat, constant(**common), False),
         (small_posterior, cosine(**common), False),
     ):
-        found = extrapolations(posterior, {"plan": plan}, {"plan": 1.0}, find_target(posterior, None))
+        found = extrapolations(posterior, {"plan": plan}, {"plan": 1.0}, find_target(posterior, None), {})
         assert any("no fitted run does" in line for line in found) == said
 
 
@@ -331,7 +331,7 @@ def test_among_several_batches_the_one_that_is_meant_is_said(of_one_batch):
 def test_each_schedule_may_have_a_batch_of_its_own(of_one_batch):
     """As asked for alone: the same curve for 256 and for 1024, whose draws are paired."""
     plans = {"as fitted": WSD, "larger": WSD}
-    with pytest.warns(ExtrapolationWarning, match="batch size 1024"):
+    with pytest.warns(ExtrapolationWarning, match="^larger: no run of this size has the batch size 1024"):
         both = predict(of_one_batch, plans, seed=3, batch_size={"larger": 1024})
     with pytest.warns(ExtrapolationWarning):
         alone = predict(of_one_batch, WSD, seed=3, batch_size=1024)

@@ -60,10 +60,10 @@ def test_a_label_stands_for_all_numbers_that_round_to_it(posterior):
 
 
 def test_a_coarse_label_is_said_and_a_fine_one_is_not(posterior):
-    (line,) = extrapolations(posterior, {}, {}, find_target(posterior, "1B"))
+    (line,) = extrapolations(posterior, {}, {}, find_target(posterior, "1B"), {})
     assert line.startswith("size '1B' is a rounded number: the bands hold for 9.5e+08 to 1.5e+09 parameters")
-    assert extrapolations(posterior, {}, {}, find_target(posterior, "760M")) == []
-    assert extrapolations(posterior, {}, {}, find_target(posterior, 1e9)) == []
+    assert extrapolations(posterior, {}, {}, find_target(posterior, "760M"), {}) == []
+    assert extrapolations(posterior, {}, {}, find_target(posterior, 1e9), {}) == []
 
 
 def test_a_fitted_size_is_found_by_label_and_by_number(posterior):
