@@ -83,6 +83,8 @@ def relatives(curves: Sequence[LossCurve]) -> tuple[tuple[int, ...], ...]:
         Indices, ascending: earlier curves of the same size that have the same loss at some step. With no other does a
         curve share anything.
     """
+    if not curves:
+        return ()
     kinds = {kind: number for number, kind in enumerate(dict.fromkeys((curve.size, curve.params) for curve in curves))}
     run = np.repeat(np.arange(len(curves)), [len(curve) for curve in curves])
     kind = np.array([kinds[curve.size, curve.params] for curve in curves])[run]
@@ -97,7 +99,8 @@ def relatives(curves: Sequence[LossCurve]) -> tuple[tuple[int, ...], ...]:
         here = here[here + apart < len(run)]
         there = here + apart
         here = here[(kind[here] == kind[there]) & (step[here] == step[there]) & (loss[here] == loss[there])]
-        for earlier, later in np.unique(np.stack([run[here], run[here + apart]]), axis=1).T.tolist():
+        for pair in np.unique(run[here] * len(curves) + run[here + apart]).tolist():
+            earlier, later = divmod(pair, len(curves))
             found[later].add(earlier)
         apart += 1
     return tuple(tuple(sorted(earlier)) for earlier in found)

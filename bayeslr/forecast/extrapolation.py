@@ -19,6 +19,8 @@ SIZE_FACTOR = 4.0
 ROUNDING_FACTOR = 1.1
 _SAME_RATE = 0.15
 """Difference in log rate up to which a peak counts as one that was fitted."""
+_NAMED = 3
+"""So many schedules of one batch size are named."""
 
 
 def extrapolations(
@@ -102,9 +104,14 @@ def extrapolations(
             f"size {params:.3g} lies outside the fitted {_span(known)} parameters by more than a factor of "
             f"{SIZE_FACTOR:g}"
         )
-    told = {name: _of_batch(of_size, own, batch, unseen=target.index is None) for name, batch in batch_sizes.items()}
-    alike = len(set(batch_sizes.values())) == 1
-    found += dict.fromkeys(line if alike else f"{name}: {line}" for name, line in told.items() if line)
+    of_batch: dict[float | None, list[str]] = {}
+    for name, batch_size in batch_sizes.items():
+        of_batch.setdefault(batch_size, []).append(name)
+    for batch_size, names in of_batch.items():
+        if line := _of_batch(of_size, own, batch_size, unseen=target.index is None):
+            rest = len(names) - _NAMED
+            whose = names if rest < 2 else [*names[:_NAMED], f"{rest:,} more"]
+            found.append(line if len(of_batch) == 1 else f"{', '.join(whose)}: {line}")
     return found
 
 

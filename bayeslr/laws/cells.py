@@ -4,7 +4,7 @@ A cell is a stretch of updates that count by their number and their mean rate. C
 for, at the end of the warm-up and at every jump of the rate; between these, some share the updates evenly, some their
 logarithm, and some the changes of the rate. Where few steps are asked for, fewer cells do, and do better: what a memory
 holds at a step depends the less on where an update was the longer ago it was, so that cells before each of these steps
-grow with the distance from it.
+grow with the distance from it. Rates that go up and down again have as many cells as many steps have.
 """
 
 from dataclasses import dataclass
@@ -37,11 +37,15 @@ class _Shares:
     even: int
     early: int
     by_change: int
-    before: int = 0
 
 
 _OF_MANY = _Shares(warmup=32, even=192, early=95, by_change=192)
-_OF_FEW = _Shares(warmup=24, even=32, early=40, by_change=48, before=48)
+_OF_FEW = _Shares(warmup=24, even=32, early=40, by_change=48)
+_BEFORE = 48
+"""Cells before each of few steps."""
+
+_TURNS = 2.5
+"""Sum of a rate's changes over its peak up to which it falls, or falls and rises and falls once more, and no more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,8 +97,10 @@ class Cells:
         last = max(int(asked.max()), warmup + 1, *through)
         lr = schedule.lr[:last]
         apart = distinct(asked)
+        change = np.abs(lr[warmup + 1 :] - lr[warmup:-1])
+        reached = np.cumsum(change)
         few = apart.size <= _FEW
-        shares = _OF_FEW if few else _OF_MANY
+        shares = _OF_FEW if few and reached[-1:].sum() <= _TURNS * schedule.peak_lr else _OF_MANY
         edges = [
             asked,
             np.array([warmup, warmup + 1, last, *through]),
@@ -105,11 +111,9 @@ class Cells:
         ]
         if few:
             distance = (apart[apart > warmup] - warmup)[:, None]
-            edges.append((warmup + distance - distance ** _parts(shares.before)).ravel())
-        change = np.abs(lr[warmup + 1 :] - lr[warmup:-1])
+            edges.append((warmup + distance - distance ** _parts(_BEFORE)).ravel())
         largest = change.max(initial=0.0)
         if largest > 0.0:
-            reached = np.cumsum(change)
             reached_at = np.searchsorted(reached, reached[-1] * _parts(shares.by_change)[:-1], side="right")
             edges.append(warmup + 1 + reached_at)
         if largest > _JUMP * schedule.peak_lr:

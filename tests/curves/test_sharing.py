@@ -137,3 +137,4 @@ def test_many_runs_that_share_nothing_are_not_compared():
     rng = np.random.default_rng(0)
     curves = [curve(f"run{k}", rng.normal(3.0, 0.1, 10)) for k in range(200)]
     assert not any(relatives(curves))
+    assert owned([]) == trunks([]) == relatives([]) == ()

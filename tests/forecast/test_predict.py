@@ -343,6 +343,13 @@ def test_each_schedule_may_have_a_batch_of_its_own(of_one_batch):
     assert gap[:, -1].std() < one[:, -1].std()
 
 
+def test_schedules_of_one_batch_are_named_together(of_one_batch):
+    batches = {f"plan {k}": 1024.0 for k in range(9)} | {"other": 64.0, "known": 256.0}
+    first, second = extrapolations(of_one_batch, {}, {}, find_target(of_one_batch, None), batches)
+    assert first.startswith("plan 0, plan 1, plan 2, 6 more: no run of this size has the batch size 1024 ")
+    assert second.startswith("other: no run of this size has the batch size 64 ")
+
+
 def test_a_run_that_has_started_has_its_own_batch(of_one_batch):
     """Also where the fitted runs have several, and nothing is asked for."""
     first, *rest = of_one_batch.curves

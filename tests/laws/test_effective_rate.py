@@ -139,6 +139,26 @@ def test_features_do_not_depend_on_the_number_of_updates():
     assert cells.lr @ cells.count == pytest.approx(long.lr.sum(), rel=1e-9)
 
 
+def cells_of_updates(schedule, steps, through=()):
+    """A cell for every update."""
+    count = int(max(*steps, *through))
+    rates = schedule.lr[:count]
+    return Cells(lr=rates, count=np.ones(count), first=schedule.warmup_steps, at=np.asarray(steps) - 1)
+
+
+def test_the_end_of_a_rate_that_goes_up_and_down_is_as_good_as_exact(monkeypatch):
+    """Twenty smooth cycles, none of whose changes is a jump; so many cells as a cosine has would be off by 2e-3."""
+    at = np.arange(20_000)
+    rates = 1e-3 * (0.55 + 0.45 * np.cos(2.0 * np.pi * (at - 500) / 1000.0))
+    rates[:500] = 1e-3 * (at[:500] + 1) / 500.0
+    plan, law, steps = schedules.Schedule(lr=rates), EffectiveRateLaw(), np.array([20_000])
+    values = {name: jnp.asarray(value) for name, value in VALUES.items()}
+    ours = law.terms(values, law.features(plan, steps, SCALE, Setup())).total
+    monkeypatch.setattr("bayeslr.laws.effective.Cells.of", cells_of_updates)
+    exact = law.terms(values, law.features(plan, steps, SCALE, Setup())).total
+    np.testing.assert_allclose(ours, exact, atol=3e-4)
+
+
 def test_a_few_steps_of_long_runs_are_as_good_as_exact(monkeypatch):
     """Against a cell for every update, for a memory that is short beside the run."""
     common = {"peak_lr": 1e-3, "warmup_steps": 2000, "total_steps": 200_000}
@@ -156,13 +176,7 @@ def test_a_few_steps_of_long_runs_are_as_good_as_exact(monkeypatch):
     few = losses()
     monkeypatch.setattr("bayeslr.laws.cells._FEW", 0)
     many = losses()
-
-    def of_updates(schedule, steps, through=()):
-        count = int(max(*steps, *through))
-        rates = schedule.lr[:count]
-        return Cells(lr=rates, count=np.ones(count), first=schedule.warmup_steps, at=np.asarray(steps) - 1)
-
-    monkeypatch.setattr("bayeslr.laws.effective.Cells.of", of_updates)
+    monkeypatch.setattr("bayeslr.laws.effective.Cells.of", cells_of_updates)
     exact = losses()
     assert np.abs(few - exact).max() < 4e-5
     # the control: cells that do not know where they are asked
