@@ -9,7 +9,7 @@ The prefix matters. Losses are logged with four or five digits, so independent r
 steps by chance (6 of 171 times between two constant runs of Multi-Power Law's 25M model); no trunk follows from that.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from bayeslr.curves.curve import LossCurve
 from bayeslr.schedules import Schedule
 
-__all__ = ["common_updates", "owned", "relatives", "shared", "trunks"]
+__all__ = ["common_updates", "owned", "relatives", "shared", "trunk_of", "trunks"]
 
 _SAME_RATE = 1e-9
 """Rates are the same up to this share of the peak: room for the rounding of two formulas, below any logged digit."""
@@ -69,8 +69,8 @@ def shared(curve: LossCurve, other: LossCurve) -> NDArray[np.bool_]:
     return mask
 
 
-def relatives(curves: Sequence[LossCurve]) -> tuple[tuple[int, ...], ...]:
-    """Return, for each curve, the earlier ones with which it may share something, without comparing all pairs.
+def relatives(curves: Sequence[LossCurve]) -> tuple[dict[int, NDArray[np.bool_]], ...]:
+    """Return, for each curve, the earlier ones with which it shares something, and what.
 
     Parameters
     ----------
@@ -79,12 +79,20 @@ def relatives(curves: Sequence[LossCurve]) -> tuple[tuple[int, ...], ...]:
 
     Returns
     -------
-    tuple of tuple of int
-        Indices, ascending: earlier curves of the same size that have the same loss at some step. With no other does a
-        curve share anything.
+    tuple of dict
+        What :func:`shared` marks, by the other's index, ascending; those with which nothing is shared are left out.
     """
+    found = []
+    for curve, others in zip(curves, _agreeing(curves), strict=True):
+        marks = {k: shared(curve, curves[k]) for k in sorted(others)}
+        found.append({k: same for k, same in marks.items() if same.any()})
+    return tuple(found)
+
+
+def _agreeing(curves: Sequence[LossCurve]) -> list[set[int]]:
+    """Find earlier curves of the same size that have the same loss at some step, without comparing all pairs."""
     if not curves:
-        return ()
+        return []
     kinds = {kind: number for number, kind in enumerate(dict.fromkeys((curve.size, curve.params) for curve in curves))}
     run = np.repeat(np.arange(len(curves)), [len(curve) for curve in curves])
     kind = np.array([kinds[curve.size, curve.params] for curve in curves])[run]
@@ -103,7 +111,7 @@ def relatives(curves: Sequence[LossCurve]) -> tuple[tuple[int, ...], ...]:
             earlier, later = divmod(pair, len(curves))
             found[later].add(earlier)
         apart += 1
-    return tuple(tuple(sorted(earlier)) for earlier in found)
+    return found
 
 
 def owned(curves: Sequence[LossCurve]) -> tuple[NDArray[np.bool_], ...]:
@@ -121,10 +129,7 @@ def owned(curves: Sequence[LossCurve]) -> tuple[NDArray[np.bool_], ...]:
     """
     masks = []
     for curve, others in zip(curves, relatives(curves), strict=True):
-        mine = np.ones(len(curve), dtype=bool)
-        for k in others:
-            mine &= ~shared(curve, curves[k])
-        masks.append(mine)
+        masks.append(~np.any([np.zeros(len(curve), dtype=bool), *others.values()], axis=0))
     return tuple(masks)
 
 
@@ -142,9 +147,9 @@ def trunks(curves: Sequence[LossCurve]) -> tuple[int, ...]:
         Index of the earlier curve whose last shared step is the greatest (of several the first), or -1 where nothing is
         shared.
     """
-    found = []
-    for curve, others in zip(curves, relatives(curves), strict=True):
-        last = [int(curve.steps[shared(curve, curves[k])].max(initial=0)) for k in others]
-        furthest = max(last, default=0)
-        found.append(others[last.index(furthest)] if furthest else -1)
-    return tuple(found)
+    return tuple(trunk_of(curve, others) for curve, others in zip(curves, relatives(curves), strict=True))
+
+
+def trunk_of(curve: LossCurve, others: Mapping[int, NDArray[np.bool_]]) -> int:
+    """Return which of a curve's relatives is its trunk, see :func:`trunks`; -1 where it has none."""
+    return max(others, key=lambda k: int(curve.steps[others[k]][-1]), default=-1)

@@ -5,13 +5,13 @@ anneals. Thinning spends half of its budget evenly over the annealing part and t
 whole curve; observations inside the warm-up are left out, since they are never fitted.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bayeslr.curves.curve import LossCurve
-from bayeslr.curves.sharing import relatives, shared, trunks
+from bayeslr.curves.sharing import relatives, trunk_of
 
 __all__ = ["annealing", "thin_masks"]
 
@@ -56,25 +56,28 @@ def thin_masks(curves: Sequence[LossCurve], max_points: int) -> tuple[NDArray[np
     tuple of numpy.ndarray
         Bool, one array of shape ``[n]`` a curve. The first and the last observation after the warm-up are always kept.
     """
-    partings = _partings(curves)
+    family = relatives(curves)
+    partings = _partings(curves, family)
     kept: list[NDArray[np.bool_]] = []
-    for i, (curve, others) in enumerate(zip(curves, relatives(curves), strict=True)):
+    for i, (curve, others) in enumerate(zip(curves, family, strict=True)):
         mine = curve.past_warmup.copy()
         inherited = np.zeros(len(curve), dtype=bool)
-        for k in others:
-            same = shared(curve, curves[k])
+        for k, same in others.items():
             mine &= ~same
             inherited |= same & np.isin(curve.steps, curves[k].steps[kept[k]])
         kept.append(_choose(curve, mine, inherited & curve.past_warmup, partings[i], max_points))
     return tuple(kept)
 
 
-def _partings(curves: Sequence[LossCurve]) -> list[NDArray[np.bool_]]:
+def _partings(
+    curves: Sequence[LossCurve], family: Sequence[Mapping[int, NDArray[np.bool_]]]
+) -> list[NDArray[np.bool_]]:
     """Mark in each curve the last observations that it shares with its trunk and with the curves whose trunk it is."""
     marks = [np.zeros(len(curve), dtype=bool) for curve in curves]
-    for i, trunk in enumerate(trunks(curves)):
+    for i, (curve, others) in enumerate(zip(curves, family, strict=True)):
+        trunk = trunk_of(curve, others)
         if trunk >= 0:
-            last = int(curves[i].steps[shared(curves[i], curves[trunk])][-1])
+            last = int(curve.steps[others[trunk]][-1])
             for k in (i, trunk):
                 marks[k] |= (curves[k].steps == last) & curves[k].past_warmup
     return marks

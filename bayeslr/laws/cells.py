@@ -98,9 +98,8 @@ class Cells:
         lr = schedule.lr[:last]
         apart = distinct(asked)
         change = np.abs(lr[warmup + 1 :] - lr[warmup:-1])
-        reached = np.cumsum(change)
         few = apart.size <= _FEW
-        shares = _OF_FEW if few and reached[-1:].sum() <= _TURNS * schedule.peak_lr else _OF_MANY
+        shares = _OF_FEW if few and change.sum() <= _TURNS * schedule.peak_lr else _OF_MANY
         edges = [
             asked,
             np.array([warmup, warmup + 1, last, *through]),
@@ -114,6 +113,7 @@ class Cells:
             edges.append((warmup + distance - distance ** _parts(_BEFORE)).ravel())
         largest = change.max(initial=0.0)
         if largest > 0.0:
+            reached = np.cumsum(change)
             reached_at = np.searchsorted(reached, reached[-1] * _parts(shares.by_change)[:-1], side="right")
             edges.append(warmup + 1 + reached_at)
         if largest > _JUMP * schedule.peak_lr:
