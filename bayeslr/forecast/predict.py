@@ -152,7 +152,7 @@ def predict(
             schedule=plan,
             steps=asked[name],
             setup=setups[name],
-            effects=_new_run(of_run, rng, len(draws["noise"])) if own is None else own,
+            effects=_new_run(of_run, rng, len(draws["noise"]), len(asked[name])) if own is None else own,
         )
         for (name, plan), rng in zip(named.items(), rngs, strict=True)
     )
@@ -202,8 +202,12 @@ def _generators(seed: int, plans: Iterable[Schedule]) -> list[np.random.Generato
     return found
 
 
-def _new_run(blocks: Sequence[Block], rng: np.random.Generator, count: int) -> dict[str, Draws]:
-    """Draw the effects of a new run."""
+def _new_run(
+    blocks: Sequence[Block], rng: np.random.Generator, count: int, num_steps: int
+) -> Mapping[str, Draws] | Draws:
+    """Draw the effects of a new run: one number for all of them where only one step is asked for."""
+    if num_steps == 1:
+        return rng.standard_normal(count)
     return {block.name: rng.standard_normal((count, block.sd.shape[0])) for block in blocks}
 
 

@@ -69,13 +69,14 @@ class PlannedCurve:
     setup
         Weight decay and batch size of its run.
     effects
-        Effects of its run by block, each ``[draws, k]``.
+        Effects of its run by block, each ``[draws, k]``. Of a single step their sum has the distribution of one number:
+        standard normal draws in its place, ``[draws]``.
     """
 
     schedule: Schedule
     steps: NDArray[np.int64]
     setup: Setup
-    effects: Mapping[str, Draws]
+    effects: Mapping[str, Draws] | Draws
 
 
 _AT_ONCE = 512
@@ -179,28 +180,34 @@ def _evaluate(
     effects: Mapping[str, Array],
     places: Mapping[str, Array],
     inputs: Inputs,
-    own: Mapping[str, Array],
+    own: Mapping[str, Array] | Array,
 ) -> dict[str, Array]:
     """Return the parts of some curves, ``[curves, n, draws]``: a point's draws together."""
     # the same for all curves of a size, so that what follows from it alone is computed once
     level_area = jnp.asarray(inputs.exposure.log_level_area)[0]
 
-    def curve(inputs: Inputs, own: Mapping[str, Array]) -> dict[str, Array]:
+    def curve(inputs: Inputs, own: Mapping[str, Array] | Array) -> dict[str, Array]:
         inputs = replace(inputs, exposure=replace(inputs.exposure, log_level_area=level_area))
 
         def draw(
-            values: Mapping[str, Array], effects: Mapping[str, Array], own: Mapping[str, Array]
+            values: Mapping[str, Array], effects: Mapping[str, Array], own: Mapping[str, Array] | Array
         ) -> dict[str, Array]:
             parts = run_parts(model, values, inputs, places)
             moved = {"size": jnp.zeros_like(parts.mean), "run": jnp.zeros_like(parts.mean)}
+            variance = jnp.zeros_like(parts.mean)
             for block in parts.blocks:
                 if not block.sd.shape[0]:
+                    continue
+                if block.level == "run" and not isinstance(own, Mapping):
+                    variance = variance + block.unit**2 * (block.sd**2 @ block.basis**2)
                     continue
                 sized = block.sd * (effects if block.level == "size" else own)[block.name]
                 shape = sized @ block.basis
                 if block.takes:
                     shape = shape - block.takes * sized.sum() * parts.terms.response
                 moved[block.level] = moved[block.level] + block.unit * shape
+            if not isinstance(own, Mapping):
+                moved["run"] = jnp.sqrt(variance) * own
             return {
                 "base": jnp.broadcast_to(parts.terms.base, parts.mean.shape),
                 "forward": parts.terms.forward,
