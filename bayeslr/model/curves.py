@@ -158,7 +158,7 @@ def structure(
     return Structure(
         mean=parts.mean,
         sd=sd,
-        autocorrelation=jnp.concatenate([jnp.zeros_like(correlation[:, :1]), correlation], axis=1),
+        autocorrelation=jnp.concatenate([jnp.zeros((runs, 1)), correlation], axis=1),
         run_shapes=run_shapes,
         run_scale=run_scale,
         shared_shapes=shared_shapes,

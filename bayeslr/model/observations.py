@@ -28,11 +28,8 @@ _SHARED, _OWN = ("loss", "memory", "weight_decay", "jitter"), ("level_area", "le
 """What of the scale priors and reports refer to: of all sizes, and of each."""
 
 PADDED_TO = 8
-"""Similar data sets get the same shapes, and so the same compiled program: runs are padded to a multiple of this. Where
-no run has more than one observation, as of a grid of final losses, they are padded to two."""
-
-_OF_SINGLE = 2
-"""Places of a run where none has more than one observation; of runs with more, never so few."""
+"""Similar data sets get the same shapes, and so the same compiled program: runs are padded to a multiple of this. Only
+where no run has more than one observation, as of a grid of final losses, none is padded."""
 
 _DIFFERENCES = 3
 """Order of the differences by which scatter is measured."""
@@ -102,7 +99,7 @@ class Observations:
     @property
     def single(self) -> bool:
         """Whether no run has more than one observation."""
-        return self.valid.shape[1] == _OF_SINGLE
+        return self.valid.shape[1] == 1
 
 
 def prepare(law: Law, schedule: Schedule, steps: NDArray[np.int64], scale: Scale, setup: Setup) -> Inputs:
@@ -252,7 +249,7 @@ def build_observations(
     if count < 8:
         raise ModelError(f"curves: found {count} observations after warm-up; allowed: at least 8")
     longest = max(map(len, kept))
-    width = PADDED_TO * -(-longest // PADDED_TO) if longest > 1 else _OF_SINGLE
+    width = PADDED_TO * -(-longest // PADDED_TO) if longest > 1 else 1
     size_of_run = sizes.index(kept)
     own = [scale.of_size(k) for k in range(len(sizes))]
     inputs = [
