@@ -305,7 +305,10 @@ def require_contents(
         raise PosteriorError(f"{where}: it has no draws; the file is damaged")
     missing = [name for name in needed if name not in draws and name not in groups.get("sampled", ())]
     if missing:
-        raise PosteriorError(f"{where}: the draws of {', '.join(missing)} are missing; the file is damaged")
+        raise PosteriorError(
+            f"{where}: the draws of {', '.join(missing)} are missing; the file is damaged, or another version of "
+            "bayeslr wrote it: fit its logs again"
+        )
     if _labels(draws, "size") != list(sizes):
         raise PosteriorError(f"{where}: the sizes of its draws are not those of its curves ({', '.join(sizes)})")
     runs = list(dict.fromkeys(_labels(groups["observed_data"], "run")))

@@ -24,7 +24,8 @@ the annealed share.
 
 The standard deviations are fractions of the annealing drop, or of the slope of the forward term; they are inferred
 within log-normal priors whose medians were chosen on held-out runs, because training schedules alone say little about
-them.
+them. Sets of runs differ in how exactly they follow the law: memories and the residual have an **amplitude** in common,
+so that a residual that is small along the fitted runs says that a schedule which was not fitted is followed well, too.
 """
 
 from collections.abc import Callable, Mapping
@@ -57,12 +58,14 @@ _EARLIEST = -4.0
 """Log area up to which a curve is early, however short its warm-up was."""
 _LARGEST_OFFSET = 0.1
 """Share of the slope that offsets stay below: that of the smallest models, whose seeds differ most."""
-_OFFSET_SPREAD = 0.5
+_SPREADS = {"offset": 0.5, "amplitude": 0.4}
+"""Standard deviations of the priors of scales in log units, where they are not the usual one."""
 _SAME = 0.02
 """Peaks, and batches, closer than this in their logarithm are one."""
 _FAR = 1e3
 
 _MEANINGS = {
+    "amplitude": "All errors in the response to a lowered rate, and those that wander along a run, over the usual.",
     "memory": "Errors in the response to a lowered rate, as a share of the drop.",
     "run_memory": "Errors in the response of single runs, as a share of the drop.",
     "bend": "Errors in the slope of the forward curve per unit of log area, as a share of that slope.",
@@ -79,6 +82,9 @@ class Discrepancy(ErrorModel):
 
     Parameters
     ----------
+    amplitude
+        What `memory`, `run_memory` and `residual` are multiplied by: how large errors of a set of runs are, over the
+        usual. Its prior has a standard deviation of 0.4 in log units.
     memory
         Share of the drop that each memory may gain or lose, common to a size's runs.
     curvature
@@ -121,6 +127,7 @@ class Discrepancy(ErrorModel):
         If a setting is outside its range.
     """
 
+    amplitude: float = 1.0
     memory: float = 0.05
     curvature: float = 1.6
     drift: float = 1.0
@@ -152,7 +159,7 @@ class Discrepancy(ErrorModel):
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
-        """``memory, run_memory, bend, early, peak, offset, residual``."""
+        """``amplitude, memory, run_memory, bend, early, peak, offset, residual``."""
         return tuple(
             Parameter(
                 name=name,
@@ -162,7 +169,7 @@ class Discrepancy(ErrorModel):
                 prior=PriorSpec(
                     family="LogNormal",
                     center=getattr(self, name),
-                    spread=_OFFSET_SPREAD if name == "offset" else self.prior_spread,
+                    spread=_SPREADS.get(name, self.prior_spread),
                 ),
                 shared=True,
             )
@@ -217,6 +224,7 @@ class Discrepancy(ErrorModel):
     ) -> tuple[Block, ...]:
         """Return what the runs of a size share, and memories and offset of the run."""
         memory, log_area = jnp.asarray(exposure.memory), jnp.asarray(exposure.log_area)
+        of_size, of_run = (scales["amplitude"] * scales[name] for name in ("memory", "run_memory"))
         reference, labels = slope(jnp.zeros(())), tuple(f"{tau:.0f}" for tau in MEMORIES)
         curved = memory[np.array(_CURVED)]
         pairs = np.array(list(combinations_with_replacement(range(len(_CURVED)), 2))).T
@@ -246,7 +254,7 @@ class Discrepancy(ErrorModel):
                 name="memory",
                 level="size",
                 basis=memory,
-                sd=jnp.full(len(labels), 1.0) * scales["memory"],
+                sd=jnp.full(len(labels), 1.0) * of_size,
                 unit=terms.drop,
                 labels=labels,
             ),
@@ -254,14 +262,14 @@ class Discrepancy(ErrorModel):
                 name="curvature",
                 level="size",
                 basis=curved[pairs[0]] * curved[pairs[1]],
-                sd=jnp.full(pairs.shape[1], self.curvature) * scales["memory"],
+                sd=jnp.full(pairs.shape[1], self.curvature) * of_size,
                 unit=terms.drop,
             ),
             Block(
                 name="drift",
                 level="size",
                 basis=curved * (jnp.clip(log_area, -4.0, 4.0) / 2.0)[None],
-                sd=jnp.full(len(_CURVED), self.drift) * scales["memory"],
+                sd=jnp.full(len(_CURVED), self.drift) * of_size,
                 unit=terms.drop,
             ),
             Block(
@@ -289,7 +297,7 @@ class Discrepancy(ErrorModel):
                 name="run_memory",
                 level="run",
                 basis=memory[1::2],
-                sd=jnp.full(len(labels[1::2]), 1.0) * scales["run_memory"],
+                sd=jnp.full(len(labels[1::2]), 1.0) * of_run,
                 unit=terms.drop,
                 labels=labels[1::2],
             ),
@@ -308,7 +316,7 @@ class Discrepancy(ErrorModel):
         early = _share_of_warmup(jnp.asarray(exposure.log_area), begin)
         forward = terms.slope * (1.0 + self.residual_early * early)
         annealed = self.residual_annealing * terms.drop * jnp.asarray(exposure.removed)
-        return scales["residual"] * jnp.sqrt(forward**2 + annealed**2)
+        return scales["amplitude"] * scales["residual"] * jnp.sqrt(forward**2 + annealed**2)
 
 
 def _share_of_warmup(log_area: Array, log_warmup: Array) -> Array:

@@ -219,11 +219,33 @@ def test_the_residual_grows_with_slope_and_with_what_was_annealed():
     terms = terms_of(log_area)
     exposure = exposure_of(log_area, removed)
     sd = jax.jit(Discrepancy().residual_sd)
-    base = sd({"residual": jnp.array(0.02)}, terms, exposure)
+    one = jnp.ones(())
+    base = sd({"residual": jnp.array(0.02), "amplitude": one}, terms, exposure)
     assert base[0] > base[1]
     assert base[2] > base[1]
     assert float(base[1]) == pytest.approx(0.02 * 0.13 * (1.0 + 2.0 * np.exp(-4.0)), rel=1e-9)
-    np.testing.assert_allclose(sd({"residual": jnp.array(0.04)}, terms, exposure), 2.0 * base)
+    np.testing.assert_allclose(sd({"residual": jnp.array(0.04), "amplitude": one}, terms, exposure), 2.0 * base)
+
+
+def test_errors_of_the_annealing_and_the_residual_have_an_amplitude_in_common(make_curves):
+    """All others keep their size: what a fit says of the residual says nothing of rates and horizons beyond it."""
+    curves, model = make_curves(noise=0.001), ScalingModel()
+    structure, observations, values = structure_of(model, curves)
+    larger = model.structure(observations, values | {"discrepancy_amplitude": jnp.asarray(3.0)})
+    blocks = list(blocks_of(model, observations).values())
+    for level, name in (("size", "shared_scale"), ("run", "run_scale")):
+        of_level = [block for block in blocks if block.level == level]
+        moved = np.repeat(
+            [block.name in ("memory", "curvature", "drift", "run_memory") for block in of_level],
+            [block.sd.shape[0] for block in of_level],
+        )
+        was, now = np.asarray(getattr(structure, name)), np.asarray(getattr(larger, name))
+        np.testing.assert_allclose(now, was * np.where(moved, 3.0, 1.0), rtol=1e-12)
+        assert moved.any()
+        assert not moved.all()
+    white = np.asarray(model.structure(observations, values | {"discrepancy_amplitude": jnp.asarray(0.0)}).sd)
+    residual = [np.asarray(one.sd) ** 2 - white**2 for one in (structure, larger)]
+    np.testing.assert_allclose(residual[1], 9.0 * residual[0], rtol=1e-9)
 
 
 @pytest.mark.parametrize("name", [field.name for field in fields(Discrepancy) if field.name != "common"])
