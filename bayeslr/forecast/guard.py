@@ -15,8 +15,11 @@ __all__ = ["require_numbers", "require_room"]
 MAX_VALUES: Final = 40_000_000
 """Most draws of losses of all schedules together: with the terms of the law about 3 GB."""
 _MAX_NAME: Final = 200
-_ABSURD: Final = 1_000.0
-"""How many times the highest fitted loss a final loss may be: early in a run losses are high, at its end they are not.
+MAX_STEPS: Final = 200_000
+"""Most steps of one schedule: what the law sees of a run takes about 3 kB a step."""
+_LIMITS: Final = (10.0, 1e3, 1e6)
+"""How many times the highest fitted loss may be: the median of a final loss, any draw of it, and any draw at any step,
+since losses are high early in a run.
 """
 
 
@@ -45,6 +48,9 @@ def require_room(plans: Mapping[str, Schedule], steps: Mapping[str, NDArray[np.i
     updates = sum(plan.total_steps for plan in plans.values())
     if updates > MAX_UPDATES:
         raise PosteriorError(f"predict: {updates} updates in {len(plans)} schedules; allowed: {MAX_UPDATES} together")
+    for name, array in steps.items():
+        if array.size > MAX_STEPS:
+            raise PosteriorError(f"predict: {array.size} steps of {name!r}; allowed: {MAX_STEPS} of a schedule")
     values = num_draws * sum(array.size for array in steps.values())
     if values > MAX_VALUES:
         raise PosteriorError(
@@ -68,23 +74,36 @@ def require_numbers(
     Raises
     ------
     PosteriorError
-        If a draw is no finite number, or a final loss is below zero or beyond a thousand times the highest fitted one.
+        If a draw is no finite number or too far beyond the fitted losses to mean something, or the final loss is below
+        zero.
     """
     highest = max(float(curve.loss.max()) for curve in fitted)
+    typical, at_end, anywhere = (limit * highest for limit in _LIMITS)
     advice = "allowed: a posterior that `bayeslr check` passes, and schedules like the fitted ones"
     for name in latent:
         for draws in (latent[name], observed[name]):
-            wrong = int(np.count_nonzero(~np.isfinite(draws).all(axis=1)))
+            final = draws[:, -1]
+            lowest, largest = final.min(), final.max()
+            within = lowest > 0.0 and largest < typical
+            # of many schedules a single step each is asked, and what was just looked at is all there is
+            if within and draws.shape[1] == 1:
+                continue
+            wrong = np.count_nonzero(~np.isfinite(draws).all(axis=1))
             if wrong:
                 raise PosteriorError(
                     f"predict: {wrong} of {len(draws)} draws of {name!r} are not finite: no prediction; {advice}"
                 )
-            final = draws[:, -1]
-            if final.min() > 0.0 and final.max() < _ABSURD * highest:
+            reached = max(abs(lowest), abs(largest))
+            if reached > at_end or max(-draws.min(), draws.max()) > anywhere:
+                raise PosteriorError(
+                    f"predict: draws of {name!r} go to {max(-draws.min(), draws.max()):.6g}, and at its end to "
+                    f"{reached:.6g}, where fitted losses are at most {highest:.6g}: no prediction; {advice}"
+                )
+            if within:
                 continue
             lower, median, upper = (float(value) for value in np.quantile(final, [0.05, 0.5, 0.95]))
-            if not 0.0 < median < _ABSURD * highest or upper - lower > _ABSURD * highest:
+            if not 0.0 < median < typical or upper - lower > typical:
                 raise PosteriorError(
                     f"predict: the final loss of {name!r} would be {median:.6g} ({lower:.6g} to {upper:.6g}), where "
-                    f"fitted losses end at {highest:.6g}: no prediction; {advice}"
+                    f"fitted losses are at most {highest:.6g}: no prediction; {advice}"
                 )

@@ -18,7 +18,7 @@ from bayeslr.inference.engine.program import program_for
 from bayeslr.inference.engine.sampler import in_background
 from bayeslr.inference.groups import arrange
 from bayeslr.inference.health import suffice
-from bayeslr.inference.inputs import MAX_DRAWS, require_fittable
+from bayeslr.inference.inputs import MAX_DRAWS, bounded, require_finite, require_fittable
 from bayeslr.inference.laplace import LAPLACE_LABEL, draw_gaussian
 from bayeslr.inference.posterior import Posterior
 from bayeslr.inference.verdict import DISTRUSTED
@@ -55,7 +55,8 @@ def fit(
     Parameters
     ----------
     curves
-        The curves. Observations inside warm-up are left out, and those that branches share are counted once.
+        The curves. Observations inside warm-up are left out, and those that branches share are counted once. Of runs
+        with more than 10,000 observations so many are kept (fewer where all runs together have more than a million).
     model
         The model. Default: :class:`ScalingModel` as it is.
     seed
@@ -111,8 +112,9 @@ def fit(
     if method not in ("nuts", "laplace"):
         raise ModelError(f"fit: method={method!r}; allowed: 'nuts', 'laplace'")
     prepare_devices()
+    require_fittable(curves.after_warmup())
+    curves = bounded(curves, max_points_per_run)
     whole = curves.after_warmup()
-    require_fittable(whole)
     if max_points_per_run is None:
         max_points_per_run = default_points([len(curve) for curve in whole])
     observed = whole.thin(max_points_per_run)
@@ -156,6 +158,7 @@ def fit(
             )
         chains, length, _ = draws.position.shape
         values = program.describe(draws.position.reshape(chains * length, -1), observations, seed=seed)
+    require_finite(values, whole)
     named = {name: value.reshape((chains, length, *value.shape[1:])) for name, value in values.items()}
     tree = arrange(named, draws.stats, model, observations, observed, sizes=sizes.labels, runs=runs)
     settings = {

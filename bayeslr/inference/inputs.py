@@ -1,16 +1,20 @@
 """What can be fitted: losses and rates on which the law and its priors are numbers."""
 
+from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bayeslr.curves import CurveSet
 from bayeslr.errors import ModelError
 
-__all__ = ["MAX_DRAWS", "require_fittable"]
+__all__ = ["MAX_DRAWS", "bounded", "require_finite", "require_fittable"]
 
 MAX_DRAWS: Final = 400_000
 """Most draws of a fit, all chains together: one with a hundred numbers a draw takes 0.3 GB."""
+_KEPT: Final = (1_000_000, 10_000, 256)
+"""Observations that a posterior keeps: of all runs together, of a run, and of a run however many there are."""
 _LOSS: Final = (1e-12, 1e12)
 _RATE: Final = (1e-20, 1e6)
 
@@ -48,4 +52,52 @@ def require_fittable(curves: CurveSet) -> None:
     if lowest == highest:
         raise ModelError(
             f"fit: all losses are {lowest:.6g}; allowed: losses that fall, from which something is learned"
+        )
+
+
+def bounded(curves: CurveSet, max_points_per_run: int | None) -> CurveSet:
+    """Leave out observations of very long logs, which a fit would not use and a posterior would have to keep.
+
+    Parameters
+    ----------
+    curves
+        The curves.
+    max_points_per_run
+        Observations of a run that are to be fitted; none: the default.
+
+    Returns
+    -------
+    CurveSet
+        The curves as they are where no run has more than 10,000 observations (a million divided by the number of runs,
+        where that is less), else so many of each after its warm-up, where they tell most.
+    """
+    of_all, of_run, least = _KEPT
+    most = max(least, min(of_run, of_all // len(curves)), max_points_per_run or 0)
+    return curves.thin(most) if max(map(len, curves)) > most else curves
+
+
+def require_finite(draws: Mapping[str, NDArray[np.float64]], curves: CurveSet) -> None:
+    """Refuse draws that are no numbers, before they are kept.
+
+    Parameters
+    ----------
+    draws
+        Draws by name.
+    curves
+        The fitted curves.
+
+    Raises
+    ------
+    ModelError
+        If a draw is not finite: the line names the run whose loss rises most, which is most likely to be the cause.
+    """
+    wrong = [name for name, array in draws.items() if not np.isfinite(array).all()]
+    if wrong:
+        rise = {curve: float(curve.loss.max() / curve.loss.min()) for curve in curves}
+        curve = max(rise, key=lambda one: rise[one])
+        low, high = int(curve.loss.argmin()), int(curve.loss.argmax())
+        raise ModelError(
+            f"fit: {', '.join(wrong[:3])} came out as no finite number, so these losses do not follow a law; the loss "
+            f"of {curve.name!r} goes from {curve.loss[low]:.6g} at step {curve.steps[low]} to {curve.loss[high]:.6g} "
+            f"at step {curve.steps[high]}; allowed: runs that did not diverge, or their steps before they did"
         )

@@ -45,6 +45,9 @@ type Warmup = Literal["as_logged", "peak"]
 
 _BLOCK = 128
 
+_AT_ONCE = 8192
+"""Observations of which the blocks are held at a time, 8 MB."""
+
 _CELLS = 8192
 """Most cells of a schedule in :func:`area_response`."""
 
@@ -217,14 +220,16 @@ def response(schedule: Schedule, steps: NDArray[np.int64], tau: NDArray[np.float
         bands[1, :, :-1], bands[1, :, -1] = -leap[:, None], 0.0
         solved = dtbtrs(np.asfortranarray(bands.reshape(2, -1)), ends[:, :-1].reshape(-1, 1), uplo="L", diag="U")[0]
         carried[:, 1:] = solved.reshape(tau.size, -1)
-    since = last[:, None] - first
-    home, offset = np.divmod(np.maximum(since[:, 0], 0), _BLOCK)
-    # row r of `recent` holds the changes of its block from the observation backwards, zero before the block's start
-    reach = offset[:, None] - np.arange(_BLOCK)[None, :]
-    recent = np.where(reach >= 0, blocks[home[:, None], np.maximum(reach, 0)], 0.0)
-    momentum = recent @ powers + carried[:, home].T * decay ** (offset[:, None] + 1.0)
-    pending = np.where(since >= 0, decay * momentum, 0.0)
-    lagged: NDArray[np.float64] = rate_removed(schedule, steps)[:, None] - pending
+    lagged: NDArray[np.float64] = np.repeat(rate_removed(schedule, steps)[:, None], tau.size, axis=1)
+    for begin in range(0, last.size, _AT_ONCE):
+        part = slice(begin, begin + _AT_ONCE)
+        since = last[part, None] - first
+        home, offset = np.divmod(np.maximum(since[:, 0], 0), _BLOCK)
+        # row r of `recent` holds the changes of its block from the observation backwards, zero before the block's start
+        reach = offset[:, None] - np.arange(_BLOCK)[None, :]
+        recent = np.where(reach >= 0, blocks[home[:, None], np.maximum(reach, 0)], 0.0)
+        momentum = recent @ powers + carried[:, home].T * decay ** (offset[:, None] + 1.0)
+        lagged[part] -= np.where(since >= 0, decay * momentum, 0.0)
     return lagged
 
 

@@ -16,10 +16,10 @@ PLAN = schedules.wsd(peak_lr=1e-3, warmup_steps=100, decay_steps=500, total_step
 SPEC = ("--schedule", f"a={PLAN.spec}", "--schedule", "b=constant(peak_lr=1e-3, warmup_steps=100, total_steps=2000)")
 
 
-def changed(posterior, name, value):
-    """The posterior with the first half of the draws of a parameter replaced."""
+def changed(posterior, name, where, value):
+    """The posterior with some draws of a parameter replaced."""
     draws = posterior.draws.copy(deep=True)
-    draws[name].values[:, : draws.sizes["draw"] // 2 + 5] = value
+    draws[name].values[where] = value
     groups = {key: node.to_dataset() for key, node in posterior.tree.children.items()}
     return replace(posterior, tree=xr.DataTree.from_dict(groups | {"posterior": draws}))
 
@@ -27,7 +27,8 @@ def changed(posterior, name, value):
 @pytest.mark.parametrize(("name", "value"), [("level", 1e300), ("level", np.nan), ("level", np.inf), ("level", -50.0)])
 @pytest.mark.parametrize("command", ["predict", "compare"])
 def test_absurd_draws_give_a_line_and_no_band(small_posterior, tmp_path, capsys, name, value, command):
-    broken = changed(small_posterior, name, value)
+    half = small_posterior.draws.sizes["draw"] // 2 + 5
+    broken = changed(small_posterior, name, (slice(None), slice(half)), value)
     with pytest.raises(PosteriorError, match=r"not finite|no prediction"):
         predict(broken, PLAN, seed=0)
     broken.save(tmp_path / "p.nc")
@@ -36,6 +37,29 @@ def test_absurd_draws_give_a_line_and_no_band(small_posterior, tmp_path, capsys,
     out, err = capsys.readouterr()
     assert (out, err.count("\n")) == ("", 1)
     assert not (tmp_path / "b.csv").exists()
+
+
+@pytest.mark.parametrize("value", [1e300, 1e4])
+def test_a_single_absurd_draw_is_no_prediction_either(small_posterior, value):
+    """Quantiles do not see it, but means, expected regrets and the ends of a 99.99% band do."""
+    broken = changed(small_posterior, "level", (0, 0), value)
+    with pytest.raises(PosteriorError, match=r"at its end to .* where fitted losses are at most"):
+        predict(broken, PLAN, seed=0, num_draws=None)
+    with pytest.raises(PosteriorError, match=r"at its end to .* where fitted losses are at most"):
+        predict(broken, PLAN, seed=0, steps=[2000], num_draws=None)
+
+
+def test_a_loss_a_thousand_times_the_fitted_ones_is_no_prediction(small_posterior):
+    broken = changed(small_posterior, "level", slice(None), 100.0 * small_posterior.draws["level"].values)
+    with pytest.raises(PosteriorError, match="the final loss of 'schedule' would be"):
+        predict(broken, PLAN, seed=0)
+
+
+def test_a_diverged_run_is_named_before_anything_is_kept(small_curves):
+    first, *others = small_curves
+    loss = np.where(first.steps > 1000, 1e9, first.loss)
+    with pytest.raises(ModelError, match=rf"the loss of '{first.name}' goes from .* to 1e\+09 at step"):
+        inference.fit(CurveSet(curves=(replace(first, loss=loss), *others)), seed=0, method="laplace", num_samples=100)
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,13 @@ import pytest
 import threadpoolctl
 
 from bayeslr import inference
-from bayeslr.curves import CurveSet
+from bayeslr.curves import CurveSet, LossCurve
 from bayeslr.errors import ModelError, PosteriorError
+from bayeslr.inference import fitted_curves
 from bayeslr.inference.fit import default_points
+from bayeslr.inference.inputs import bounded
 from bayeslr.laws import AnnealingLaw
+from bayeslr.schedules import wsd
 
 SETTINGS = {"num_chains": 2, "num_warmup": 250}
 
@@ -146,6 +149,40 @@ def test_many_runs_are_thinned_harder():
     assert default_points([200] * 5000) == 8
     # short runs take nothing from the long ones
     assert default_points([1] * 3000 + [200] * 5) == 64
+
+
+def long_log(count, *, name="long", seed=0):
+    schedule = wsd(peak_lr=1e-3, warmup_steps=100, decay_steps=count // 5, total_steps=count)
+    noise = 0.01 * np.random.default_rng(seed).standard_normal(count)
+    steps = np.arange(1, count + 1)
+    return LossCurve(name=name, steps=steps, loss=2.5 + 4.0 * steps**-0.4 + noise, schedule=schedule)
+
+
+def test_of_very_long_logs_a_posterior_keeps_ten_thousand_observations():
+    short, long = long_log(500, name="short"), long_log(30_000)
+    kept = bounded(CurveSet(curves=(short, long)), None)
+    assert [len(curve) for curve in kept] == [400, 10_000], "without the warm-up of 100 steps"
+    assert kept["long"].steps[-1] == 30_000
+    # where all runs together have more than a million, fewer; never fewer than are to be fitted
+    many = CurveSet(curves=tuple(long_log(3000, name=f"run {k}", seed=k) for k in range(500)))
+    assert {len(curve) for curve in bounded(many, None)} == {2000}
+    assert {len(curve) for curve in bounded(many, 2500)} == {2500}
+    usual = CurveSet(curves=(short,))
+    assert bounded(usual, None) is usual
+
+
+def test_the_check_looks_at_a_thousand_observations_of_a_run(small_posterior, small_curves):
+    """Evenly over all of them, and the same curve as at every step."""
+    every = {name: (steps, parts.law) for name, steps, _, parts, _ in fitted_curves(small_posterior, num_draws=3)}
+    few = fitted_curves(small_posterior, num_draws=3, max_points_per_run=7)
+    for name, steps, loss, parts, noise in few:
+        assert len(steps) == 7
+        assert (steps[0], steps[-1]) == (every[name][0][0], every[name][0][-1])
+        assert np.diff(np.searchsorted(every[name][0], steps)).std() < 0.6
+        at = np.searchsorted(every[name][0], steps)
+        np.testing.assert_allclose(parts.law, every[name][1][:, at], rtol=2e-4)
+        np.testing.assert_array_equal(loss, small_curves[name].after_warmup().loss[at])
+        assert noise.shape == parts.law.shape
 
 
 def test_too_few_observations_are_one_line(small_curves):

@@ -53,7 +53,8 @@ def test_a_long_schedule_equals_the_filter_over_all_steps():
     lr = 1e-3 * np.exp(0.01 * np.cumsum(rng.normal(size=300_000)))
     schedule, tau = Schedule(lr=lr, warmup_steps=0), np.array([1.0, 10.0, 1e3, 1e5, 1e7])
     changes = -np.diff(lr, prepend=lr[0])
-    steps = rng.integers(1, lr.size + 1, size=500)
+    # more steps than are looked at together
+    steps = rng.integers(1, lr.size + 1, size=9000)
     fast = response(schedule, steps, tau)
     for k, memory in enumerate(tau):
         momentum = lfilter([1.0], [1.0, -(1 - 1 / memory)], changes)
