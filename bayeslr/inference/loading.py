@@ -8,14 +8,9 @@ import xarray as xr
 
 from bayeslr.curves import CurveSet, Sizes
 from bayeslr.errors import PosteriorError
+from bayeslr.inference.contents import read_json, require_contents, require_settings
 from bayeslr.inference.groups import observed_group, shown_names
-from bayeslr.inference.integrity import (
-    read_json,
-    require_contents,
-    require_seal,
-    require_settings,
-    require_structure,
-)
+from bayeslr.inference.integrity import require_seal, require_structure
 from bayeslr.inference.posterior import FORMAT, Posterior, data_hash
 from bayeslr.inference.store import curves_from_dataset
 from bayeslr.laws import Scale
