@@ -5,19 +5,22 @@ In this order, so that each step only meets what the one before has let through:
 1. the seal, the last line of the file, has the SHA-256 of all bytes before it: damage is found before the HDF5 library
    parses a byte. HDF5 ignores what follows its own end, so that other programs read the file as ever;
 2. the structure: groups and arrays of numbers and texts, no links out of the file, no filters that load code, and sizes
-   that fit into memory, all checked before an array is read;
+   that fit into memory, all checked before an array is read; how long texts are is seen by reading a few at a time;
 3. the contents, in :mod:`bayeslr.inference.contents`.
 
 A seal is no signature: whoever writes a file can seal it. Steps 2 and 3 are there for such files.
 """
 
 import hashlib
+import math
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import h5py  # type: ignore[import-untyped]
+import numpy as np
 
 from bayeslr.errors import PosteriorError
 
@@ -27,15 +30,22 @@ MAX_FILE_BYTES: Final = 2**30
 MAX_ARRAY_BYTES: Final = 2**30
 """Of all arrays of a file together, as they are in memory."""
 _MAX_DEPTH: Final = 4
+_MAX_DIMS: Final = 8
 _MAX_OBJECTS: Final = 5_000
-_MAX_ATTRIBUTE_BYTES: Final = 2**26
+_MAX_ATTRIBUTES: Final = 10_000
+_MAX_ATTRIBUTE_BYTES: Final = 2**24
+"""Of all attributes of a file together."""
+_MAX_TEXTS: Final = 2**18
+"""Names of runs at observations, and what is said of each run."""
+_TEXT_BYTES: Final = 2**26
+"""Of the texts that are read together to see how long they are. A file keeps a text once, however many refer to it."""
+_FEW: Final = 2
+_BYTES_OF_CHARACTER: Final = 4
 _SEAL: Final = re.compile(rb"\nbayeslr posterior, sha256 ([0-9a-f]{64})\n")
 _SEAL_BYTES: Final = len("\nbayeslr posterior, sha256 \n") + 64
 _MAGIC: Final = b"\x89HDF\r\n\x1a\n"
 # deflate, shuffle, fletcher32: built into HDF5, while others are looked up and loaded as shared libraries
 _FILTERS: Final = frozenset({1, 2, 3})
-# how netCDF ties arrays to their dimensions
-_SCALES: Final = frozenset({"DIMENSION_LIST", "REFERENCE_LIST"})
 
 
 def sealed(content: bytes) -> bytes:
@@ -111,7 +121,7 @@ def require_structure(path: Path) -> None:
     """
     try:
         with h5py.File(path, "r") as file:
-            problem = next(_problems(file), None)
+            problem = next(_problems(file, _Tally(file_bytes=path.stat().st_size)), None)
     # what a library makes of hostile bytes is of any class
     except Exception as error:
         text = str(error) or type(error).__name__
@@ -122,65 +132,130 @@ def require_structure(path: Path) -> None:
         raise PosteriorError(f"{path}: the file is damaged or hostile: {problem}")
 
 
-def _problems(file: Any) -> Iterator[str]:
-    """Yield what a file should not have."""
-    waiting, seen, total = [("", file, 0)], 0, 0
+@dataclass(kw_only=True)
+class _Tally:
+    """What a file has had so far."""
+
+    file_bytes: int
+    objects: int = 0
+    attributes: int = 0
+    attribute_bytes: int = 0
+    texts: int = 0
+    array_bytes: int = 0
+
+    @property
+    def at_once(self) -> int:
+        """How many texts may be read together: each may be as long as the file, and all the same bytes."""
+        return max(1, _TEXT_BYTES // self.file_bytes)
+
+
+def _problems(file: Any, tally: _Tally) -> Iterator[str]:
+    """Yield what a file should not have; nobody asks on after the first."""
+    waiting = [("", file, 0)]
     while waiting:
         name, group, depth = waiting.pop()
-        yield from _attribute_problems(name or "/", group)
+        yield from _attribute_problems(name or "/", group, tally)
         for key in group:
-            place, seen = f"{name}/{key}", seen + 1
-            if seen > _MAX_OBJECTS or depth >= _MAX_DEPTH:
+            place = f"{name}/{key}"
+            tally.objects += 1
+            if tally.objects > _MAX_OBJECTS or depth >= _MAX_DEPTH:
                 yield f"more than {_MAX_OBJECTS} objects, or nested more than {_MAX_DEPTH} deep"
-                return
             if not isinstance(group.get(key, getlink=True), h5py.HardLink):
                 yield f"{place} is a link; allowed: data within the file"
-                continue
             item = group[key]
             if isinstance(item, h5py.Group):
                 waiting.append((place, item, depth + 1))
             elif not isinstance(item, h5py.Dataset):
                 yield f"{place} is neither a group nor an array"
             else:
-                yield from _array_problems(place, item)
-                total += _bytes(item.shape, item.dtype)
-                if total > MAX_ARRAY_BYTES:
-                    yield f"with {place} its arrays have {total} bytes; allowed: {MAX_ARRAY_BYTES}"
-                    return
+                yield from _array_problems(place, item, tally)
 
 
-def _array_problems(place: str, array: Any) -> Iterator[str]:
-    yield from _attribute_problems(place, array)
+def _array_problems(place: str, array: Any, tally: _Tally) -> Iterator[str]:
+    if array.shape is None or not (_is_text(array.dtype) or array.dtype.kind in "iufb"):
+        yield f"{place} has the type {array.dtype}; allowed: numbers and texts"
+    if len(array.shape) > _MAX_DIMS:
+        yield f"{place} has {len(array.shape)} dimensions; allowed: up to {_MAX_DIMS}"
+    yield from _attribute_problems(place, array, tally)
     if array.is_virtual or array.external:
         yield f"{place} keeps its numbers in another file"
-    if array.shape is None or not _plain(array.dtype):
-        yield f"{place} has the type {array.dtype}; allowed: numbers and texts"
     if array.chunks is not None and _bytes(array.chunks, array.dtype) > MAX_ARRAY_BYTES:
         yield f"{place} has parts of {array.chunks} numbers; allowed: {MAX_ARRAY_BYTES} bytes"
     plan = array.id.get_create_plist()
     for k in range(plan.get_nfilters()):
         if plan.get_filter(k)[0] not in _FILTERS:
             yield f"{place} is packed by filter {plan.get_filter(k)[0]}; allowed: gzip"
+    if _is_text(array.dtype):
+        # in parts, each text would cost the reading of a part
+        if len(array.shape) > 1 or (array.size and array.chunks is not None):
+            yield f"{place} has texts of shape {array.shape} in parts of {array.chunks}; allowed: a list of texts"
+        tally.texts += int(array.size)
+        if tally.texts > _MAX_TEXTS:
+            yield f"with {place} it has {tally.texts} texts; allowed: {_MAX_TEXTS}"
+        tally.array_bytes += _text_bytes(array, tally.at_once)
+    else:
+        tally.array_bytes += _bytes(array.shape, array.dtype)
+    if tally.array_bytes > MAX_ARRAY_BYTES:
+        yield f"with {place} its arrays have {tally.array_bytes} bytes; allowed: {MAX_ARRAY_BYTES}"
 
 
-def _attribute_problems(place: str, item: Any) -> Iterator[str]:
+def _attribute_problems(place: str, item: Any, tally: _Tally) -> Iterator[str]:
+    tally.attributes += len(item.attrs)
+    if tally.attributes > _MAX_ATTRIBUTES:
+        yield f"with {place} it has {tally.attributes} attributes; allowed: {_MAX_ATTRIBUTES}"
     for key in item.attrs:
         attribute = item.attrs.get_id(key)
-        if key in _SCALES:
+        where = f"the attribute {key} of {place}"
+        # how netCDF ties arrays to their dimensions
+        if key == "DIMENSION_LIST":
+            if not _is_tied(item, attribute):
+                yield f"{where} does not give each dimension one array"
             continue
-        if not _plain(attribute.dtype):
-            yield f"the attribute {key} of {place} has the type {attribute.dtype}; allowed: numbers and texts"
-        elif _bytes(attribute.shape or (), attribute.dtype) > _MAX_ATTRIBUTE_BYTES:
-            yield f"the attribute {key} of {place} is too long; allowed: {_MAX_ATTRIBUTE_BYTES} bytes"
+        if _is_text(attribute.dtype) and attribute.shape is not None:
+            count = _count(attribute.shape)
+            if count > max(_FEW, tally.at_once):
+                yield f"{where} has {count} texts; allowed: {max(_FEW, tally.at_once)}"
+            tally.attribute_bytes += sum(map(len, np.ravel(item.attrs[key])))
+        elif key == "REFERENCE_LIST" or attribute.dtype.kind in "iufbS":
+            tally.attribute_bytes += _bytes(attribute.shape or (), attribute.dtype)
+        else:
+            yield f"{where} has the type {attribute.dtype}; allowed: numbers and texts"
+        if tally.attribute_bytes > _MAX_ATTRIBUTE_BYTES:
+            yield f"with {where} its attributes have more than {_MAX_ATTRIBUTE_BYTES} bytes, which are allowed"
+
+
+def _is_tied(array: Any, attribute: Any) -> bool:
+    """Tell whether an attribute refers to at most one array for each dimension, as of netCDF."""
+    if not isinstance(array, h5py.Dataset) or attribute.shape != (array.ndim,):
+        return False
+    if h5py.check_ref_dtype(h5py.check_vlen_dtype(attribute.dtype)) is not h5py.Reference:
+        return False
+    return all(h5py.h5ds.get_num_scales(array.id, k) <= 1 for k in range(array.ndim))
+
+
+def _text_bytes(array: Any, at_once: int) -> int:
+    """Return the size of texts in memory, where each takes as much as the longest, as far as it may be."""
+    if array.shape == ():
+        return _BYTES_OF_CHARACTER * len(array[()])
+    found = 0
+    for start in range(0, array.size, at_once):
+        longest = max(map(len, array[start : start + at_once]))
+        found = max(found, _BYTES_OF_CHARACTER * longest * int(array.size))
+        if found > MAX_ARRAY_BYTES:
+            break
+    return found
 
 
 def _bytes(shape: Sequence[int], dtype: Any) -> int:
-    """Return the size of an array in memory, of texts at least."""
-    count = 1
-    for length in shape:
-        count *= int(length)
-    return count * max(int(dtype.itemsize), 1)
+    """Return the size of numbers in memory, where what is smaller may become as long as a float."""
+    return _count(shape) * max(int(dtype.itemsize), 8)
 
 
-def _plain(dtype: Any) -> bool:
-    return dtype.kind in "iufbS" or h5py.check_string_dtype(dtype) is not None
+def _count(shape: Sequence[int]) -> int:
+    """Return how many numbers an array has; in Python, since what a file says may not fit into 64 bits."""
+    return math.prod(map(int, shape))
+
+
+def _is_text(dtype: Any) -> bool:
+    found = h5py.check_string_dtype(dtype)
+    return found is not None and found.length is None

@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import struct
 from dataclasses import replace
 
 import h5py
@@ -132,11 +133,54 @@ def references(file):
     file["posterior"].attrs["x"] = file["posterior"].ref
 
 
+def widened(file):
+    """Bytes that a scale turns into numbers of eight."""
+    file.create_dataset("posterior/x", (2**28,), "i1", chunks=(2**20,), compression="gzip")
+    file["posterior/x"].attrs["scale_factor"] = 1.0
+
+
+def rest_of_a_label(file):
+    """One text of many is long, and all take its length."""
+    file.create_dataset("posterior/x", data=["x" * 2_000_000, *["y"] * 2000])
+
+
+def texts_in_parts(file):
+    file.create_dataset("posterior/x", (4,), h5py.string_dtype(), chunks=(1,))
+
+
+def crowd_of_texts(file):
+    file.create_dataset("posterior/x", (2**20,), h5py.string_dtype())
+
+
+def bytes_for_texts(file):
+    file["posterior/x"] = np.array([b"x"])
+
+
+def long_attributes(file):
+    for k in range(20):
+        file["posterior"].attrs[f"x{k}"] = "x" * 2**20
+
+
+def crowd_of_attributes(file):
+    file.create_group("posterior/x", track_order=True)
+    for k in range(11_000):
+        file["posterior/x"].attrs[f"x{k}"] = k
+
+
+def list_of_texts(file):
+    file["posterior"].attrs.create("x", ["x"] * 3000)
+
+
+def untied(file):
+    file["posterior/alpha"].attrs["DIMENSION_LIST"] = "x"
+
+
 @pytest.mark.parametrize(
     "change",
     [
         *(outside, soft, circle, deep, crowd, raw_file, virtual, endless, bomb, many),
-        *(pointers, records, packed, named_type, references),
+        *(pointers, records, packed, named_type, references, widened, rest_of_a_label, texts_in_parts),
+        *(crowd_of_texts, bytes_for_texts, long_attributes, crowd_of_attributes, list_of_texts, untied),
     ],
 )
 def test_a_hostile_structure_is_refused_before_it_is_read(saved, tmp_path, change):
@@ -145,6 +189,30 @@ def test_a_hostile_structure_is_refused_before_it_is_read(saved, tmp_path, chang
     with pytest.raises(PosteriorError, match="hostile: "):
         require_structure(path)
     refusal(path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000
+
+
+def test_one_long_text_is_not_read_thousands_of_times(saved, tmp_path):
+    """A file keeps a text once; an array of references to it is small there, and not in memory."""
+    long, count = 4_000_000, 3000
+
+    def refer(file):
+        file.create_dataset("curves/x", data=["x" * long, *["y"] * (count - 1)])
+
+    path = hostile(saved, tmp_path, refer)
+    content = path.read_bytes()
+    # a reference is the length of its text, and where it is
+    start = next(
+        place
+        for place in range(len(content))
+        if content.startswith(struct.pack("<I", long), place) and content.startswith(struct.pack("<I", 1), place + 16)
+    )
+    head, reference = content[:start], content[start : start + 16]
+    path.write_bytes(sealed(head + count * reference + content[start + 16 * count :]))
+    with h5py.File(path) as file:
+        assert len(file["curves/x"][count - 1]) == long
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert "with /curves/x its arrays have" in refusal(path)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000
 
 
