@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from bayeslr.curves import CurveSet, Sizes
-from bayeslr.errors import ConvergenceWarning, ModelError
+from bayeslr.errors import ConvergenceWarning, ModelError, one_line
 from bayeslr.inference.engine.density import starting_points
 from bayeslr.inference.engine.devices import ChainMethod, place_chains, prepare_devices, unshared_solves
 from bayeslr.inference.engine.mode import Vector, find_mode
@@ -180,7 +180,7 @@ def fit(
     posterior = Posterior(tree=tree, curves=curves, model=model, settings=settings | {"health": told})
     failed = [item.evidence for item in posterior.health.checks if item.status == "FAIL"]
     if failed:
-        message = f"{DISTRUSTED}: {'; '.join(failed)}"
+        message = one_line(f"{DISTRUSTED}: {'; '.join(failed)}")
         warnings.warn(message, ConvergenceWarning, stacklevel=2)
         posterior = replace(posterior, settings=settings | {"health": [*told, message]})
     return posterior
