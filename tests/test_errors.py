@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from bayeslr.errors import BayeslrError, DataWarning, ScheduleError, command_words, one_line, python_words
+from bayeslr.errors import BayeslrError, DataWarning, ScheduleError, command_words, one_line, printable, python_words
 
 
 @pytest.mark.parametrize("kind", [BayeslrError, ScheduleError, DataWarning])
@@ -24,6 +24,11 @@ def test_an_ordinary_message_is_left_alone():
     copy = pickle.loads(pickle.dumps(ScheduleError("a")))
     assert type(copy) is ScheduleError
     assert str(copy) == "a"
+
+
+def test_what_cannot_be_printed_is_written_out():
+    assert printable("a – é") == "a – é"
+    assert printable("\x1b[31m\n\u202e\ud800") == "\\x1b[31m\\n\\u202e\\ud800"
 
 
 def test_a_message_has_the_words_of_who_reads_it():

@@ -382,3 +382,15 @@ def test_lines_of_a_file_are_shown_as_one_printable_line_each(saved, tmp_path, c
         told = "".join(capsys.readouterr())
         assert "\x1b" not in told
         assert "warning: \\x1b]0;title\\x07\\x1b[31mred health: PASS" in told
+
+
+def test_names_of_a_file_are_printed_and_no_more(saved, tmp_path, capsys):
+    def name(file):
+        file.copy("sampled/discrepancy_offset", "sampled/discrepancy_\x1b[31m")
+
+    path = hostile(saved, tmp_path, name)
+    for form in ("table", "csv", "json"):
+        assert main(["summary", str(path), "--all", "--format", form]) == 0
+        told = capsys.readouterr().out
+        assert "\x1b" not in told
+        assert "discrepancy_\\" in told
