@@ -101,8 +101,8 @@ def require_settings(settings: Any, where: str, *, scale: Mapping[str, bool], si
     lines, longest = len(settings["health"]), max(map(len, settings["health"]), default=0)
     if lines > _MAX_LINES or longest > _MAX_LINE:
         raise PosteriorError(
-            f"{where}: the setting health has {lines} lines, the longest of {longest} characters; allowed: up to "
-            f"{_MAX_LINES} lines of up to {_MAX_LINE} characters"
+            f"{where}: the setting health has {lines} line{'s' if lines != 1 else ''}, the longest of {longest} "
+            f"characters; allowed: up to {_MAX_LINES} lines of up to {_MAX_LINE} characters"
         )
 
 
