@@ -31,6 +31,7 @@ __all__ = [
     "ScheduleMismatchWarning",
     "command_words",
     "one_line",
+    "printable",
     "python_words",
     "untold",
 ]
@@ -42,8 +43,9 @@ _LONGEST: Final = 460
 """Longest message, so that a line with ``error:`` or ``warning:`` before it has at most 500 characters."""
 
 
-_BOTH: Final = re.compile(r"(\S+) \((--[^()]+)\)")
-"""A word of Python with the option of the command line that does the same: ``force (--force)``."""
+_BOTH: Final = re.compile(r"(?<!\S)(\S++) \((--[^()]++)\)")
+"""A word of Python with the option of the command line that does the same: ``force (--force)``. It is tried once a word
+and takes back nothing, so that a long text takes time in proportion to its length."""
 
 
 def python_words(text: str) -> str:
@@ -71,8 +73,15 @@ def one_line(text: str) -> str:
         is longer than an error line may be.
     """
     joined = " ".join(text.split()) if len(text) <= _LONGEST else _cut(text)
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in joined)
+    shown = printable(joined)
     return shown if len(shown) <= _LONGEST else _cut(shown)
+
+
+def printable(text: str) -> str:
+    """Return a text with escapes for characters that cannot be printed, line breaks among them."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _cut(text: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import typer
 
 import bayeslr as bl
-from bayeslr.cli.terminal import hint, show_warning
+from bayeslr.cli.terminal import hint, show_warning, shown
 from bayeslr.errors import BayeslrError
 from bayeslr.files import require_place, write_atomically
 
@@ -94,13 +94,17 @@ def print_json(values: Mapping[str, Any]) -> None:
 def print_csv(table: Any, *, index_label: str | None = None) -> None:
     """Print a data frame; its index is a column if it has a label."""
     sys.stdout.write(
-        table.to_csv(index=index_label is not None, index_label=index_label, float_format="%.8g", lineterminator="\n")
+        shown(
+            table.to_csv(
+                index=index_label is not None, index_label=index_label, float_format="%.8g", lineterminator="\n"
+            )
+        )
     )
 
 
 def print_parts(parts: Sequence[Any]) -> None:
     """Print tables and lines of text below each other."""
-    sys.stdout.write(bl.report.tables.as_text(parts))
+    sys.stdout.write(shown(bl.report.tables.as_text(parts)))
 
 
 def print_result(tables: Sequence[Any], told: Sequence[str], output: Path | None, plot: Path | None) -> None:

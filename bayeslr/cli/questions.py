@@ -194,6 +194,8 @@ def named_value(option: str, text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not (equals and name.strip() and value.strip()):
         raise typer.BadParameter(f"found {text!r}; allowed: NAME=VALUE", param_hint=option)
+    if not name.isprintable():
+        raise typer.BadParameter(f"found the name {name!r}; allowed: printable characters", param_hint=option)
     return name.strip(), value.strip()
 
 

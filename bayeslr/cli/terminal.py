@@ -11,7 +11,7 @@ from typing import TextIO
 import typer
 
 import bayeslr as bl
-from bayeslr.errors import BayeslrWarning, command_words, one_line
+from bayeslr.errors import BayeslrWarning, command_words, one_line, printable
 from bayeslr.written import WIDTH, folded
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "say",
     "set_quiet",
     "show_warning",
+    "shown",
     "spelled",
     "tell_line",
     "watched",
@@ -66,8 +67,14 @@ def watched() -> bool:
     return sys.stderr.isatty() and not is_quiet()
 
 
+def shown(text: str) -> str:
+    """Return lines of text as a terminal can show them: what names from files and arguments hold is never a command."""
+    return "\n".join(printable(line) for line in text.split("\n"))
+
+
 def tell_line(text: str) -> None:
     """Write a line on stderr, folded between words where a person reads it; in a log or a pipe it stays one line."""
+    text = printable(text)
     width = max(20, min(WIDTH, shutil.get_terminal_size().columns))
     typer.echo(folded(text, width) if sys.stderr.isatty() else text, err=True)
 

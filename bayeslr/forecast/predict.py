@@ -18,6 +18,7 @@ from bayeslr.forecast.residual import residual_process
 from bayeslr.forecast.setups import Setting, find_setups, with_setup
 from bayeslr.forecast.sizes import draw_size, find_target, fitted_runs
 from bayeslr.inference import Posterior, require_unforked
+from bayeslr.inference.verdict import DISTRUSTED
 from bayeslr.model import Block, CurveParts, PlannedCurve, evaluate, find_blocks, prepare
 from bayeslr.schedules import Plans, Schedule, named_schedules
 
@@ -120,16 +121,9 @@ def predict(
         posterior, target, list(named), weight_decay=weight_decay, batch_size=batch_size, started=started
     )
     batches = {name: setup.batch_size for name, setup in setups.items()}
-    of_fit = list(posterior.settings.get("health", ()))
     area = posterior.model.law.area
     areas = {name: float(area(plan, np.array([plan.total_steps]))[0]) for name, plan in named.items()}
     beyond = extrapolations(posterior, named, areas, target, batches)
-    # of thousands of schedules a line each would bury the others
-    rest = len(beyond) - _TOLD
-    aloud = beyond if rest < 2 else [*beyond[:_TOLD], f"{rest:,} more such warnings are in the forecast's warnings"]
-    for category, messages in ((FitWarning, of_fit), (ExtrapolationWarning, aloud)):
-        for message in messages:
-            warnings.warn(message, category, skip_file_prefixes=(PACKAGE,))
     scale = posterior.scale_of(target.index, target.params)
     log_batches = np.array(sorted({scale.log_batch(batch) for batch in batches.values()}))
     model = posterior.model.resolved(posterior.params, batches_differ=bool(log_batches.any()))
@@ -163,6 +157,13 @@ def predict(
         parts[name], latent[name], sd = _curve(curve, noise, at, wanted[name], length, rng, started)
         measured[name] = latent[name] + sd * _white(df, rng, sd.shape)
     require_numbers(latent, measured, posterior.curves)
+    of_fit = _of_fit(posterior)
+    # of thousands of schedules a line each would bury the others
+    rest = len(beyond) - _TOLD
+    aloud = beyond if rest < 2 else [*beyond[:_TOLD], f"{rest:,} more such warnings are in the forecast's warnings"]
+    for category, messages in ((FitWarning, of_fit), (ExtrapolationWarning, aloud)):
+        for message in messages:
+            warnings.warn(message, category, skip_file_prefixes=(PACKAGE,))
     return Forecast(
         schedules=named,
         steps=wanted,
@@ -176,6 +177,12 @@ def predict(
         warnings=(*of_fit, *beyond),
         health=posterior.health.doubt,
     )
+
+
+def _of_fit(posterior: Posterior) -> list[str]:
+    """Return what was told at the fit; that it failed, as its draws are now, which may not be as they were."""
+    told, failure = posterior.settings.get("health", ()), posterior.health.failure
+    return [*(text for text in told if not (failure and text.startswith(DISTRUSTED))), *([failure] if failure else [])]
 
 
 def _named(plans: Plans) -> dict[str, Schedule]:

@@ -131,7 +131,7 @@ def cautions(posterior: Posterior, found: Sequence[str], plans: Sequence[str]) -
     ]
     grouped: dict[str, list[tuple[str, str]]] = {}
     for message in found:
-        if message in known or message == LAPLACE_LABEL:
+        if message in known or message.startswith((LAPLACE_LABEL, DISTRUSTED)):
             continue
         name = next((plan for plan in plans if message.startswith(f"{plan}: ")), "")
         text = message.removeprefix(f"{name}: ") if name else message

@@ -21,7 +21,6 @@ from bayeslr.inference.health import suffice
 from bayeslr.inference.inputs import MAX_DRAWS, bounded, require_finite, require_fittable
 from bayeslr.inference.laplace import LAPLACE_LABEL, draw_gaussian
 from bayeslr.inference.posterior import Posterior
-from bayeslr.inference.verdict import DISTRUSTED
 from bayeslr.laws import Scale
 from bayeslr.model import ScalingModel
 from bayeslr.model.observations import PADDED_TO
@@ -181,9 +180,8 @@ def fit(
     }
     told = [LAPLACE_LABEL] if method == "laplace" else []
     posterior = Posterior(tree=tree, curves=curves, model=model, settings=settings | {"health": told})
-    failed = [item.evidence for item in posterior.health.checks if item.status == "FAIL"]
-    if failed:
-        message = f"{DISTRUSTED}: {'; '.join(failed)}"
+    message = posterior.health.failure
+    if message:
         warnings.warn(message, ConvergenceWarning, stacklevel=2)
         posterior = replace(posterior, settings=settings | {"health": [*told, message]})
     return posterior

@@ -5,41 +5,47 @@ In this order, so that each step only meets what the one before has let through:
 1. the seal, the last line of the file, has the SHA-256 of all bytes before it: damage is found before the HDF5 library
    parses a byte. HDF5 ignores what follows its own end, so that other programs read the file as ever;
 2. the structure: groups and arrays of numbers and texts, no links out of the file, no filters that load code, and sizes
-   that fit into memory, all checked before an array is read;
-3. the contents: settings, draws and labels that belong to the model and the curves, every draw a finite number.
+   that fit into memory, all checked before an array is read; how long texts are is seen by reading a few at a time;
+3. the contents, in :mod:`bayeslr.inference.contents`.
 
 A seal is no signature: whoever writes a file can seal it. Steps 2 and 3 are there for such files.
 """
 
 import hashlib
-import json
+import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import h5py  # type: ignore[import-untyped]
 import numpy as np
-import xarray as xr
 
 from bayeslr.errors import PosteriorError
 
-__all__ = ["read_json", "require_contents", "require_seal", "require_settings", "require_structure", "sealed"]
+__all__ = ["require_seal", "require_structure", "sealed"]
 
 MAX_FILE_BYTES: Final = 2**30
 MAX_ARRAY_BYTES: Final = 2**30
 """Of all arrays of a file together, as they are in memory."""
 _MAX_DEPTH: Final = 4
+_MAX_DIMS: Final = 8
 _MAX_OBJECTS: Final = 5_000
-_MAX_ATTRIBUTE_BYTES: Final = 2**26
-_MAX_JSON: Final = 50_000_000
+_MAX_ATTRIBUTES: Final = 10_000
+_MAX_ATTRIBUTE_BYTES: Final = 2**24
+"""Of all attributes of a file together."""
+_MAX_TEXTS: Final = 2**18
+"""Names of runs at observations, and what is said of each run."""
+_TEXT_BYTES: Final = 2**26
+"""Of the texts that are read together to see how long they are. A file keeps a text once, however many refer to it."""
+_FEW: Final = 2
+_BYTES_OF_CHARACTER: Final = 4
 _SEAL: Final = re.compile(rb"\nbayeslr posterior, sha256 ([0-9a-f]{64})\n")
 _SEAL_BYTES: Final = len("\nbayeslr posterior, sha256 \n") + 64
 _MAGIC: Final = b"\x89HDF\r\n\x1a\n"
 # deflate, shuffle, fletcher32: built into HDF5, while others are looked up and loaded as shared libraries
 _FILTERS: Final = frozenset({1, 2, 3})
-# how netCDF ties arrays to their dimensions
-_SCALES: Final = frozenset({"DIMENSION_LIST", "REFERENCE_LIST"})
 
 
 def sealed(content: bytes) -> bytes:
@@ -115,7 +121,7 @@ def require_structure(path: Path) -> None:
     """
     try:
         with h5py.File(path, "r") as file:
-            problem = next(_problems(file), None)
+            problem = next(_problems(file, _Tally(file_bytes=path.stat().st_size)), None)
     # what a library makes of hostile bytes is of any class
     except Exception as error:
         text = str(error) or type(error).__name__
@@ -126,198 +132,130 @@ def require_structure(path: Path) -> None:
         raise PosteriorError(f"{path}: the file is damaged or hostile: {problem}")
 
 
-def _problems(file: Any) -> Iterator[str]:
-    """Yield what a file should not have."""
-    waiting, seen, total = [("", file, 0)], 0, 0
+@dataclass(kw_only=True)
+class _Tally:
+    """What a file has had so far."""
+
+    file_bytes: int
+    objects: int = 0
+    attributes: int = 0
+    attribute_bytes: int = 0
+    texts: int = 0
+    array_bytes: int = 0
+
+    @property
+    def at_once(self) -> int:
+        """How many texts may be read together: each may be as long as the file, and all the same bytes."""
+        return max(1, _TEXT_BYTES // self.file_bytes)
+
+
+def _problems(file: Any, tally: _Tally) -> Iterator[str]:
+    """Yield what a file should not have; nobody asks on after the first."""
+    waiting = [("", file, 0)]
     while waiting:
         name, group, depth = waiting.pop()
-        yield from _attribute_problems(name or "/", group)
+        yield from _attribute_problems(name or "/", group, tally)
         for key in group:
-            place, seen = f"{name}/{key}", seen + 1
-            if seen > _MAX_OBJECTS or depth >= _MAX_DEPTH:
+            place = f"{name}/{key}"
+            tally.objects += 1
+            if tally.objects > _MAX_OBJECTS or depth >= _MAX_DEPTH:
                 yield f"more than {_MAX_OBJECTS} objects, or nested more than {_MAX_DEPTH} deep"
-                return
             if not isinstance(group.get(key, getlink=True), h5py.HardLink):
                 yield f"{place} is a link; allowed: data within the file"
-                continue
             item = group[key]
             if isinstance(item, h5py.Group):
                 waiting.append((place, item, depth + 1))
             elif not isinstance(item, h5py.Dataset):
                 yield f"{place} is neither a group nor an array"
             else:
-                yield from _array_problems(place, item)
-                total += _bytes(item.shape, item.dtype)
-                if total > MAX_ARRAY_BYTES:
-                    yield f"with {place} its arrays have {total} bytes; allowed: {MAX_ARRAY_BYTES}"
-                    return
+                yield from _array_problems(place, item, tally)
 
 
-def _array_problems(place: str, array: Any) -> Iterator[str]:
-    yield from _attribute_problems(place, array)
+def _array_problems(place: str, array: Any, tally: _Tally) -> Iterator[str]:
+    if array.shape is None or not (_is_text(array.dtype) or array.dtype.kind in "iufb"):
+        yield f"{place} has the type {array.dtype}; allowed: numbers and texts"
+    if len(array.shape) > _MAX_DIMS:
+        yield f"{place} has {len(array.shape)} dimensions; allowed: up to {_MAX_DIMS}"
+    yield from _attribute_problems(place, array, tally)
     if array.is_virtual or array.external:
         yield f"{place} keeps its numbers in another file"
-    if array.shape is None or not _plain(array.dtype):
-        yield f"{place} has the type {array.dtype}; allowed: numbers and texts"
     if array.chunks is not None and _bytes(array.chunks, array.dtype) > MAX_ARRAY_BYTES:
         yield f"{place} has parts of {array.chunks} numbers; allowed: {MAX_ARRAY_BYTES} bytes"
     plan = array.id.get_create_plist()
     for k in range(plan.get_nfilters()):
         if plan.get_filter(k)[0] not in _FILTERS:
             yield f"{place} is packed by filter {plan.get_filter(k)[0]}; allowed: gzip"
+    if _is_text(array.dtype):
+        # in parts, each text would cost the reading of a part
+        if len(array.shape) > 1 or (array.size and array.chunks is not None):
+            yield f"{place} has texts of shape {array.shape} in parts of {array.chunks}; allowed: a list of texts"
+        tally.texts += int(array.size)
+        if tally.texts > _MAX_TEXTS:
+            yield f"with {place} it has {tally.texts} texts; allowed: {_MAX_TEXTS}"
+        tally.array_bytes += _text_bytes(array, tally.at_once)
+    else:
+        tally.array_bytes += _bytes(array.shape, array.dtype)
+    if tally.array_bytes > MAX_ARRAY_BYTES:
+        yield f"with {place} its arrays have {tally.array_bytes} bytes; allowed: {MAX_ARRAY_BYTES}"
 
 
-def _attribute_problems(place: str, item: Any) -> Iterator[str]:
+def _attribute_problems(place: str, item: Any, tally: _Tally) -> Iterator[str]:
+    tally.attributes += len(item.attrs)
+    if tally.attributes > _MAX_ATTRIBUTES:
+        yield f"with {place} it has {tally.attributes} attributes; allowed: {_MAX_ATTRIBUTES}"
     for key in item.attrs:
         attribute = item.attrs.get_id(key)
-        if key in _SCALES:
+        where = f"the attribute {key} of {place}"
+        # how netCDF ties arrays to their dimensions
+        if key == "DIMENSION_LIST":
+            if not _is_tied(item, attribute):
+                yield f"{where} does not give each dimension one array"
             continue
-        if not _plain(attribute.dtype):
-            yield f"the attribute {key} of {place} has the type {attribute.dtype}; allowed: numbers and texts"
-        elif _bytes(attribute.shape or (), attribute.dtype) > _MAX_ATTRIBUTE_BYTES:
-            yield f"the attribute {key} of {place} is too long; allowed: {_MAX_ATTRIBUTE_BYTES} bytes"
+        if _is_text(attribute.dtype) and attribute.shape is not None:
+            count = _count(attribute.shape)
+            if count > max(_FEW, tally.at_once):
+                yield f"{where} has {count} texts; allowed: {max(_FEW, tally.at_once)}"
+            tally.attribute_bytes += sum(map(len, np.ravel(item.attrs[key])))
+        elif key == "REFERENCE_LIST" or attribute.dtype.kind in "iufbS":
+            tally.attribute_bytes += _bytes(attribute.shape or (), attribute.dtype)
+        else:
+            yield f"{where} has the type {attribute.dtype}; allowed: numbers and texts"
+        if tally.attribute_bytes > _MAX_ATTRIBUTE_BYTES:
+            yield f"with {where} its attributes have more than {_MAX_ATTRIBUTE_BYTES} bytes, which are allowed"
+
+
+def _is_tied(array: Any, attribute: Any) -> bool:
+    """Tell whether an attribute refers to at most one array for each dimension, as of netCDF."""
+    if not isinstance(array, h5py.Dataset) or attribute.shape != (array.ndim,):
+        return False
+    if h5py.check_ref_dtype(h5py.check_vlen_dtype(attribute.dtype)) is not h5py.Reference:
+        return False
+    return all(h5py.h5ds.get_num_scales(array.id, k) <= 1 for k in range(array.ndim))
+
+
+def _text_bytes(array: Any, at_once: int) -> int:
+    """Return the size of texts in memory, where each takes as much as the longest, as far as it may be."""
+    if array.shape == ():
+        return _BYTES_OF_CHARACTER * len(array[()])
+    found = 0
+    for start in range(0, array.size, at_once):
+        longest = max(map(len, array[start : start + at_once]))
+        found = max(found, _BYTES_OF_CHARACTER * longest * int(array.size))
+        if found > MAX_ARRAY_BYTES:
+            break
+    return found
 
 
 def _bytes(shape: Sequence[int], dtype: Any) -> int:
-    """Return the size of an array in memory, of texts at least."""
-    count = 1
-    for length in shape:
-        count *= int(length)
-    return count * max(int(dtype.itemsize), 1)
+    """Return the size of numbers in memory, where what is smaller may become as long as a float."""
+    return _count(shape) * max(int(dtype.itemsize), 8)
 
 
-def _plain(dtype: Any) -> bool:
-    return dtype.kind in "iufbS" or h5py.check_string_dtype(dtype) is not None
+def _count(shape: Sequence[int]) -> int:
+    """Return how many numbers an array has; in Python, since what a file says may not fit into 64 bits."""
+    return math.prod(map(int, shape))
 
 
-def read_json(text: object, where: str) -> Any:
-    """Read JSON from a file that may be anything.
-
-    Parameters
-    ----------
-    text
-        The text.
-    where
-        What it is, for the message.
-
-    Returns
-    -------
-    Any
-        Its value.
-
-    Raises
-    ------
-    PosteriorError
-        If it is no JSON of a reasonable size and depth.
-    """
-    if not isinstance(text, str) or len(text) > _MAX_JSON:
-        raise PosteriorError(f"{where}: not a text of up to {_MAX_JSON} characters")
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as problem:
-        raise PosteriorError(f"{where}: not JSON ({str(problem)[:100]}); the file is damaged") from None
-
-
-def require_settings(settings: Any, where: str, *, scale: Sequence[str]) -> None:
-    """Refuse settings of a fit that no fit has.
-
-    Parameters
-    ----------
-    settings
-        What the file says.
-    where
-        The file, for the message.
-    scale
-        Names of the numbers of the data's scale.
-
-    Raises
-    ------
-    PosteriorError
-        If a setting is missing, or is no such value.
-    """
-    if not isinstance(settings, dict):
-        raise PosteriorError(f"{where}: its settings are a {type(settings).__name__}; allowed: an object")
-    counts = ("seed", "num_warmup", "num_samples", "num_chains", "max_points_per_run")
-    texts, values = settings.get("health"), settings.get("scale")
-    sound = {
-        "method": settings.get("method") in ("nuts", "laplace"),
-        **{name: _is_number(settings.get(name)) and isinstance(settings[name], int) for name in counts},
-        "target_accept_prob": _is_number(settings.get("target_accept_prob")) and 0 < settings["target_accept_prob"] < 1,
-        "scale": isinstance(values, Mapping)
-        and set(values) == set(scale)
-        and all(
-            _is_number(part) for value in values.values() for part in (value if isinstance(value, list) else [value])
-        ),
-        "health": isinstance(texts, list) and all(isinstance(text, str) for text in texts),
-    }
-    for name, fine in sound.items():
-        if not fine:
-            found = repr(settings[name])[:60] if name in settings else "nothing"
-            raise PosteriorError(f"{where}: the setting {name} is {found}, which no fit has; the file is damaged")
-
-
-def _is_number(value: object) -> bool:
-    """Tell whether a value is a number of an ordinary size, not below zero."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e300
-
-
-def require_contents(
-    groups: Mapping[str, xr.Dataset], where: str, *, sizes: Sequence[str], curves: Sequence[str], needed: Sequence[str]
-) -> None:
-    """Refuse groups that do not belong to the model and the curves.
-
-    Parameters
-    ----------
-    groups
-        The groups of draws and data, by name.
-    where
-        The file, for the message.
-    sizes
-        Labels of the fitted sizes.
-    curves
-        Names of the curves.
-    needed
-        Names of draws that the model has.
-
-    Raises
-    ------
-    PosteriorError
-        If draws are missing, are no finite numbers or of other sizes, runs or numbers of draws than the rest.
-    """
-    draws = groups["posterior"]
-    lengths: dict[str, int] = {}
-    for group, data in groups.items():
-        for dim, length in data.sizes.items():
-            # observations of one group need not be those of another
-            if dim != "obs" and lengths.setdefault(str(dim), length) != length:
-                raise PosteriorError(f"{where}: {group} has {length} of {dim}, where it should be {lengths[str(dim)]}")
-        for name, array in data.data_vars.items():
-            sampled = group in ("posterior", "sampled", "effects", "sample_stats")
-            if sampled and array.dims[:2] != ("chain", "draw"):
-                raise PosteriorError(
-                    f"{where}: {group}/{name} has the dimensions {array.dims}; allowed: chain, draw, ..."
-                )
-            if array.dtype.kind not in "fiub" or (group in ("posterior", "sampled") and array.dtype.kind != "f"):
-                raise PosteriorError(f"{where}: {group}/{name} is of type {array.dtype}; allowed: numbers")
-            if group != "observed_data" and not np.isfinite(array.to_numpy()).all():
-                raise PosteriorError(f"{where}: {group}/{name} has values that are not finite; the file is damaged")
-    if not draws.sizes.get("chain") or not draws.sizes.get("draw"):
-        raise PosteriorError(f"{where}: it has no draws; the file is damaged")
-    missing = [name for name in needed if name not in draws and name not in groups.get("sampled", ())]
-    if missing:
-        raise PosteriorError(
-            f"{where}: the draws of {', '.join(missing)} are missing; the file is damaged, or another version of "
-            "bayeslr wrote it: fit its logs again"
-        )
-    if _labels(draws, "size") != list(sizes):
-        raise PosteriorError(f"{where}: the sizes of its draws are not those of its curves ({', '.join(sizes)})")
-    runs = list(dict.fromkeys(_labels(groups["observed_data"], "run")))
-    strangers = [run for run in runs if run not in set(curves)]
-    if strangers or not runs:
-        raise PosteriorError(f"{where}: it has no curve of the run {', '.join(strangers[:3])}; the file is damaged")
-    if lengths.get("run", len(runs)) != len(runs):
-        raise PosteriorError(f"{where}: effects of {lengths['run']} runs, but observations of {len(runs)}")
-
-
-def _labels(data: xr.Dataset, dim: str) -> list[str]:
-    return [str(label) for label in data[dim].to_numpy()] if dim in data.coords else []
+def _is_text(dtype: Any) -> bool:
+    found = h5py.check_string_dtype(dtype)
+    return found is not None and found.length is None

@@ -7,15 +7,11 @@ import numpy as np
 import xarray as xr
 
 from bayeslr.curves import CurveSet, Sizes
-from bayeslr.errors import PosteriorError
+from bayeslr.errors import PosteriorError, one_line
+from bayeslr.inference.contents import read_json, require_contents, require_observed, require_settings
 from bayeslr.inference.groups import observed_group, shown_names
-from bayeslr.inference.integrity import (
-    read_json,
-    require_contents,
-    require_seal,
-    require_settings,
-    require_structure,
-)
+from bayeslr.inference.inputs import require_fittable
+from bayeslr.inference.integrity import require_seal, require_structure
 from bayeslr.inference.posterior import FORMAT, Posterior, data_hash
 from bayeslr.inference.store import curves_from_dataset
 from bayeslr.laws import Scale
@@ -83,26 +79,32 @@ def load_posterior(path: str | Path) -> Posterior:
     if isinstance(settings, dict) and isinstance(settings.get("scale"), dict):
         for since, unknown in _NOT_IN_SCALE.items():
             settings["scale"] |= unknown if found < since else {}
-    require_settings(settings, str(path), scale=[field.name for field in fields(Scale)])
     described = read_json(tree.attrs.get("model"), f"{path}: model")
     try:
         curves = curves_from_dataset(tree["curves"].to_dataset())
+        fitted = curves.after_warmup()
         model = model_from_settings(described)
+        require_fittable(fitted)
     except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as problem:
         raise PosteriorError(f"{path}: the file is damaged ({problem})") from None
     if data_hash(curves) != tree.attrs.get("data_sha256"):
         raise PosteriorError(f"{path}: the curves in it do not match their checksum; the file is damaged")
     groups = {name: node.to_dataset() for name, node in tree.children.items() if name != "curves"}
-    law = model.law
+    law, sizes = model.law, Sizes.of(fitted).labels
+    scale = {field.name: isinstance(field.default, tuple) for field in fields(Scale)}
+    require_settings(settings, str(path), scale=scale, sizes=len(sizes))
+    settings["health"] = [one_line(text) for text in settings["health"]]
     require_contents(
         groups,
         str(path),
-        sizes=Sizes.of(curves.after_warmup()).labels,
+        sizes=sizes,
         curves=curves.names,
         needed=list(dict.fromkeys([*(name for name in model.sites if name != "noise_precision"), *law.reported_names])),
+        method=settings["method"],
     )
     if found < _WITH_SAMPLED:
-        groups = _rearranged(groups, model, curves.after_warmup().thin(settings["max_points_per_run"]))
+        groups = _rearranged(groups, model, fitted.thin(settings["max_points_per_run"]))
+    require_observed(groups["observed_data"], curves, str(path))
     if found < _WITH_BATCHES and "constant_data" in groups:
         none = xr.DataArray(np.zeros((0, 3)), dims=["place_batch", "part_batch"])
         groups["constant_data"] = groups["constant_data"].assign(places_batch=none)

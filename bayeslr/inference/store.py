@@ -15,12 +15,14 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayeslr.curves import CurveSet, LossCurve
-from bayeslr.schedules import Schedule
+from bayeslr.schedules import MAX_UPDATES, Schedule
 
 __all__ = ["curves_from_dataset", "curves_to_dataset"]
 
 _PACKED: Final = {"zlib": True, "shuffle": True, "complevel": 4}
 _ORDERS: Final = (1, 2, 3)
+_MAX_METADATA: Final = 2**26
+"""Characters of all different metadata, which take twenty times as much memory."""
 
 
 def curves_to_dataset(curves: CurveSet) -> xr.Dataset:
@@ -74,26 +76,32 @@ def curves_from_dataset(data: xr.Dataset) -> CurveSet:
     Returns
     -------
     CurveSet
-        The curves.
+        The curves; those with the same schedule share one.
+
+    Raises
+    ------
+    ValueError
+        If the rates or the metadata are more than fits into memory, before they are unpacked, or are no such thing.
     """
     at = np.cumsum([0, *data["observations"].values])
-    rates = _rates(data)
+    owners, rates = _rates(data)
+    metadata = _metadata(data)
+    schedules: dict[tuple[int, int, int, str], Schedule] = {}
     curves = []
     for k, name in enumerate(data["curve"].values):
         params = float(data["params"].values[k])
-        schedule = Schedule(
-            lr=rates[k],
-            warmup_steps=int(data["warmup_steps"].values[k]),
-            spec=str(data["spec"].values[k]),
-        )
+        warmup, spec = int(data["warmup_steps"].values[k]), str(data["spec"].values[k])
+        key = (owners[k], rates[k].size, warmup, spec)
+        if key not in schedules:
+            schedules[key] = Schedule(lr=rates[k], warmup_steps=warmup, spec=spec)
         curve = LossCurve(
             name=str(name),
             steps=data["steps"].values[at[k] : at[k + 1]],
             loss=data["loss"].values[at[k] : at[k + 1]],
-            schedule=schedule,
+            schedule=schedules[key],
             params=None if np.isnan(params) else params,
             size=str(data["size_label"].values[k]) or None,
-            metadata=json.loads(str(data["metadata"].values[k])),
+            metadata=metadata[k],
         )
         curves.append(curve)
     return CurveSet(curves=tuple(curves))
@@ -122,20 +130,35 @@ def _packed_size(array: NDArray[np.int64]) -> int:
     return len(zlib.compress(array.view(np.uint8).reshape(-1, 8).T.tobytes(), 1))
 
 
-def _rates(data: xr.Dataset) -> list[NDArray[np.float64]]:
-    """Return the rates of each curve."""
+def _metadata(data: xr.Dataset) -> list[dict[str, object]]:
+    """Return the metadata of each curve; those with the same text share what is in it."""
+    texts = [str(text) for text in data["metadata"].values]
+    different = set(texts)
+    length = sum(map(len, different))
+    if length > _MAX_METADATA:
+        raise ValueError(f"metadata of {length} characters; allowed: {_MAX_METADATA} together")
+    known = {text: json.loads(text) for text in different}
+    return [known[text] for text in texts]
+
+
+def _rates(data: xr.Dataset) -> tuple[list[int], list[NDArray[np.float64]]]:
+    """Return for each curve which one's rates it has, and its rates."""
     lengths = [int(length) for length in data["updates"].values]
+    # curves may share rates, so that a small file can have many
+    if min(lengths) < 1 or sum(lengths) > MAX_UPDATES:
+        raise ValueError(
+            f"{sum(lengths)} updates in {len(lengths)} runs, {min(lengths)} at least; allowed: {MAX_UPDATES} together"
+        )
     if "lr" in data:
         at = np.cumsum([0, *lengths])
-        return [data["lr"].values[at[k] : at[k + 1]] for k in range(len(lengths))]
+        return list(range(len(lengths))), [data["lr"].values[at[k] : at[k + 1]] for k in range(len(lengths))]
     differences = data["rate_differences"].values
     if differences.dtype != np.int64:
         raise ValueError(f"rate_differences are of type {differences.dtype}")
+    owners = data["rates_of"].values.tolist()
     rates: list[NDArray[np.float64]] = []
     start = 0
-    for k, (owner, order, length) in enumerate(
-        zip(data["rates_of"].values.tolist(), data["rate_order"].values.tolist(), lengths, strict=True)
-    ):
+    for k, (owner, order, length) in enumerate(zip(owners, data["rate_order"].values.tolist(), lengths, strict=True)):
         if not 0 <= owner <= k or order not in _ORDERS:
             raise ValueError(f"rates of curve {owner}, differences of order {order}")
         if owner < k:
@@ -146,4 +169,4 @@ def _rates(data: xr.Dataset) -> list[NDArray[np.float64]]:
         for _ in range(order):
             array = np.cumsum(array)
         rates.append(array.view(np.float64))
-    return rates
+    return owners, rates

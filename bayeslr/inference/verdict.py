@@ -6,6 +6,7 @@ from typing import Literal
 
 import pandas as pd
 
+from bayeslr.errors import one_line
 from bayeslr.inference.shown import health_html
 
 __all__ = ["DISTRUSTED", "Check", "Health", "Status", "worst"]
@@ -67,6 +68,12 @@ class Health:
         """The status and the checks that are to blame, ``REVIEW: agreement of chains``; empty where all pass."""
         blamed = ", ".join(item.name for item in self.checks if item.status != "PASS")
         return f"{self.status}: {blamed}" if blamed else ""
+
+    @property
+    def failure(self) -> str:
+        """What a fit that failed is to say of itself, with the evidence; empty where no check failed."""
+        evidence = "; ".join(item.evidence for item in self.checks if item.status == "FAIL")
+        return one_line(f"{DISTRUSTED}: {evidence}") if evidence else ""
 
     def to_dataframe(self) -> pd.DataFrame:
         """Return a row for each check: ``name, status, evidence, advice``."""

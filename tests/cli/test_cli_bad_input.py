@@ -32,6 +32,10 @@ BAD = {
     "schedule is a callable": (["predict", "{p}", "--schedule", "@os:getcwd(total_steps=9)"], ["callable"]),
     "schedule file missing": (["predict", "{p}", "--schedule", "@{folder}/none.csv"], ["none.csv"]),
     "schedule without a name": (["predict", "{p}", "--schedule", f"={COSINE}"], ["--schedule", "NAME"]),
+    "name of a terminal's command": (
+        ["predict", "{p}", "--schedule", f"\x1b[31ma={COSINE}"],
+        ["'\\x1b[31ma'", "printable"],
+    ),
     "two of one name": (["compare", "{p}", "--schedule", COSINE, "--schedule", COSINE], ["'cosine'", "NAME=SPEC"]),
     "only one to compare": (["compare", "{p}", *ONE], ["--schedule", "at least two"]),
     "unknown size": (["predict", "{p}", *ONE, "--size", "huge"], ["size", "huge", "small"]),

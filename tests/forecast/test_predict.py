@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from bayeslr.curves import CurveSet, Setup
-from bayeslr.errors import ExtrapolationWarning, FitWarning, PosteriorError
-from bayeslr.forecast import compare_schedules, predict, reach
+from bayeslr.errors import ExtrapolationWarning, FitWarning, PosteriorError, untold
+from bayeslr.forecast import compare, compare_schedules, predict, reach
 from bayeslr.forecast.extrapolation import extrapolations
 from bayeslr.forecast.residual import residual_process
 from bayeslr.forecast.setups import find_setups, with_setup
@@ -143,6 +144,24 @@ def test_what_is_wrong_with_the_fit_is_another_warning_than_a_far_question(small
         assert set(kinds.values()) == {ExtrapolationWarning}
         assert {said, *kinds} == set(told)
     assert not issubclass(FitWarning, ExtrapolationWarning)
+
+
+def test_what_failed_is_told_of_the_draws_as_they_are(small_posterior):
+    """A file says how its fit was, and somebody may have changed its draws since."""
+    groups = {name: node.to_dataset().copy(deep=True) for name, node in small_posterior.tree.children.items()}
+    groups["sampled"]["level"].values[0] += 0.01
+    changed = replace(small_posterior, tree=xr.DataTree.from_dict(groups))
+    with pytest.warns(FitWarning, match=r"^do not trust this fit yet: largest R-hat .*level") as caught:
+        forecast = predict(changed, WSD, seed=0, num_draws=50)
+    (said,) = {str(item.message) for item in caught if item.category is FitWarning}
+    assert said in forecast.warnings
+    assert forecast.health.startswith("FAIL: agreement of chains")
+    told = replace(changed, settings=dict(changed.settings) | {"health": ["do not trust this fit yet: of old"]})
+    with pytest.warns(FitWarning):
+        assert predict(told, WSD, seed=0, num_draws=50).warnings == forecast.warnings
+    with untold():
+        lines = compare(changed, {"a": WSD, "b": constant(**COMMON)}, seed=0, num_draws=50).warnings
+    assert sum("do not trust" in line and "R-hat" in line for line in lines) == 1
 
 
 def reach_of(posterior):

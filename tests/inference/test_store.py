@@ -49,7 +49,31 @@ def test_runs_with_the_same_rates_share_them():
     packed = curves_to_dataset(curves_of(plans))
     assert packed["rates_of"].values.tolist() == [0, 1, 0, 1]
     assert packed.sizes["update"] == 2 * TOTAL
-    assert data_hash(curves_from_dataset(packed)) == data_hash(curves_of(plans))
+    back = curves_from_dataset(packed)
+    assert data_hash(back) == data_hash(curves_of(plans))
+    first, second, third, fourth = (curve.schedule for curve in back)
+    assert second is fourth
+    assert first is third
+
+
+def test_rates_are_counted_before_they_are_unpacked():
+    """Runs that share rates are a few bytes each in a file, and 160 MB each in memory."""
+    packed = curves_to_dataset(curves_of([PLANS["cosine"]] * 11))
+    many = packed.assign(updates=packed["updates"] * 0 + 19_000_000)
+    with pytest.raises(ValueError, match=r"^209000000 updates in 11 runs, .*; allowed: 200000000 together$"):
+        curves_from_dataset(many)
+    with pytest.raises(ValueError, match=r"^-11 updates in 11 runs, -1 at least; allowed: "):
+        curves_from_dataset(packed.assign(updates=packed["updates"] * 0 - 1))
+
+
+def test_metadata_is_counted_before_it_is_parsed(monkeypatch):
+    packed = curves_to_dataset(curves_of([PLANS["cosine"]] * 3))
+    text = json.dumps({"a": "x" * 100})
+    packed = packed.assign(metadata=("curve", np.array([text] * 3)))
+    monkeypatch.setattr("bayeslr.inference.store._MAX_METADATA", len(text))
+    assert [dict(curve.metadata) for curve in curves_from_dataset(packed)] == 3 * [{"a": "x" * 100}]
+    with pytest.raises(ValueError, match=r"^metadata of .* characters; allowed: "):
+        curves_from_dataset(packed.assign(metadata=("curve", np.array([text, text + " ", text]))))
 
 
 @given(st.lists(st.floats(0, 1e300), max_size=10))
