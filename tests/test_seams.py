@@ -274,7 +274,11 @@ def of_errors(small_curves, of_laws):
 
 
 def test_ten_times_the_residual_is_fitted_as_such(of_errors):
-    scale = {name: np.median(posterior.sample()["discrepancy_residual"]) for name, posterior in of_errors.items()}
+    # the residual as a whole, which shares the amplitude with other errors
+    scale = {
+        name: np.median(posterior.sample()["discrepancy_residual"] * posterior.sample()["discrepancy_amplitude"])
+        for name, posterior in of_errors.items()
+    }
     width, wander = {}, {}
     for name, posterior in of_errors.items():
         forecast = bl.predict(posterior, WSD, seed=0)
@@ -285,11 +289,10 @@ def test_ten_times_the_residual_is_fitted_as_such(of_errors):
     assert scale["equal"] == pytest.approx(0.1 * scale["usual"], rel=1e-3)
     assert width["equal"] == pytest.approx(width["usual"], rel=0.02)
     assert wander["equal"] == pytest.approx(wander["usual"], rel=0.02)
-    # with the same prior it is another: curves without a residual pull the scale down, but hardly
-    assert 0.3 * scale["usual"] < scale["tenfold"] < scale["usual"]
-    assert wander["tenfold"] > 3.0 * wander["usual"]
-    # other effects have a part in the width
-    assert width["tenfold"] > 1.2 * width["usual"]
+    # with the same prior it is another: curves without a residual pull the scale down, but not to a tenth
+    assert 0.1 * scale["usual"] < scale["tenfold"] < 0.5 * scale["usual"]
+    assert wander["tenfold"] > 1.2 * wander["usual"]
+    assert width["tenfold"] > width["usual"]
 
 
 @pytest.mark.parametrize("which", ["law", "subclass of a law", "error model", "subclass of an error model"])

@@ -231,8 +231,7 @@ VARIANTS: dict[str, ErrorModel | ScalingModel] = {
     "no residual process": Discrepancy(residual=1e-4),
     "peaks half as different": Discrepancy(peak=0.09),
     "sizes independent": Discrepancy(common=0.0),
-    "memory's scale open": ScalingModel(priors={"discrepancy_memory": f"LogNormal({np.log(0.05)}, 0.6)"}),
-    "residual's scale open": ScalingModel(priors={"discrepancy_residual": f"LogNormal({np.log(0.012)}, 0.6)"}),
+    "amplitude fixed": ScalingModel(priors={"discrepancy_amplitude": "LogNormal(0, 0.01)"}),
     "all scales halved": Discrepancy(
         memory=0.025, run_memory=0.004, bend=0.0325, ahead=0.04, early=0.05, peak=0.09, offset=0.5, residual=0.006
     ),

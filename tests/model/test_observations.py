@@ -264,7 +264,7 @@ def test_a_grid_of_final_losses_is_not_padded_and_has_the_density_of_padded_runs
     model = ScalingModel().resolved((1e7, 3e7))
     observations, runs = model.observations(finals, model.scale(finals))
     # a constant run and one that decays later share their fifth observation
-    assert observations.loss.shape == (10, 2)
+    assert observations.loss.shape == (10, 1)
     assert observations.single
     of_first = np.asarray(observations.bundles.runs)[np.asarray(observations.bundles.size) == 0]
     first = [runs[k] for k in of_first.ravel() if k >= 0]
