@@ -29,7 +29,7 @@ so that a residual that is small along the fitted runs says that a schedule whic
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations_with_replacement
 
 import jax.numpy as jnp
@@ -58,8 +58,7 @@ _EARLIEST = -4.0
 """Log area up to which a curve is early, however short its warm-up was."""
 _LARGEST_OFFSET = 0.1
 """Share of the slope that offsets stay below: that of the smallest models, whose seeds differ most."""
-_SPREADS = {"offset": 0.5, "amplitude": 0.4}
-"""Standard deviations of the priors of scales in log units, where they are not the usual one."""
+_OFFSET_SPREAD = 0.5
 _SAME = 0.02
 """Peaks, and batches, closer than this in their logarithm are one."""
 _FAR = 1e3
@@ -84,7 +83,10 @@ class Discrepancy(ErrorModel):
     ----------
     amplitude
         What `memory`, `run_memory` and `residual` are multiplied by: how large errors of a set of runs are, over the
-        usual. Its prior has a standard deviation of 0.4 in log units.
+        usual.
+    amplitude_spread
+        Standard deviation of its prior in log units. 0 keeps it as it is, and so does a fit in which no run has more
+        than one observation: how smooth curves are is not known there.
     memory
         Share of the drop that each memory may gain or lose, common to a size's runs.
     curvature
@@ -128,6 +130,7 @@ class Discrepancy(ErrorModel):
     """
 
     amplitude: float = 1.0
+    amplitude_spread: float = 0.4
     memory: float = 0.05
     curvature: float = 1.6
     drift: float = 1.0
@@ -149,7 +152,9 @@ class Discrepancy(ErrorModel):
             value = getattr(self, name)
             if name == "common" and not 0.0 <= value < 1.0:
                 raise ModelError(f"discrepancy: common={value!r}; allowed: from 0 up to, not including, 1")
-            if name != "common" and not value > 0.0:
+            if name == "amplitude_spread" and not value >= 0.0:
+                raise ModelError(f"discrepancy: amplitude_spread={value!r}; allowed: 0 or more")
+            if name not in ("common", "amplitude_spread") and not value > 0.0:
                 raise ModelError(f"discrepancy: {name}={value!r}; allowed: above 0 (or NoDiscrepancy() for none)")
 
     @property
@@ -159,7 +164,8 @@ class Discrepancy(ErrorModel):
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
-        """``amplitude, memory, run_memory, bend, early, peak, offset, residual``."""
+        """``amplitude`` unless it is kept, ``memory, run_memory, bend, early, peak, offset, residual``."""
+        spreads = {"offset": _OFFSET_SPREAD, "amplitude": self.amplitude_spread}
         return tuple(
             Parameter(
                 name=name,
@@ -169,12 +175,17 @@ class Discrepancy(ErrorModel):
                 prior=PriorSpec(
                     family="LogNormal",
                     center=getattr(self, name),
-                    spread=_SPREADS.get(name, self.prior_spread),
+                    spread=spreads.get(name, self.prior_spread),
                 ),
                 shared=True,
             )
             for name, meaning in _MEANINGS.items()
+            if name != "amplitude" or self.amplitude_spread
         )
+
+    def resolved(self, *, single_losses: bool) -> "Discrepancy":
+        """Keep the amplitude where no run has more than one observation."""
+        return replace(self, amplitude_spread=0.0) if single_losses else self
 
     @property
     def residual_correlation_length(self) -> float:
@@ -224,7 +235,8 @@ class Discrepancy(ErrorModel):
     ) -> tuple[Block, ...]:
         """Return what the runs of a size share, and memories and offset of the run."""
         memory, log_area = jnp.asarray(exposure.memory), jnp.asarray(exposure.log_area)
-        of_size, of_run = (scales["amplitude"] * scales[name] for name in ("memory", "run_memory"))
+        amplitude = scales.get("amplitude", self.amplitude)
+        of_size, of_run = (amplitude * scales[name] for name in ("memory", "run_memory"))
         reference, labels = slope(jnp.zeros(())), tuple(f"{tau:.0f}" for tau in MEMORIES)
         curved = memory[np.array(_CURVED)]
         pairs = np.array(list(combinations_with_replacement(range(len(_CURVED)), 2))).T
@@ -316,7 +328,7 @@ class Discrepancy(ErrorModel):
         early = _share_of_warmup(jnp.asarray(exposure.log_area), begin)
         forward = terms.slope * (1.0 + self.residual_early * early)
         annealed = self.residual_annealing * terms.drop * jnp.asarray(exposure.removed)
-        return scales["amplitude"] * scales["residual"] * jnp.sqrt(forward**2 + annealed**2)
+        return scales.get("amplitude", self.amplitude) * scales["residual"] * jnp.sqrt(forward**2 + annealed**2)
 
 
 def _share_of_warmup(log_area: Array, log_warmup: Array) -> Array:

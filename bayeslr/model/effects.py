@@ -123,6 +123,21 @@ class ErrorModel(ABC):
     def parameters(self) -> tuple[Parameter, ...]:
         """Its scales, shared by all sizes; their sites are called ``discrepancy_<name>``."""
 
+    def resolved(self, *, single_losses: bool) -> "ErrorModel":
+        """Return this error model as it is to be for some runs.
+
+        Parameters
+        ----------
+        single_losses
+            Whether no run has more than one observation.
+
+        Returns
+        -------
+        ErrorModel
+            The error model. Default: this one.
+        """
+        return self
+
     @abstractmethod
     def blocks(
         self,

@@ -165,7 +165,7 @@ class ScalingModel:
         batches_differ
             Whether runs of one size have different batch sizes, see :meth:`Law.resolved`.
         single_losses
-            Whether no run has more than one observation, see :class:`Noise`.
+            Whether no run has more than one observation, see :class:`Noise` and :meth:`ErrorModel.resolved`.
 
         Returns
         -------
@@ -174,7 +174,13 @@ class ScalingModel:
         """
         law = self.law.resolved(batches_differ=batches_differ)
         noise = self.noise.resolved(single_losses=single_losses)
-        return replace(self, pooling=resolve_pooling(self.pooling, params).name, law=law, noise=noise)
+        discrepancy = self.discrepancy.resolved(single_losses=single_losses)
+        # a scale that the user gave a prior for is inferred
+        kept = {f"{PREFIX}{parameter.name}" for parameter in discrepancy.parameters}
+        if any(name in self.scales and name not in kept for name in self.priors):
+            discrepancy = self.discrepancy
+        pooling = resolve_pooling(self.pooling, params).name
+        return replace(self, pooling=pooling, law=law, noise=noise, discrepancy=discrepancy)
 
     def for_curves(self, curves: CurveSet) -> "ScalingModel":
         """Return this model as it is to be for some curves after warm-up; see :meth:`resolved`."""

@@ -231,7 +231,7 @@ VARIANTS: dict[str, ErrorModel | ScalingModel] = {
     "no residual process": Discrepancy(residual=1e-4),
     "peaks half as different": Discrepancy(peak=0.09),
     "sizes independent": Discrepancy(common=0.0),
-    "amplitude fixed": ScalingModel(priors={"discrepancy_amplitude": "LogNormal(0, 0.01)"}),
+    "amplitude fixed": Discrepancy(amplitude_spread=0.0),
     "all scales halved": Discrepancy(
         memory=0.025, run_memory=0.004, bend=0.0325, ahead=0.04, early=0.05, peak=0.09, offset=0.5, residual=0.006
     ),

@@ -248,11 +248,36 @@ def test_errors_of_the_annealing_and_the_residual_have_an_amplitude_in_common(ma
     np.testing.assert_allclose(residual[1], 9.0 * residual[0], rtol=1e-9)
 
 
-@pytest.mark.parametrize("name", [field.name for field in fields(Discrepancy) if field.name != "common"])
+NOT_POSITIVE = ("common", "amplitude_spread")
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(Discrepancy) if field.name not in NOT_POSITIVE])
 @pytest.mark.parametrize("value", [0.0, -1.0, float("nan")])
 def test_wrong_settings_are_one_line(name, value):
     with pytest.raises(ModelError, match=rf"^discrepancy: {name}=[^\n]*; allowed: above 0[^\n]*$"):
         Discrepancy(**{name: value})
+
+
+@pytest.mark.parametrize("value", [-0.1, float("nan")])
+def test_a_wrong_spread_of_the_amplitude_is_one_line(value):
+    with pytest.raises(ModelError, match=r"^discrepancy: amplitude_spread=[^\n]*; allowed: 0 or more$"):
+        Discrepancy(amplitude_spread=value)
+
+
+def test_the_amplitude_is_kept_where_no_curve_tells_it():
+    """Unless the user gives it a prior; a kept one is the same model as one that is inferred at that value."""
+    site = "discrepancy_amplitude"
+    single = ScalingModel().resolved((1e7,), single_losses=True)
+    assert site not in single.sites
+    assert site in ScalingModel().resolved((1e7,)).sites
+    assert site in ScalingModel(priors={site: "LogNormal(0, 0.2)"}).resolved((1e7,), single_losses=True).sites
+    log_area = jnp.linspace(-2.0, 0.0, 3)
+    exposure = exposure_of(log_area, jnp.linspace(0.0, 1.0, 3))
+    scales = {p.name: jnp.asarray(p.prior.center) for p in Discrepancy().parameters}
+    kept = {name: value for name, value in scales.items() if name != "amplitude"}
+    fixed = Discrepancy(amplitude=2.5, amplitude_spread=0.0).residual_sd(kept, terms_of(log_area), exposure)
+    scales["amplitude"] = jnp.asarray(2.5)
+    np.testing.assert_allclose(fixed, Discrepancy().residual_sd(scales, terms_of(log_area), exposure), rtol=1e-12)
 
 
 @pytest.mark.parametrize("value", [-0.1, 1.0, float("nan")])
