@@ -8,6 +8,7 @@ import xarray as xr
 
 from bayeslr.curves import CurveSet, Sizes
 from bayeslr.errors import PosteriorError
+from bayeslr.forking import require_unforked
 from bayeslr.inference.groups import observed_group, shown_names
 from bayeslr.inference.integrity import (
     read_json,
@@ -85,6 +86,9 @@ def load_posterior(path: str | Path) -> Posterior:
             settings["scale"] |= unknown if found < since else {}
     require_settings(settings, str(path), scale=[field.name for field in fields(Scale)])
     described = read_json(tree.attrs.get("model"), f"{path}: model")
+    if isinstance(described, dict) and described.get("priors"):
+        # numbers of JAX
+        require_unforked()
     try:
         curves = curves_from_dataset(tree["curves"].to_dataset())
         model = model_from_settings(described)

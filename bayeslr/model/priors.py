@@ -15,6 +15,7 @@ import numpyro.distributions as dist
 from jax import Array
 
 from bayeslr.errors import ModelError
+from bayeslr.forking import require_unforked
 from bayeslr.laws import PriorSpec
 
 __all__ = ["default_prior", "parse_prior", "prior_text"]
@@ -94,6 +95,7 @@ def parse_prior(prior: dist.Distribution | str, name: str) -> dist.Distribution:
 
 
 def _parse(text: str, name: str) -> dist.Distribution:
+    require_unforked()
     wrong = ModelError(
         f"prior of {name}: found {text!r}; allowed: a call with numbers of one of {', '.join(_FAMILIES)}"
     )
