@@ -67,6 +67,30 @@ class LogFile:
         with self._opened() as stream:
             return _full_read(stream, size)
 
+    def is_larger(self, size: int) -> bool:
+        """Return whether there are more bytes than so many, unpacked; none of them is kept.
+
+        Parameters
+        ----------
+        size
+            Number of bytes.
+
+        Returns
+        -------
+        bool
+            True if there are more.
+
+        Raises
+        ------
+        LogError
+            If the file cannot be read.
+        """
+        left = size + 1
+        with self._opened() as stream:
+            while left > 0 and (piece := stream.read(min(left, 16 * _PIECE))):
+                left -= len(piece)
+        return left <= 0
+
     def content(self) -> bytes:
         """Return all bytes, unpacked.
 
