@@ -11,6 +11,9 @@ The names are listed in the stub beside this file and loaded at their first use 
 
 import lazy_loader
 
+# it notices a fork after any use of JAX from here on
+import bayeslr.forking  # noqa: F401
+
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
 __version__ = "0.1.0"

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import secrets
 import stat
 import sys
@@ -17,6 +18,8 @@ if sys.platform != "win32":
 __all__ = ["is_folder", "is_there", "open_text", "require_place", "write_atomically"]
 
 _PREFIX: Final = ".bayeslr-"
+_TEMPORARY: Final = re.compile(rf"{re.escape(_PREFIX)}[0-9a-f]{{12}}(?:\.[^.]{{0,9}})?", re.DOTALL)
+"""Names that are made here; a file of any other name is somebody's own."""
 _MAX_TEXT: Final = 100_000_000
 """Longest text file that is read as a whole, in bytes."""
 
@@ -226,6 +229,8 @@ def _sweep(folder: Path) -> None:
     if sys.platform == "win32":
         return
     for left in folder.glob(f"{_PREFIX}*"):
+        if _TEMPORARY.fullmatch(left.name) is None:
+            continue
         with contextlib.suppress(OSError):
             handle = os.open(left, os.O_RDWR | os.O_NOFOLLOW)
             try:

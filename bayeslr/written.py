@@ -1,8 +1,8 @@
 """How numbers are written, so that a table and the sentence below it never round one number in two ways.
 
-Losses have four decimals. A probability and an estimated share are rounded to a thousandth; what would round to none or
-to all is written as below or above it, since draws never show certainty. What complements each other before rounding
-does so afterwards: 0.1845 and 0.8155 are 0.185 and 0.815.
+Losses have four decimals, but those that would be none have three digits. A probability and an estimated share are
+rounded to a thousandth; what would round to none or to all is written as below or above it, since draws never show
+certainty. What complements each other before rounding does so afterwards: 0.1845 and 0.8155 are 0.185 and 0.815.
 """
 
 import math
@@ -19,6 +19,8 @@ WIDTH: Final = 80
 """Columns of a terminal that tables and text fit."""
 
 _THOUSAND: Final = 1000
+_NOTHING: Final = 0.5e-4
+"""What four decimals do not show."""
 _FUZZ: Final = 1e-9
 """Errors of floating point that must not decide how a half is rounded."""
 
@@ -44,8 +46,13 @@ def nominal(probability: float) -> str:
 
 
 def decimals(value: float, *, signed: bool = False) -> str:
-    """Write a loss, or a difference of two with its sign: ``2.8312``, ``+0.0120``; ``-`` where there is none."""
-    return f"{value:{'+' if signed else ''}.4f}" if math.isfinite(value) else "-"
+    """Write a loss, or a difference of two with its sign: ``2.8312``, ``+0.0120``; ``-`` where there is none.
+
+    What would round to nothing has three digits: ``1.25e-06``.
+    """
+    if not math.isfinite(value):
+        return "-"
+    return f"{value:{'+' if signed else ''}{'.2e' if 0.0 < abs(value) < _NOTHING else '.4f'}}"
 
 
 def estimate(loss: "Mapping[str, float] | pd.Series[float]", ci_prob: float) -> str:

@@ -12,7 +12,7 @@ from bayeslr.model import LAWS
 LIBRARY = Path(__file__).parents[1] / "bayeslr"
 # from the ground floor up: a room imports only from those before it, and from itself
 ROOMS = [
-    *("errors", "files", "markup", "written", "schedules", "curves", "logs", "datasets", "laws"),
+    *("errors", "forking", "files", "markup", "written", "schedules", "curves", "logs", "datasets", "laws"),
     *("model", "inference", "forecast", "evaluation", "report", "cli"),
 ]
 # the front door re-exports, and the command line may come in by it

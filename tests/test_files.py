@@ -85,6 +85,20 @@ def test_what_a_killed_process_left_is_swept_but_not_what_is_in_use(tmp_path):
     assert listing(tmp_path) == ["next", "other"]
 
 
+def test_only_names_of_the_kind_made_here_are_swept(tmp_path):
+    own = [
+        ".bayeslr-notes.txt",
+        ".bayeslr-0123456789abcdef.nc",
+        ".bayeslr-0123456789ab.tar.gz",
+        ".bayeslr-XYZ123456789.nc",
+    ]
+    left = [".bayeslr-0123456789ab.nc", ".bayeslr-0123456789ab"]
+    for name in (*own, *left):
+        (tmp_path / name).write_text("mine")
+    write_atomically(tmp_path / "next", lambda target: target.write_text("1"), force=False)
+    assert listing(tmp_path) == sorted([*own, "next"])
+
+
 def test_a_full_disk_names_the_file_and_leaves_nothing(tmp_path):
     def full(target):
         target.write_bytes(b"half")

@@ -46,6 +46,19 @@ def test_losses_and_intervals():
     assert estimate({"median": 2.8, "lower": 2.7, "upper": 2.9}, 0.5) == "2.8000 (50% interval 2.7000 to 2.9000)"
 
 
+def test_small_losses_are_not_written_as_none():
+    assert [decimals(x) for x in (1.2546e-6, 4.99e-5, 5e-5, 0.0, -2e-7)] == [
+        "1.25e-06",
+        "4.99e-05",
+        "0.0001",
+        "0.0000",
+        "-2.00e-07",
+    ]
+    assert decimals(2e-6, signed=True) == "+2.00e-06"
+    small = {"median": 1.1e-6, "lower": 1e-6, "upper": 1.2e-6}
+    assert estimate(small, 0.9) == "1.10e-06 (90% interval 1.00e-06 to 1.20e-06)"
+
+
 def both(answer, shown):
     """The estimated probabilities and shares of an answer's sentences, and those of its tables."""
     # a schedule that is written down has numbers of its own

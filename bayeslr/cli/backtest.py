@@ -24,6 +24,7 @@ from bayeslr.cli.options import (
 from bayeslr.cli.questions import losses_of, read_curves
 from bayeslr.cli.terminal import say, watched
 from bayeslr.errors import BayeslrError
+from bayeslr.written import decimals
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -96,11 +97,9 @@ def backtest(
     if stack and (len(laws) < 2 or method != "nuts"):
         found = f"--method {method}" if len(laws) > 1 else f"{len(laws) or 'no'} --law"
         raise BayeslrError(f"backtest: found --stack with {found}; allowed: two laws or more, and --method nuts")
-    parts = [where, None if queries is None else f"({queries[0]}) or ({queries[1]})"]
-    # runs that are in neither query are not read
-    selection = " and ".join(f"({part})" for part in parts if part) or None
     losses = losses_of(loss, loss_unit, bytes_per_token)
-    curves, _ = read_curves(logs, where=selection, losses=losses, allow_late_start=allow_late_start)
+    # runs that are in neither query are not read
+    curves, _ = read_curves(logs, where=where, either=queries, losses=losses, allow_late_start=allow_late_start)
     evaluation: Any = bl.evaluation
     if queries is not None:
         splits = [evaluation.by_query(curves, train=queries[0], test=queries[1], skip_shared=skip_shared)]
@@ -212,6 +211,8 @@ _LOOK: dict[str, Any] = {"show_edge": False, "padding": 0}
 
 
 def _number(value: float, spec: str) -> str:
+    if spec.endswith(".4f"):
+        return decimals(value, signed=spec.startswith("+"))
     return format(value, spec) if value == value else "-"
 
 

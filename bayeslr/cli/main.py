@@ -1,11 +1,12 @@
 """The boundary: arguments in, an exit code out, and every problem of the input as one line on stderr."""
 
+import errno
 import os
 import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 import typer
 
@@ -19,6 +20,9 @@ __all__ = ["main", "program"]
 
 # typer brings its own click or takes the installed one, by its version; what an argument can be wrong by is this class
 _UsageError: Any = typer.BadParameter.__bases__[0]
+
+_WRITING: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EPIPE})
+"""What is wrong with a place that is written to."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -88,6 +92,9 @@ def _unexpected(error: Exception, given: Sequence[str]) -> str:
 def _text(problem: object) -> str:
     if isinstance(problem, OSError) and problem.filename is not None:
         return f"{problem.filename}: {problem.strerror}"
+    if isinstance(problem, OSError) and problem.errno in _WRITING:
+        # whoever writes a file says which
+        return f"standard output: {problem.strerror}; allowed: a place with room for what is printed"
     if isinstance(problem, BayeslrError):
         return hint(problem.command)
     text = problem.format_message() if isinstance(problem, _UsageError) else str(problem)

@@ -8,7 +8,7 @@ import typer
 
 import bayeslr as bl
 from bayeslr.cli.terminal import say, watched
-from bayeslr.errors import BayeslrError, untold
+from bayeslr.errors import BayeslrError, CurveError, untold
 from bayeslr.files import open_text
 
 __all__ = [
@@ -42,6 +42,7 @@ def read_curves(
     logs: Sequence[Path],
     *,
     where: str | None,
+    either: Sequence[str] | None = None,
     losses: Losses,
     allow_late_start: bool,
     schedule: str | None = None,
@@ -50,19 +51,23 @@ def read_curves(
     step: str | None = None,
     lr: str | None = None,
 ) -> tuple["bl.CurveSet", list[str]]:
-    """Read a manifest, or logs whose schedule, parameters and size are options; also one line per run read."""
+    """Read a manifest, or logs whose schedule, parameters and size are options; also one line per run read.
+
+    Of `where`, and of `either` at least one query selects the runs.
+    """
     described = {"--schedule": schedule, "--params": params, "--size": size}
     given = [option for option, value in described.items() if value is not None]
     manifest = next((path for path in logs if _is_manifest(path)), None)
     if manifest is not None and (given or len(logs) > 1):
         problem = f"{given[0]} is given too" if given else f"there are {len(logs)} files"
         raise BayeslrError(f"{manifest}: a manifest, but {problem}; allowed: one manifest alone, or logs")
+    from bayeslr.curves.selection import chosen_rows
     from bayeslr.logs.reading import column_names, read, read_sources
     from bayeslr.logs.summary import summary_lines
 
     columns = column_names(step=step, lr=lr, **losses)
     if manifest is not None:
-        reading = read(manifest, where=where, columns=columns, allow_late_start=allow_late_start)
+        reading = read(manifest, where=where, either=either, columns=columns, allow_late_start=allow_late_start)
     else:
         reading = read_sources(
             list(logs),
@@ -72,7 +77,10 @@ def read_curves(
             columns=columns,
             allow_late_start=allow_late_start,
         )
-    curves = reading.curves if where is None or manifest is not None else reading.curves.select(where)
+    curves = reading.curves
+    if manifest is None and (where or either):
+        rows = chosen_rows(curves.runs(), where, either, error=CurveError, place="curve set")
+        curves = bl.CurveSet(curves=tuple(curve for curve, keep in zip(curves, rows, strict=True) if keep))
     return curves, list(summary_lines([run for run in reading.read if run.run in curves.names]))
 
 

@@ -18,6 +18,7 @@ from bayeslr.curves.thinning import thin_masks
 from bayeslr.errors import CurveError
 from bayeslr.markup import box, paragraph, table
 from bayeslr.schedules import MAX_UPDATES, Schedule
+from bayeslr.written import decimals
 
 __all__ = ["CurveSet"]
 
@@ -110,7 +111,7 @@ class CurveSet:
         rows = [
             (
                 *(curve.name, size_label(curve.size, curve.params), f"{len(curve):,}"),
-                *(f"{curve.steps[-1]:,}", f"{curve.loss[-1]:.4f}", f"{curve.schedule.peak_lr:.3g}"),
+                *(f"{curve.steps[-1]:,}", decimals(curve.loss[-1]), f"{curve.schedule.peak_lr:.3g}"),
                 f"{curve.schedule.final_lr:.3g}",
             )
             for curve in self.curves[:_SHOWN]

@@ -22,6 +22,7 @@ from scipy.optimize import least_squares, minimize
 from scipy.stats import qmc
 
 from bayeslr.curves import CurveSet, LossCurve, Setup
+from bayeslr.forking import require_unforked
 from bayeslr.laws import Law, Scale
 from bayeslr.model import measure_scale
 from bayeslr.schedules import Schedule
@@ -84,6 +85,7 @@ class FittedLaw:
         setup: Setup | None = None,
     ) -> Vector:
         """Return the losses of several of its refits, ``[refits, n]``."""
+        require_unforked()
         features = self.law.features(schedule, steps, self.scale, setup or Setup())
         places = jnp.asarray(np.stack([refit.place for refit in refits]))
         return np.asarray(_each(self.law, places, features, self.scale.loss))
@@ -91,6 +93,7 @@ class FittedLaw:
     @property
     def parameters(self) -> dict[str, float]:
         """The paper's parameters, such as L0 and decay."""
+        require_unforked()
         values = _values(self.law, jnp.asarray(self.place), self.scale.loss)
         scale = {name: getattr(self.scale, name) for name in ("level_area", "level_rate", "loss", "memory")}
         return {name: float(value) for name, value in self.law.reported(values, scale).items()}
@@ -100,6 +103,7 @@ class FittedLaw:
         return np.split(self.log_loss - self._log_fitted(), np.cumsum(self.runs)[:-1])
 
     def _log_fitted(self) -> Vector:
+        require_unforked()
         fitted = _losses(self.law, jnp.asarray(self.place), self.features, self.taken, self.scale.loss)
         return np.log(np.asarray(fitted))
 

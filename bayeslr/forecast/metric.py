@@ -25,6 +25,7 @@ from numpyro.infer import MCMC, NUTS
 from bayeslr.errors import BayeslrError, ConvergenceWarning, ExtrapolationWarning
 from bayeslr.forecast.forecast import Forecast
 from bayeslr.forecast.questions import checked_probability
+from bayeslr.forking import require_unforked
 from bayeslr.inference import is_watched
 from bayeslr.written import nominal
 
@@ -269,6 +270,7 @@ def fit_metric(
     ConvergenceWarning
         If the chains did not converge.
     """
+    require_unforked()
     x, y = _pairs(loss, metric, top)
     place, spread = float(x.mean()), float(x.std())
     for label, value in (("floor", floor), ("ceiling", ceiling)):

@@ -17,7 +17,7 @@ from bayeslr.forecast.guard import require_numbers, require_room
 from bayeslr.forecast.residual import residual_process
 from bayeslr.forecast.setups import Setting, find_setups, with_setup
 from bayeslr.forecast.sizes import draw_size, find_target, fitted_runs
-from bayeslr.inference import Posterior, require_unforked
+from bayeslr.inference import Posterior
 from bayeslr.inference.verdict import DISTRUSTED
 from bayeslr.model import Block, CurveParts, PlannedCurve, evaluate, find_blocks, prepare
 from bayeslr.schedules import Plans, Schedule, named_schedules
@@ -98,7 +98,6 @@ def predict(
     ExtrapolationWarning
         If a plan or the size goes far outside the fitted data.
     """
-    require_unforked()
     named = _named(plans)
     wanted = {name: _steps(name, plan, _of(steps, name)) for name, plan in named.items()}
     started: LossCurve | None = None

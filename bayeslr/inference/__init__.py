@@ -8,7 +8,6 @@ from bayeslr.files import write_atomically
 from bayeslr.inference.engine.devices import ChainMethod, prepare_devices
 from bayeslr.inference.fit import fit
 from bayeslr.inference.fitted import fitted_curves
-from bayeslr.inference.forking import require_unforked
 from bayeslr.inference.health import LOWERED_SHARE, STEADY_SHARE, anneals, check, steady_share
 from bayeslr.inference.loading import load_posterior
 from bayeslr.inference.posterior import Posterior
@@ -30,7 +29,6 @@ __all__ = [
     "load_posterior",
     "prepare_devices",
     "progress_bar",
-    "require_unforked",
     "steady_share",
     "write_atomically",
 ]

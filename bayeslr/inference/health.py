@@ -5,6 +5,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from bayeslr.forking import require_unforked
 from bayeslr.inference.laplace import MAX_PARETO_K, pareto_k
 from bayeslr.inference.misfit import misfit_checks
 from bayeslr.inference.posterior import Posterior
@@ -50,7 +51,13 @@ def check(posterior: Posterior) -> Health:
     -------
     Health
         PASS, REVIEW or FAIL, with evidence and advice for each check.
+
+    Raises
+    ------
+    BayeslrError
+        If this process cannot compute, see :mod:`bayeslr.forking`.
     """
+    require_unforked()
     if posterior.method == "laplace":
         # its draws are independent: R-hat and effective sample sizes would pass whatever they are draws of
         sampling = [_approximation(posterior)]

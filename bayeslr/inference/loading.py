@@ -8,6 +8,7 @@ import xarray as xr
 
 from bayeslr.curves import CurveSet, Sizes
 from bayeslr.errors import PosteriorError, one_line
+from bayeslr.forking import require_unforked
 from bayeslr.inference.contents import read_json, require_contents, require_observed, require_settings
 from bayeslr.inference.groups import observed_group, shown_names
 from bayeslr.inference.inputs import require_fittable
@@ -15,16 +16,16 @@ from bayeslr.inference.integrity import require_seal, require_structure
 from bayeslr.inference.posterior import FORMAT, Posterior, data_hash
 from bayeslr.inference.store import curves_from_dataset
 from bayeslr.laws import Scale
-from bayeslr.model import ScalingModel, model_from_settings
+from bayeslr.model import Discrepancy, ScalingModel, model_from_settings
 
 __all__ = ["load_posterior"]
 
-READABLE = (2, 3, 4, 5, 6, 7, 8)
+READABLE = (2, 3, 4, 5, 6, 7, 8, 9)
 """Format 2 has the rates of every update as they are, format 3 all draws in one group and losses a row a run, format 4
 no batch sizes, format 5 a noise of each size alone, format 6 parameters of each size at its longest run, format 7 no
-jitter of the losses."""
+jitter of the losses, format 8 no amplitude of the errors."""
 
-_WITH_SAMPLED, _WITH_BATCHES, _WITH_LEVELS, _WITH_JITTER = 4, 5, 7, 8
+_WITH_SAMPLED, _WITH_BATCHES, _WITH_LEVELS, _WITH_JITTER, _WITH_AMPLITUDE = 4, 5, 7, 8, 9
 _NOT_IN_SCALE: dict[int, dict[str, float | list[float]]] = {
     _WITH_BATCHES: {"batch": 0.0, "batches": []},
     _WITH_LEVELS: {"level_area": 0.0, "level_rate": 0.0, "level_areas": [], "level_rates": []},
@@ -80,6 +81,12 @@ def load_posterior(path: str | Path) -> Posterior:
         for since, unknown in _NOT_IN_SCALE.items():
             settings["scale"] |= unknown if found < since else {}
     described = read_json(tree.attrs.get("model"), f"{path}: model")
+    errors = described.get("discrepancy") if isinstance(described, dict) else None
+    if found < _WITH_AMPLITUDE and isinstance(errors, dict) and errors.get("name") == Discrepancy().name:
+        errors.setdefault("amplitude_spread", 0.0)
+    if isinstance(described, dict) and described.get("priors"):
+        # numbers of JAX
+        require_unforked()
     try:
         curves = curves_from_dataset(tree["curves"].to_dataset())
         fitted = curves.after_warmup()

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 
 from bayeslr.errors import LogError
 from bayeslr.logs.limits import listed, shown
+from bayeslr.logs.names import SPLITS, TEST, TRAINING, VALIDATION, plain_name, words_of
 
 __all__ = [
     "by_rank",
@@ -60,12 +61,6 @@ _RUNS = (
     "dir_name",
 )
 _TIMES = ("_timestamp", "timestamp", "wall_time", "time", "created_at", "datetime")
-_VALIDATION = frozenset(
-    {"val", "valid", "validation", "validate", "eval", "evaluation", "evaluate", "dev", "heldout", "holdout"}
-)
-_TEST = frozenset({"test", "testing"})
-_TRAINING = frozenset({"train", "training", "trn"})
-_SPLITS = _VALIDATION | _TEST | _TRAINING
 _NO_MEANING = frozenset(
     {"avg", "mean", "average", "global", "reduced", "metrics", "metric", "total", "lm", "ce", "language"}
     | {"per", "token", "batch", "inner", "dataloader", "idx", "0", "samples", "w", "main", "scalar"}
@@ -98,7 +93,7 @@ def step_columns(columns: Sequence[str]) -> list[str]:
         Some of them.
     """
     others = [
-        c for c in columns if is_relative(c) and set(words_of(c)) - _VALIDATION - _TEST <= {"num", *_COUNTERS, "global"}
+        c for c in columns if is_relative(c) and set(words_of(c)) - VALIDATION - TEST <= {"num", *_COUNTERS, "global"}
     ]
     others = [c for c in others if set(words_of(c)) & (_COUNTERS | {"updates"})]
     known, calls = by_rank(columns, _STEPS), by_rank(columns, ("_step",))
@@ -193,7 +188,7 @@ def loss_kind(column: str) -> str:
 def _loss_rank(column: str) -> tuple[int, str]:
     """Return how well a column fits as the loss, 0 best, and its kind; an empty kind if it does not."""
     words = ["loss" if word == "losses" else word for word in plain_name(column).split("_")]
-    about_split = _SPLITS & set(words)
+    about_split = SPLITS & set(words)
     rest = [word for word in words if word not in about_split]
     said = [word for word in rest if word not in _NO_MEANING]
     named = "_".join(said) not in _PLAIN_LOSSES | {"loss_loss", "loss_cross_entropy", "loss_ce", ""}
@@ -204,10 +199,10 @@ def _loss_rank(column: str) -> tuple[int, str]:
         return 0, ""
     # a mean, a total (with auxiliary losses) and the like come after the loss itself
     other = int(bool(_LESS_PLAIN & set(rest))) + int("epoch" in rest and not about_split)
-    if _VALIDATION & about_split:
+    if VALIDATION & about_split:
         # that of a step is the loss of one batch
         return (20 if named else 10) + max(other, int("step" in rest)), "validation"
-    if _TEST & about_split:
+    if TEST & about_split:
         return (40 if named else 30) + other, "test"
     if named:
         return 80 + other, "training" if about_split else "plain"
@@ -231,7 +226,7 @@ def data_words(column: str) -> frozenset[str]:
         The words; none of a plain name, such as ``eval/loss``.
     """
     plain = {"loss", "losses", "nll", "xent", "cross", "entropy", "crossentropy", "log", "perplexity"}
-    return frozenset(words_of(column)) - plain - _SPLITS - _NO_MEANING
+    return frozenset(words_of(column)) - plain - SPLITS - _NO_MEANING
 
 
 def split_of(text: str) -> str:
@@ -250,7 +245,7 @@ def split_of(text: str) -> str:
     words = plain_name(re.sub(r"[{}'\"]", "", text)).split("_")
     found = {
         name
-        for name, known in (("validation", _VALIDATION), ("test", _TEST), ("training", _TRAINING | {"fit"}))
+        for name, known in (("validation", VALIDATION), ("test", TEST), ("training", TRAINING | {"fit"}))
         if known & set(words)
     }
     return found.pop() if len(found) == 1 and len(words) <= 3 else ""
@@ -292,7 +287,7 @@ def is_relative(column: str) -> bool:
     bool
         True if its name has a word of a split other than training.
     """
-    return bool((_VALIDATION | _TEST) & set(plain_name(column).split("_")))
+    return bool((VALIDATION | TEST) & set(plain_name(column).split("_")))
 
 
 def epoch_columns(columns: Sequence[str]) -> list[str]:
@@ -359,41 +354,3 @@ def by_rank(columns: Sequence[str], names: Sequence[str]) -> list[str]:
     """
     plain = [plain_name(column) for column in columns]
     return [column for name in names for column, text in zip(columns, plain, strict=True) if text == name]
-
-
-def words_of(column: str) -> list[str]:
-    """Return the words of a name.
-
-    Parameters
-    ----------
-    column
-        The name.
-
-    Returns
-    -------
-    list of str
-        In lower case.
-    """
-    return plain_name(column).strip("_").split("_")
-
-
-def plain_name(column: str) -> str:
-    """Return a name for comparison.
-
-    Parameters
-    ----------
-    column
-        The name.
-
-    Returns
-    -------
-    str
-        In lower case, words separated by one underscore.
-    """
-    before, _, metric = column.rpartition(" - ")
-    # a run may be called `eval`, too
-    own = _SPLITS & set(re.split(r"[^a-z]+", metric.lower()))
-    metric = f"{before} {metric}" if before.lower() in _SPLITS and not own else metric.strip()
-    metric = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", metric).lower()
-    words = re.sub(r"[/.:\-\s_()\[\]|@]+", "_", metric)
-    return words.rstrip("_") if metric.startswith("_") else words.strip("_")

@@ -8,6 +8,7 @@ __all__ = [
     "DO",
     "MAX_BYTES",
     "MAX_COLUMNS",
+    "MAX_CONSOLE",
     "MAX_DEPTH",
     "MAX_DOCUMENT",
     "MAX_LINE",
@@ -27,6 +28,8 @@ MAX_LINE: Final = 2**24
 """Characters of a line."""
 MAX_DOCUMENT: Final = 2**29
 """Bytes of a file that has to be in memory as a whole: JSON that is not one object per line, W&B's files, manifests."""
+MAX_CONSOLE: Final = 2**28
+"""Bytes of a console log, unpacked, each of whose lines is compared with the patterns of many trainers."""
 MAX_DEPTH: Final = 20
 """Levels of JSON objects inside objects."""
 

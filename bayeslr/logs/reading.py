@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bayeslr.curves import CurveSet
 from bayeslr.curves.counts import params_in_label, parse_count
-from bayeslr.curves.selection import matching_rows
+from bayeslr.curves.selection import chosen_rows
 from bayeslr.errors import LogError, ManifestError
 from bayeslr.files import is_folder, is_there
 from bayeslr.logs.formats import looks_like_manifest
@@ -82,7 +82,12 @@ def read_curves(
 
 
 def read(
-    path: str | PathLike[str], *, where: str | None = None, columns: ColumnNames, allow_late_start: bool = False
+    path: str | PathLike[str],
+    *,
+    where: str | None = None,
+    either: Sequence[str] | None = None,
+    columns: ColumnNames,
+    allow_late_start: bool = False,
 ) -> Reading:
     """Read the runs of a manifest, or of logs, with what was read of each.
 
@@ -92,6 +97,8 @@ def read(
         As for :func:`read_curves`.
     where, allow_late_start
         As for :func:`read_curves`.
+    either
+        Queries, at least one of which selects a run that is read.
     columns
         Names of the columns and unit of the loss.
 
@@ -118,8 +125,8 @@ def read(
         return read_sources(Path(path), columns=columns, allow_late_start=allow_late_start)
     manifest = parse_manifest(manifest_path)
     chosen = list(range(len(manifest.sources)))
-    if where is not None:
-        rows = matching_rows(manifest.table(), where, error=ManifestError, where=str(path))
+    if where is not None or either:
+        rows = chosen_rows(manifest.table(), where, either, error=ManifestError, place=str(path))
         chosen = [i for i in chosen if rows[i]]
     _require_files(manifest, chosen)
     return curves_from_sources(

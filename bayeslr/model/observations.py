@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from bayeslr.curves import CurveSet, LossCurve, Setup, Sizes
 from bayeslr.errors import ModelError
+from bayeslr.forking import require_unforked
 from bayeslr.laws import DEFAULT_WEIGHT_DECAY, Law, Scale, rate_removed, response
 from bayeslr.laws.parameters import power_of_params
 from bayeslr.model.bundles import Bundles
@@ -127,7 +128,11 @@ def prepare(law: Law, schedule: Schedule, steps: NDArray[np.int64], scale: Scale
     ------
     ModelError
         If a step lies outside the schedule, or no area has been covered by a step.
+    BayeslrError
+        If this process cannot compute, see :mod:`bayeslr.forking`.
     """
+    # every curve that a model sees comes by here
+    require_unforked()
     # of a schedule without a warm-up, what its first update covers
     log_areas = np.log(law.area(schedule, np.append(steps, max(schedule.warmup_steps, 1))) / scale.area)
     exposure = Exposure(
@@ -161,6 +166,7 @@ def measure_scale(curves: CurveSet, law: Law) -> Scale:
     Scale
         The scale, which depends on the observed parts of the curves alone.
     """
+    require_unforked()
     sizes = Sizes.of(curves)
     areas = np.array([float(law.area(curve.schedule, curve.steps[-1:])[0]) for curve in curves])
     rates = np.array([float(curve.schedule.lr[: curve.steps[-1]].max()) for curve in curves])

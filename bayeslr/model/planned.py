@@ -12,6 +12,7 @@ from jax import Array
 from numpy.typing import NDArray
 
 from bayeslr.curves import Setup
+from bayeslr.forking import require_unforked
 from bayeslr.laws import Scale
 from bayeslr.model.curves import Composition, run_parts
 from bayeslr.model.observations import Inputs, prepare
@@ -119,6 +120,7 @@ def evaluate(
     log_area : numpy.ndarray
         Where the steps lie: logarithm of the area over that of the scale, ``[n]``.
     """
+    require_unforked()
     sites = {name: jnp.asarray(value) for name, value in values.items()}
     of_size = {name: jnp.asarray(value) for name, value in effects.items()}
     known = {name: jnp.asarray(array) for name, array in places.items()}

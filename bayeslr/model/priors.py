@@ -7,7 +7,7 @@ such a call.
 
 import ast
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import jax.numpy as jnp
 import numpy as np
@@ -15,6 +15,7 @@ import numpyro.distributions as dist
 from jax import Array
 
 from bayeslr.errors import ModelError
+from bayeslr.forking import require_unforked
 from bayeslr.laws import PriorSpec
 
 __all__ = ["default_prior", "parse_prior", "prior_text"]
@@ -35,6 +36,8 @@ _FAMILIES = (
 )
 _MAX_TEXT = 1_000
 """Longest prior, in characters."""
+_LARGEST, _LARGEST_LOG = 1e12, 100.0
+"""Numbers of a prior, and those of a LogNormal, which are logarithms: beyond, densities are no numbers any more."""
 
 
 def default_prior(spec: PriorSpec, scale: Mapping[str, Array]) -> dist.Distribution:
@@ -94,6 +97,7 @@ def parse_prior(prior: dist.Distribution | str, name: str) -> dist.Distribution:
 
 
 def _parse(text: str, name: str) -> dist.Distribution:
+    require_unforked()
     wrong = ModelError(
         f"prior of {name}: found {text!r}; allowed: a call with numbers of one of {', '.join(_FAMILIES)}"
     )
@@ -110,9 +114,31 @@ def _parse(text: str, name: str) -> dist.Distribution:
         kwargs = {str(word.arg): float(ast.literal_eval(word.value)) for word in call.keywords}
         if not all(map(math.isfinite, (*args, *kwargs.values()))):
             raise ValueError("a number in it is not finite")
-        return getattr(dist, call.func.id)(*args, validate_args=True, **kwargs)
+        _require_size(call.func.id, (*args, *kwargs.values()))
+        prior = getattr(dist, call.func.id)(*args, validate_args=True, **kwargs)
+        _require_density(prior)
     except (ArithmeticError, RecursionError, TypeError, ValueError) as problem:
         raise ModelError(f"prior of {name}: {text!r} is not a valid distribution: {problem}") from None
+    return prior
+
+
+def _require_size(family: str, numbers: Sequence[float]) -> None:
+    """Refuse numbers with which the density overflows."""
+    largest, smallest = (_LARGEST_LOG, 0.0) if family == "LogNormal" else (_LARGEST, 1.0 / _LARGEST)
+    for number in numbers:
+        if abs(number) > largest or 0.0 < abs(number) < smallest:
+            least = f", and of at least {smallest:g} where not 0" if smallest else ""
+            raise ValueError(f"found {number:g}; allowed: numbers of at most {largest:g} in size{least}")
+
+
+def _require_density(prior: dist.Distribution) -> None:
+    """Refuse a distribution without a density in the middle of its support, such as one whose ends are swapped."""
+    low, high = (float(np.asarray(getattr(prior.support, f"{end}_bound", np.nan))) for end in ("lower", "upper"))
+    if low >= high:
+        raise ValueError(f"found a range from {low:g} to {high:g}; allowed: a lower end below the upper one")
+    middle = 0.5 * (low + high) if math.isfinite(low + high) else np.nan_to_num(low + 1.0, nan=high - 1.0)
+    if not math.isfinite(float(prior.log_prob(jnp.asarray(np.nan_to_num(middle))))):
+        raise ValueError("it has no density; allowed: one that has most of its mass in its range")
 
 
 def prior_text(prior: dist.Distribution, name: str) -> str:

@@ -170,6 +170,12 @@ def test_the_horizon_is_a_step_or_a_share(run, manifest, quick_forecasters, hori
         (["--train", "run == 'cosine'", "--test", "run == 'cosine'"], ["both select the run 'cosine'"]),
         (["--train", "run == 'cosine'", "--test", "split == 'x'"], ["split == 'x'"]),
         (["--train", "run ==", "--test", "split == 'x'"], ["run =="]),
+        (["--train", "run ==", "--test", "split == 'x'"], ["the query 'run ==' is not valid"]),
+        (["--train", "run == 'cosine'", "--test", "split == 'x'"], ["the query \"split == 'x'\" selects none"]),
+        (
+            ["--where", "run == 'constant'", "--train", "run == 'cosine'", "--test", "run == 'drops'"],
+            ["no run that \"run == 'constant'\" selects", "\"run == 'cosine'\" or \"run == 'drops'\""],
+        ),
         (["--by", "length"], ["--by", "length"]),
         (["--where", "split == 'train'", "--by", "size"], ["one size", "small"]),
         (["--where", "split == 'train'", "--horizon", "9000"], ["after step 9000"]),

@@ -77,6 +77,13 @@ BAD = {
         ["fit", "{m}", "-o", "{folder}/n.nc", "--where", "split == 'train'", "--prior", "beta=Normal(0, 1)"],
         ["beta", "alpha"],
     ),
+    **{
+        f"prior {prior}": (
+            ["fit", "{m}", "-o", "{folder}/n.nc", "--where", "split == 'train'", "--prior", f"alpha={prior}"],
+            ["prior of alpha", prior, "allowed: "],
+        )
+        for prior in ("Uniform(2,1)", "LogNormal(0,1e300)", "Gamma(1e-300,1e300)", "TruncatedNormal(0,1,low=1e6)")
+    },
     "before the first observation": (
         ["fit", "{m}", "-o", "{folder}/n.nc", "--where", "split == 'train'", "--max-step", "5"],
         ["step 5"],

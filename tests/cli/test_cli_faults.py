@@ -6,6 +6,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from pathlib import Path
 
 import jax
 import pytest
@@ -13,6 +14,7 @@ import pytest
 import bayeslr as bl
 from bayeslr.inference import load_posterior, prepare_devices
 
+FULL = Path("/dev/full")
 LAPLACE = ("--method", "laplace", "--chains", "1", "--draws", "200")
 
 
@@ -119,6 +121,21 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(run, posterior_file, manifes
     assert (code, out) == (2, "")
     assert err.splitlines()[-1] == f"error: {tmp_path / 'p.nc'}: File too large"
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="no such device")
+def test_a_full_standard_output_is_named(posterior_file):
+    with FULL.open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "bayeslr", "summary", str(posterior_file)],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=200,
+        )
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("error: standard output: No space left on device; allowed: ")
 
 
 @pytest.mark.parametrize("value", ["", "relative"])

@@ -12,6 +12,7 @@ import xarray as xr
 from bayeslr.errors import PosteriorError
 from bayeslr.inference import load_posterior, write_atomically
 from bayeslr.inference.integrity import sealed
+from bayeslr.model import Discrepancy, model_settings
 
 LINE = r"^[^\n]+$"
 
@@ -85,6 +86,21 @@ def test_files_of_the_format_before_are_read(small_posterior, tmp_path, monkeypa
     assert loaded.runs == small_posterior.runs
     assert loaded.tree["observed_data"]["loss"].equals(small_posterior.tree["observed_data"]["loss"])
     assert loaded.sample()["level"][7] == small_posterior.sample()["level"][7]
+
+
+def test_files_without_an_amplitude_are_read_as_they_were_fitted(small_posterior, tmp_path, monkeypatch):
+    """There, errors had the size that their scales say; an amplitude that is kept at 1 is that model."""
+    monkeypatch.setattr("bayeslr.inference.posterior.FORMAT", 8)
+    kept = replace(small_posterior.model, discrepancy=Discrepancy(amplitude_spread=0.0))
+    groups = {name: node.to_dataset() for name, node in small_posterior.tree.children.items()}
+    groups["sampled"] = groups["sampled"].drop_vars("discrepancy_amplitude")
+    older = replace(small_posterior, tree=xr.DataTree.from_dict(groups), model=kept)
+    described = model_settings(kept)
+    del described["discrepancy"]["amplitude_spread"], described["discrepancy"]["amplitude"]
+    monkeypatch.setattr("bayeslr.inference.posterior.model_settings", lambda model: described)
+    loaded = load_posterior(older.save(tmp_path / "p.nc"))
+    assert loaded.model == kept
+    assert "discrepancy_amplitude" not in loaded.sample()
 
 
 def test_files_without_batches_are_read(small_posterior, tmp_path, monkeypatch):
@@ -201,7 +217,7 @@ def alter_loss(file):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (set_attribute("bayeslr_format", 99), "format 99; allowed: 2 to 8"),
+        (set_attribute("bayeslr_format", 99), "format 99; allowed: 2 to 9"),
         (set_attribute("bayeslr_format", "new"), "damaged|format"),
         (alter_loss, "checksum"),
         (forget("curves"), "damaged|curves"),

@@ -1,5 +1,6 @@
 """Console output of trainers: lines as they print them, among other text."""
 
+import gzip
 import math
 
 import numpy as np
@@ -7,7 +8,8 @@ import pytest
 from smooth_run import STEPS, loss_at, rate_at
 
 from bayeslr.errors import LogError
-from bayeslr.logs.formats import open_log
+from bayeslr.logs.formats import console, open_log
+from bayeslr.logs.formats.console_lines import said
 from bayeslr.logs.tidy import tidy
 
 TRAIN = {s: loss_at(s) - 0.02 for s in STEPS}
@@ -126,3 +128,28 @@ def test_a_line_that_is_cut_off_gives_no_wrong_number(tmp_path):
     path.write_text("".join(LINES["pairs"](s) + "\n" for s in STEPS[:3]) + "INFO step=400 lr=0.001 loss=3.2")
     log = tidy(open_log(path))
     assert log.steps.tolist() == list(STEPS[:3])
+
+
+def test_lines_are_read_once_however_many_columns_are_asked_for(tmp_path, monkeypatch):
+    path = tmp_path / "train.log"
+    count = 25_000
+    path.write_text("".join(f"step {s} | loss {loss_at(s):.4f} | lr {rate_at(s):.4e}\n" for s in range(1, count + 1)))
+    asked = []
+    monkeypatch.setattr(console, "said", lambda line: asked.append(line) or said(line))
+    raw = open_log(path)
+    steps, losses = (raw.read([name]).columns[name].values for name in ("step", "loss"))
+    assert len(asked) <= count + 1
+    np.testing.assert_array_equal(steps, np.arange(1, count + 1))
+    np.testing.assert_array_equal(losses, [float(f"{loss_at(s):.4f}") for s in range(1, count + 1)])
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_more_console_output_than_can_be_read_in_reasonable_time(tmp_path, monkeypatch, packed):
+    """Said before a line is read, also of a small file that unpacks to a large one."""
+    content = b"step 1 loss 3\n" * 5_000
+    path = tmp_path / ("train.log.gz" if packed else "train.log")
+    path.write_bytes(gzip.compress(content) if packed else content)
+    monkeypatch.setattr(console, "MAX_CONSOLE", 1 << 16)
+    monkeypatch.setattr(console, "_readings", None)
+    with pytest.raises(LogError, match=r"train\.log.*: more than 0 MiB of console output; allowed: less, such as"):
+        open_log(path)

@@ -167,6 +167,21 @@ def test_what_is_no_file_on_disk_is_refused(tmp_path):
                 read(path)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="no such file")
+def test_a_file_that_can_be_opened_but_not_read_is_named(tmp_path):
+    path = tmp_path / "link.csv"
+    path.symlink_to("/proc/self/mem")
+    with pytest.raises(LogError, match=r"link\.csv: cannot be read \(Input/output error\); allowed"):
+        read_logs(path)
+
+
+def test_a_first_line_that_no_table_can_have_is_none(tmp_path):
+    path = tmp_path / "train.log"
+    lines = [f"step {s}, loss {loss_at(s):.4f}, lr {rate_at(s):.4e}\n" for s in STEPS]
+    path.write_text("a, " + "[" * 100_000 + "]" * 100_000 + "\n" + "".join(lines))
+    assert len(tidy(open_log(path)).steps) == len(STEPS)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -11,7 +11,7 @@ import jax
 from threadpoolctl import threadpool_limits
 
 from bayeslr.errors import ModelError
-from bayeslr.inference.forking import require_unforked
+from bayeslr.forking import require_unforked
 
 __all__ = [
     "OFTEN",

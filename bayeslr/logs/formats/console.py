@@ -32,17 +32,27 @@ test set and bars of an evaluation are left out. A ``[rank0]`` in front of a lin
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Final
 
 from bayeslr.errors import LogError
 from bayeslr.logs.columns import is_relative, loss_columns, step_columns
-from bayeslr.logs.formats.console_lines import BELOW, OPENING, Reading, cleaned, printed, rank_of, said, validated
+from bayeslr.logs.formats.console_lines import BELOW, OPENING, Reading, has_step, printed, said, validated
 from bayeslr.logs.formats.console_rates import RATE_ALONE, RatesAlone
 from bayeslr.logs.formats.console_steps import with_whole_steps
-from bayeslr.logs.formats.console_text import with_losses_named, with_rates_apart, with_whole_blocks, with_whole_dicts
+from bayeslr.logs.formats.console_text import (
+    cleaned,
+    rank_of,
+    with_losses_named,
+    with_rates_apart,
+    with_whole_blocks,
+    with_whole_dicts,
+)
 from bayeslr.logs.formats.files import LogFile
+from bayeslr.logs.formats.kept import KeptReadings
+from bayeslr.logs.formats.patterns import may_have
 from bayeslr.logs.formats.trainer_lines import TrainerLines
-from bayeslr.logs.limits import MAX_COLUMNS, listed, shown
+from bayeslr.logs.limits import MAX_COLUMNS, MAX_CONSOLE, listed, shown
 from bayeslr.logs.rate_names import rate_columns
 from bayeslr.logs.rawlog import CHUNK, Chunk, RawLog
 
@@ -98,21 +108,28 @@ def open_console(file: LogFile) -> RawLog:
     Raises
     ------
     LogError
-        If no step is printed.
+        If no step is printed, or there is more text than can be read in reasonable time.
     """
+    if file.is_larger(MAX_CONSOLE):
+        raise LogError(
+            f"{file.path}: more than {MAX_CONSOLE >> 20} MiB of console output; allowed: less, such as its lines with "
+            "`loss` alone, or the metrics as CSV or JSON lines"
+        )
     columns: dict[str, None] = {}
     planned: set[str] = set()
     lengths: dict[str, None] = {}
     first = ""
     alone = losses = 0
-    for _, reading in _readings(file):
+    kept = KeptReadings()
+    for number, reading in _readings(file):
+        kept.add(number, reading)
         first = first or shown(dict(reading), 120)
         planned.add(str(reading.get("total_steps", "")))
         if "epoch_length" in reading:
             lengths[reading["epoch_length"]] = None
         columns.update(dict.fromkeys(reading))
         alone += RATE_ALONE in reading
-        losses += bool(loss_columns(list(reading)))
+        losses += _has_loss(tuple(reading))
         if len(columns) > MAX_COLUMNS:
             raise LogError(f"{file.path}: more than {MAX_COLUMNS} different names; allowed: fewer")
     planned.discard("")
@@ -134,7 +151,7 @@ def open_console(file: LogFile) -> RawLog:
     def chunks(wanted: Sequence[str]) -> Iterator[Chunk]:
         numbers: list[int] = []
         cells: dict[str, list[object]] = {name: [] for name in wanted}
-        for number, reading in _readings(file):
+        for number, reading in kept:
             numbers.append(number)
             for name, cell in cells.items():
                 cell.append(reading.get(RATE_ALONE if name == alone_as else name))
@@ -153,6 +170,11 @@ def open_console(file: LogFile) -> RawLog:
         total_steps=total,
         what="console output",
     )
+
+
+@lru_cache(maxsize=1024)
+def _has_loss(names: tuple[str, ...]) -> bool:
+    return bool(loss_columns(names))
 
 
 def _until(file: LogFile, lines: int) -> Iterator[tuple[int, str, bool]]:
@@ -177,7 +199,7 @@ def _readings(file: LogFile) -> Iterator[tuple[int, Reading]]:
         if not ended and not line.rstrip().endswith(("|", "}")):
             # the last number may have been cut off
             line = line[: max(line.rfind("|"), line.rfind(" "), 0)]
-        opening = OPENING.search(line)
+        opening = OPENING.search(line) if "[" in line else None
         if opening is not None:
             below = opening["step"]
             yield number, {key: value for key, value in opening.groupdict().items() if value}
@@ -187,7 +209,7 @@ def _readings(file: LogFile) -> Iterator[tuple[int, Reading]]:
             about = "eval/" if match["eval"] and not is_relative(key) else ""
             yield number, {"step": below, f"{about}{key}": match["value"]}
             continue
-        if _ASIDE.search(line) is not None:
+        if may_have(line, "skipping", "spike") and _ASIDE.search(line) is not None:
             continue
         bars.look_at(line)
         found = trainers.said(line)
@@ -233,14 +255,14 @@ class _Bars:
 
     def look_at(self, line: str) -> None:
         """Remember how far a bar is, if a line is one that is not about anything else."""
-        match = _BAR.match(line)
+        match = _BAR.match(line) if "%|" in line else None
         if match is not None and self._steps.get(match["total_steps"]) != match["step"]:
             self._steps[match["total_steps"]] = match["step"]
             self._moved.add(match["total_steps"])
 
     def step_of(self, values: Reading) -> Reading:
         """Return the step of a dict that has none: that of the bar of the training, which came first."""
-        if not self._steps or step_columns(list(values)):
+        if not self._steps or has_step(tuple(values)):
             return {}
         if self._total not in self._moved and "loss" in values:
             # another run, or no bar since the last dict

@@ -7,27 +7,14 @@ from functools import lru_cache
 from typing import Final
 
 from bayeslr.logs.columns import loss_kind, perplexity_columns, split_of, step_columns
-from bayeslr.logs.formats.patterns import COUNTER, NUMBER
+from bayeslr.logs.formats.patterns import COUNTER, NUMBER, has_digit, may_have
 
-__all__ = ["BELOW", "OPENING", "Reading", "cleaned", "printed", "rank_of", "said", "validated"]
+__all__ = ["BELOW", "OPENING", "Reading", "has_step", "printed", "said", "validated"]
 
 _WHOLE: Final = r"(?:\d{1,3}(?:,\d{3})+|\d+)"
 _OF: Final = rf"(?:\s*/\s*(?P<total_steps>{_WHOLE}))?"
-_COLOURS: Final = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
-_CONSTRUCTED: Final = re.compile(r"(?:ensor|rray|t\d*)\(\s*\[?\s*[-+\dni]")
-_WRAPPED: Final = re.compile(
-    r"(?<![\w.])(?:\w+\.)*(?:[Tt]ensor|[Aa]rray|DeviceArray|b?float\d*|u?int\d+)"
-    rf"\(\s*\[?\s*(?P<value>{NUMBER})\s*\]?\s*(?:,\s*\w+=[^()]*)?\)"
-)
-"""A scalar of torch, JAX or NumPy that was printed without being converted."""
-_RANK: Final = re.compile(
-    r"^(?:[^A-Za-z]{0,80}\[ ?(?:rank|gpu) ?[:=]? ?(\d+) ?\]|\(\w+ pid=(\d+)|\s*(\d{1,4}): (?=\D)"
-    r"|\[default(\d+)\]|[^>]{0,80}\bmpirank:(\d+)|(?:train\w*|worker|node|gpu|host)-(\d+)\s+\| |\[pod/([\w.-]+))",
-    re.IGNORECASE,
-)
 
 _PAIRS: Final = re.compile(rf"(?P<key>[A-Za-z][\w /.-]{{0,80}}?)\s*[:=]\s*\[*(?P<value>{NUMBER})(?![\w.%])")
-_BLANKS: Final = re.compile(r" {3,}")
 _ANY: Final = re.compile(
     r"(?P<key>[A-Za-z][\w/.-]{0,60}?(?: [A-Za-z][\w/.-]{0,60}?){0,4}?)(?:\s*[:=]\s*\[*|\s+)"
     rf"(?P<value>{NUMBER})(?![\w.%])"
@@ -62,6 +49,7 @@ _PAST: Final = re.compile(r"(?i)(?<![\w/-])(?:best|lowest|minimum|previous|prev|
 _BEST: Final = re.compile(r"(?i)(?<![\w/-])(?:best|lowest|minimum)(?![\w/-])")
 _PROGRESS: Final = re.compile(r"\d+/\d+ ?\[|\dit/s|\ds/it")
 
+_VALID_ON: Final = re.compile(r"\bvalid on '[^']*' subset \|")
 _PIECES: Final = re.compile(r"[|,;:=()\[\]{}]|\s-+\s")
 _NO_SPLIT: Final = re.compile(
     r"[\w./-]{1,80}\.(?:py|cc|cpp|cu|rs)\b|\w{1,40}\s*[:=]\s*(?i:false|none|no)\b|[^\s/]{0,80}/[^\s/]{0,80}/\S{0,200}"
@@ -73,46 +61,16 @@ _DATA_SET: Final = re.compile(rf"(?i)(?<!\w){_VALIDATION}/([a-z][\w-]*)|\bon (?:
 _NO_DATA_SET: Final = frozenset({"set", "split", "data", "cuda", "gpu", "gpus", "cpu", "tpu", "device", "rank", "loss"})
 
 _kind_of: Final = lru_cache(maxsize=4096)(loss_kind)
+_split_of: Final = lru_cache(maxsize=4096)(split_of)
 
 type Reading = Mapping[str, str]
+type _Reader = Callable[[str], Reading | None]
 
 
-def cleaned(line: str) -> str:
-    """Return a line without colours, its numbers without the constructors of arrays around them.
-
-    Parameters
-    ----------
-    line
-        The line.
-
-    Returns
-    -------
-    str
-        ``loss 3.57`` of ``loss tensor(3.57, device='cuda:0')``.
-    """
-    line = _COLOURS.sub("", line) if "\x1b" in line else line
-    line = _BLANKS.sub("  ", line).replace("\u2212", "-") if "   " in line or "\u2212" in line else line
-    if "(" not in line or _CONSTRUCTED.search(line) is None or len(line) > 10_000:
-        return line
-    return _WRAPPED.sub(r"\g<value>", line)
-
-
-def rank_of(line: str) -> str | None:
-    """Return the rank of the process that wrote a line.
-
-    Parameters
-    ----------
-    line
-        The line.
-
-    Returns
-    -------
-    str or None
-        ``3`` of a line that begins with ``[rank3]``, ``[GPU3]`` or (srun) ``3:``, the process of Ray's
-        ``(train_fn pid=4242)``; None where nothing such is in front.
-    """
-    match = _RANK.match(line)
-    return match[match.lastindex or 1] if match else None
+@lru_cache(maxsize=1024)
+def has_step(names: tuple[str, ...]) -> bool:
+    """Return whether one of the names in a line counts steps; lines of one program have the same names."""
+    return bool(step_columns(names))
 
 
 def _first_counts(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
@@ -128,8 +86,8 @@ def _groups(match: re.Match[str]) -> dict[str, str]:
     return {key: value for key, value in match.groupdict().items() if value}
 
 
-def _line(pattern: str, found: re.Pattern[str] | None = None) -> Callable[[str], Reading | None]:
-    """Return a reader of lines with a pattern, followed by pairs."""
+def _line(word: str, pattern: str, found: re.Pattern[str] | None = None) -> tuple[str, _Reader]:
+    """Return a word that a line with a pattern must have, and a reader of the pattern and of the pairs behind it."""
     compiled = re.compile(pattern)
 
     def read(text: str) -> Reading | None:
@@ -141,15 +99,15 @@ def _line(pattern: str, found: re.Pattern[str] | None = None) -> Callable[[str],
         pairs = found.finditer(text[match.end() :])
         return {**_first_counts((pair["key"].strip().lower(), pair["value"]) for pair in pairs), **_groups(match)}
 
-    return read
+    return word, read
 
 
-def _bar(pattern: str) -> Callable[[str], Reading | None]:
+def _bar(pattern: str) -> tuple[str, _Reader]:
     """Return a reader of progress bars that are not about an evaluation, whose pairs count before the bar itself."""
     compiled = re.compile(pattern)
 
     def read(text: str) -> Reading | None:
-        match = compiled.search(text) if "|" in text and "loss" in text.lower() else None
+        match = compiled.search(text) if may_have(text, "loss") else None
         if match is None or _split_said(text.partition("|")[0]) in ("validation", "test"):
             return None
         bar = _groups(match)
@@ -159,12 +117,12 @@ def _bar(pattern: str) -> Callable[[str], Reading | None]:
         pairs = _PAIRS.finditer(text[match.end() :])
         return {**bar, **_first_counts((pair["key"].strip().lower(), pair["value"]) for pair in pairs)}
 
-    return read
+    return "|", read
 
 
 def _valid_line(text: str) -> Reading | None:
     """Read fairseq's line about a validation, whose names do not say that they are about one."""
-    match = re.search(r"\bvalid on '[^']*' subset \|", text)
+    match = _VALID_ON.search(text)
     if match is None:
         return None
     found = re.finditer(rf"\|\s*(?P<key>[A-Za-z_]+) (?P<value>{NUMBER})(?=\s|$)", text[match.end() - 1 :])
@@ -173,6 +131,8 @@ def _valid_line(text: str) -> Reading | None:
 
 def _any_line(text: str) -> Reading | None:
     """Read a line of an unknown program that has a step and a loss or a rate, in any order."""
+    if not may_have(text, "loss", "lr"):
+        return None
     if _may_evaluate(text):
         text = _STEP_AFTER_LOSS.sub(r"step \g<step> | val_loss \g<value>", text)
         text = _SPLIT_AFTER_LOSS.sub(r"train_loss \g<train> val_loss \g<val>", text)
@@ -209,16 +169,16 @@ def _pairs_in(text: str, counter: str) -> dict[str, str]:
         if evaluates and (words := _split_said(between)):
             split, data = words, _data_set(between)
         end = pair.end()
-        if key.isalpha() and split_of(key) in ("validation", "test") and pair["value"].isdecimal():
+        if key.isalpha() and _split_of(key) in ("validation", "test") and pair["value"].isdecimal():
             # the number of an evaluation: `eval 3 at step 600: loss 3.1`
-            split = split_of(key)
+            split = _split_of(key)
             continue
         if split != "past" or not _kind_of(key):
             found.setdefault(_named(key, split, data), (key, pair["value"]))
     else:
         rest = re.findall(r"[a-z]+", re.sub(r"\b\w+\s*[:=]", " ", text[end:].lower())) if evaluates else []
         if not split and len(rest) == 1:
-            found = {_named(key, split_of(rest[0]), ""): pair for key, pair in found.items()}
+            found = {_named(key, _split_of(rest[0]), ""): pair for key, pair in found.items()}
     if evaluates and any(_kind_of(key) == "training" for key, _ in found.values()):
         return _first_counts(found.values())
     return {name: value for name, (_, value) in found.items()}
@@ -226,8 +186,7 @@ def _pairs_in(text: str, counter: str) -> dict[str, str]:
 
 def _may_evaluate(text: str) -> bool:
     """Return False where no word of a line can be about an evaluation, which saves the search for one."""
-    text = text.lower()
-    return "val" in text or "test" in text or "dev" in text or "hold" in text or "held" in text
+    return may_have(text, "val", "test", "dev", "hold", "held")
 
 
 def _named(key: str, split: str, data: str) -> str:
@@ -241,7 +200,7 @@ def _split_said(text: str) -> str:
     """Return the split that words nearest to the end of a text name; ``past`` for a validation that was before."""
     for piece in reversed(_PIECES.split(_NO_SPLIT.sub(" ", text))):
         words = re.findall(r"[a-z]+", piece.lower())[-4:]
-        kinds = {_ACTIVE.get(word) or split_of(word) for word in words} - {""}
+        kinds = {_ACTIVE.get(word) or _split_of(word) for word in words} - {""}
         if len(kinds) != 1 or _BESIDE & set(words) or ("test" in kinds and len(words) > 2):
             continue
         kind = kinds.pop()
@@ -252,55 +211,59 @@ def _split_said(text: str) -> str:
 def _data_set(text: str) -> str:
     """Return the name of the data set in words such as ``eval/c4`` and ``eval at step 100 on c4``."""
     names = [(match[1] or match[2]).rstrip(".-").lower() for match in _DATA_SET.finditer(text)]
-    return next((name for name in names if not split_of(name) and name not in _NO_DATA_SET), "")
+    return next((name for name in names if not _split_of(name) and name not in _NO_DATA_SET), "")
 
 
-_TRAINERS: Final[Sequence[Callable[[str], Reading | None]]] = (
+_TRAINERS: Final[Sequence[tuple[str, _Reader]]] = (
     # Megatron, NeoX
     _line(
+        "loss value: ",
         rf"validation (?:loss|results) at iteration (?P<iteration>\d+)\b(?! on test)[^|]*\|\s*lm[_ ]loss value: "
-        rf"(?P<validation_loss>{NUMBER})"
+        rf"(?P<validation_loss>{NUMBER})",
     ),
-    _line(rf"(?<!at )\biteration\s+(?P<iteration>\d+){_OF}\s*\|", _ANY),
+    _line("iteration", rf"(?<!at )\biteration\s+(?P<iteration>\d+){_OF}\s*\|", _ANY),
     # nanoGPT
     _line(
+        ": train loss ",
         rf"^\s*(?:\[.*\]\s*)?step (?P<step>\d+): train loss (?P<train_loss>{NUMBER}), "
         rf"val loss (?P<val_loss>{NUMBER})",
         _ANY,
     ),
-    _line(rf"\biter (?P<step>\d+): (?:train )?loss (?P<loss>{NUMBER})", _ANY),
+    _line("iter ", rf"\biter (?P<step>\d+): (?:train )?loss (?P<loss>{NUMBER})", _ANY),
     # modded-nanogpt
-    _line(rf"\bstep:(?P<step>\d+){_OF}\s+(?=\w+:)", _PAIRS),
+    _line("step:", rf"\bstep:(?P<step>\d+){_OF}\s+(?=\w+:)", _PAIRS),
     # llm.c
-    _line(rf"^s:(?P<step>\d+) tel:(?P<val_loss>{NUMBER})"),
-    _line(rf"^s:(?P<step>\d+) trl:(?P<train_loss>{NUMBER})", _PAIRS),
-    _line(rf"^val loss:? (?P<val_loss_now>{NUMBER})"),
-    _line(rf"^step\s+(?P<step>\d+){_OF}\s*\|\s*(?=(?:train )?loss {NUMBER})", _ANY),
+    _line(" tel:", rf"^s:(?P<step>\d+) tel:(?P<val_loss>{NUMBER})"),
+    _line(" trl:", rf"^s:(?P<step>\d+) trl:(?P<train_loss>{NUMBER})", _PAIRS),
+    _line("val loss", rf"^val loss:? (?P<val_loss_now>{NUMBER})"),
+    _line("|", rf"^step\s+(?P<step>\d+){_OF}\s*\|\s*(?=(?:train )?loss {NUMBER})", _ANY),
     # nanochat
-    _line(rf"\bstep\s+(?P<step>\d+){_OF}\s*(?:\([\d.]+%\)\s*)?\|\s*(?=\w+:)", _ANY),
+    _line("|", rf"\bstep\s+(?P<step>\d+){_OF}\s*(?:\([\d.]+%\)\s*)?\|\s*(?=\w+:)", _ANY),
     _line(
+        "Validation ",
         r"^Step\s+(?P<step>\d+)\s*\|\s*Validation "
-        rf"(?:bpb: (?P<val_bpb>{NUMBER})|loss: (?P<val_loss>{NUMBER}))"
+        rf"(?:bpb: (?P<val_bpb>{NUMBER})|loss: (?P<val_loss>{NUMBER}))",
     ),
     # litgpt
     _line(
+        "iter ",
         rf"\biter \d+ step (?P<step>\d+)\s*[|:] loss(?: train)?:? (?P<train_loss>{NUMBER})"
-        rf"(?:, val: (?P<val_loss>{NUMBER}))?"
+        rf"(?:, val: (?P<val_loss>{NUMBER}))?",
     ),
     # fairseq
-    _line(r"\bepoch \d+:\s+\d+ / \d+ (?=loss=)", _PAIRS),
-    _valid_line,
+    _line("epoch ", r"\bepoch \d+:\s+\d+ / \d+ (?=loss=)", _PAIRS),
+    ("valid on '", _valid_line),
     # torchtitan
-    _line(rf"\bvalidate step:\s*(?P<step>\d+)\s+loss:\s*(?P<val_loss>{NUMBER})"),
-    _line(r"\bstep:\s*(?P<step>\d+)\s+(?=loss:)", _PAIRS),
+    _line("validate step:", rf"\bvalidate step:\s*(?P<step>\d+)\s+loss:\s*(?P<val_loss>{NUMBER})"),
+    _line("step:", r"\bstep:\s*(?P<step>\d+)\s+(?=loss:)", _PAIRS),
     # Lightning, and bars of tqdm
     _bar(r"^Epoch (?P<epoch>\d+):.*\|\s*(?P<step>\d+)/\d+ \[(?=[^\]]*[lL]oss(?:_step)?=)"),
     _bar(
         r"(?:(?i:\bepoch)\s*[:=#]?\s*\[?(?P<epoch>\d+)(?:\s*/\s*(?P<epochs>\d+))?(?![\w.]).*?)?"
         r"\|\s*(?P<step>\d+)/(?P<total_steps>\d+) \[(?=[^\]]*[lL]oss(?:/[\w/]+)?=)"
     ),
-    _any_line,
 )
+"""What a line must have, and who reads it then, the first that can."""
 OPENING: Final = re.compile(r"\[(?:step|epoch=\d+\]\[batch|batch)=(?P<step>\d+)(?:/(?P<total_steps>\d+))?[\],]")
 """What OLMo and Composer print above the values of a step."""
 BELOW: Final = re.compile(
@@ -315,30 +278,33 @@ def said(line: str) -> Reading | None:
     Parameters
     ----------
     line
-        The line, as :func:`cleaned` returns it.
+        The line, as :func:`bayeslr.logs.formats.console_text.cleaned` returns it.
 
     Returns
     -------
     Mapping or None
         The values by their names; ``val_loss_now`` is a validation loss at the latest step.
     """
-    if not any(c.isdigit() for c in line) or len(line) > 10_000:
+    if len(line) > 10_000 or not has_digit(line):
         return None
-    if _BEST.search(line) is not None and (match := _STEP.search(line)) is not None:
-        before = _ANY.sub("|", line[: match.start()])
-        if _BEST.search(before) is not None:
-            # a step in the past
-            return None
-    for read in _TRAINERS:
-        found = read(line)
+    if may_have(line, "best", "lowest", "minimum") and _is_past(line):
+        return None
+    for word, read in _TRAINERS:
+        found = read(line) if word in line else None
         if found is None:
             continue
-        if read is not _any_line and _may_evaluate(line) and not _evaluated(found):
+        if _may_evaluate(line) and not _evaluated(found):
             # words beside the pairs may say that a loss is one of an evaluation
             other = _any_line(line)
             found = other if other is not None and _evaluated(other) else found
         return found
-    return None
+    return _any_line(line)
+
+
+def _is_past(line: str) -> bool:
+    """Return whether a line says at which step something was best."""
+    match = _STEP.search(line) if _BEST.search(line) is not None else None
+    return match is not None and _BEST.search(_ANY.sub("|", line[: match.start()])) is not None
 
 
 def _evaluated(found: Reading) -> bool:
@@ -352,7 +318,7 @@ def validated(line: str) -> Reading | None:
     Parameters
     ----------
     line
-        The line, as :func:`cleaned` returns it.
+        The line, as :func:`bayeslr.logs.formats.console_text.cleaned` returns it.
 
     Returns
     -------
@@ -360,13 +326,13 @@ def validated(line: str) -> Reading | None:
         ``3.57`` as ``val_loss`` of ``Validation loss: 3.57``, as ``val_c4_loss`` of ``c4/val loss: 3.57``; None of a
         best or earlier one, and of a progress bar.
     """
-    if "loss" not in line.lower() or len(line) > 10_000:
+    if len(line) > 10_000 or not may_have(line, "loss"):
         return None
     match = _VALIDATED.search(line)
     if match is None or match["value"].isdigit() or any(p.search(line) for p in (_STEP, _PROGRESS, _ARGUMENTS)):
         return None
     data = _BEFORE_SLASH.search(line, 0, match.start())
-    name = f"val_{data[1].lower()}_loss" if data is not None and not split_of(data[1]) else "val_loss"
+    name = f"val_{data[1].lower()}_loss" if data is not None and not _split_of(data[1]) else "val_loss"
     return None if _PAST.search(line, 0, match.start()) else {name: match["value"]}
 
 
@@ -376,7 +342,7 @@ def printed(line: str) -> Reading | None:
     Parameters
     ----------
     line
-        The line, as :func:`cleaned` returns it.
+        The line, as :func:`bayeslr.logs.formats.console_text.cleaned` returns it.
 
     Returns
     -------
@@ -393,5 +359,5 @@ def printed(line: str) -> Reading | None:
     if not isinstance(values, dict) or not any("loss" in str(key) for key in values):
         return None
     found = {str(key): str(value) for key, value in values.items() if isinstance(value, int | float | str)}
-    before = None if step_columns(list(found)) else _STEP.search(line, 0, start)
+    before = None if has_step(tuple(found)) else _STEP.search(line, 0, start)
     return found if before is None else {"step": before["step"], **found}

@@ -1,18 +1,31 @@
-"""The text of a console log before its lines are understood: dicts and steps over several lines, and lists of rates."""
+"""The text of a console log before its lines are understood: colours, blocks of several lines, lists of rates."""
 
 import re
 from collections.abc import Iterator
 from typing import Final
 
 from bayeslr.logs.formats.files import Line
-from bayeslr.logs.formats.patterns import DECIMAL
+from bayeslr.logs.formats.patterns import DECIMAL, NUMBER
 
-__all__ = ["with_losses_named", "with_rates_apart", "with_whole_blocks", "with_whole_dicts"]
+__all__ = ["cleaned", "rank_of", "with_losses_named", "with_rates_apart", "with_whole_blocks", "with_whole_dicts"]
 
 _MOST: Final = 100
 """Lines of a dict or of a block, at most."""
 _SHORT: Final = 200
 """Characters of a line of a block, at most."""
+_COLOURS: Final = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+_CONSTRUCTED: Final = re.compile(r"(?:ensor|rray|t\d*)\(\s*\[?\s*[-+\dni]")
+_WRAPPED: Final = re.compile(
+    r"(?<![\w.])(?:\w+\.)*(?:[Tt]ensor|[Aa]rray|DeviceArray|b?float\d*|u?int\d+)"
+    rf"\(\s*\[?\s*(?P<value>{NUMBER})\s*\]?\s*(?:,\s*\w+=[^()]*)?\)"
+)
+"""A scalar of torch, JAX or NumPy that was printed without being converted."""
+_RANK: Final = re.compile(
+    r"^(?:[^A-Za-z]{0,80}\[ ?(?:rank|gpu) ?[:=]? ?(\d+) ?\]|\(\w+ pid=(\d+)|\s*(\d{1,4}): (?=\D)"
+    r"|\[default(\d+)\]|[^>]{0,80}\bmpirank:(\d+)|(?:train\w*|worker|node|gpu|host)-(\d+)\s+\| |\[pod/([\w.-]+))",
+    re.IGNORECASE,
+)
+_BLANKS: Final = re.compile(r" {3,}")
 _RATES: Final = re.compile(
     rf"(?i)(?P<key>(?<![A-Za-z0-9])(?:lrs?|l_?rate|learning[ _]?rates?))(?P<mark>\s*[:=]\s*|\s+)"
     rf"\[\s*(?P<values>{DECIMAL}(?:\s*,\s*{DECIMAL})*)\s*,?\s*\]"
@@ -31,6 +44,44 @@ _PAIR_ALONE: Final = re.compile(
     rf"[\s*|-]*(?P<pair>[A-Za-z][\w /.()-]{{0,60}}?\s*[:=]\s*(?:{DECIMAL}|nan|inf))(?P<unit>.*)"
 )
 _UNIT: Final = re.compile(r"\s*[A-Za-z/%]{0,10}[\s|]*")
+
+
+def cleaned(line: str) -> str:
+    """Return a line without colours, its numbers without the constructors of arrays around them.
+
+    Parameters
+    ----------
+    line
+        The line.
+
+    Returns
+    -------
+    str
+        ``loss 3.57`` of ``loss tensor(3.57, device='cuda:0')``.
+    """
+    line = _COLOURS.sub("", line) if "\x1b" in line else line
+    line = _BLANKS.sub("  ", line).replace("\u2212", "-") if "   " in line or "\u2212" in line else line
+    if "(" not in line or _CONSTRUCTED.search(line) is None or len(line) > 10_000:
+        return line
+    return _WRAPPED.sub(r"\g<value>", line)
+
+
+def rank_of(line: str) -> str | None:
+    """Return the rank of the process that wrote a line.
+
+    Parameters
+    ----------
+    line
+        The line.
+
+    Returns
+    -------
+    str or None
+        ``3`` of a line that begins with ``[rank3]``, ``[GPU3]`` or (srun) ``3:``, the process of Ray's
+        ``(train_fn pid=4242)``; None where nothing such is in front.
+    """
+    match = _RANK.match(line)
+    return match[match.lastindex or 1] if match else None
 
 
 def with_whole_dicts(lines: Iterator[Line]) -> Iterator[Line]:
@@ -86,7 +137,8 @@ def with_whole_blocks(lines: Iterator[Line]) -> Iterator[Line]:
             held.append(line)
             parts.append(pair)
             continue
-        yield from _block(held, parts)
+        if held:
+            yield from _block(held, parts)
         held, parts = ([], []) if step is None else ([line], [step["about"] or "", step["step"]])
         if step is None:
             yield line

@@ -155,9 +155,13 @@ def _table(file: LogFile, error: type[BayeslrError]) -> tuple[tuple[str, ...], s
     separator = _separator(header)
     if told is not None:
         separator, (_, header, _) = told[1], next(lines, (0, "", True))
-    values, *_ = (
-        csv.reader([header], delimiter=separator, skipinitialspace=True) if separator != " " else [header.split()]
-    )
+    try:
+        values, *_ = (
+            csv.reader([header], delimiter=separator, skipinitialspace=True) if separator != " " else [header.split()]
+        )
+    except csv.Error:
+        # longer than any name: a line of something else
+        values = [header]
     columns = tuple(value.strip() for value in values)
     if len(columns) > 1 and all(_NUMBER.fullmatch(name) for name in columns):
         raise error(f"{file.path}: the first line has numbers only ({listed(columns)}); allowed: a header with names")

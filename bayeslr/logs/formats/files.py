@@ -4,6 +4,7 @@ Files are read in pieces, and what is damaged or cut off is left out and noted: 
 whole and say where it ends*. Only regular files are read: a pipe would hang and a device never ends.
 """
 
+import contextlib
 import io
 import stat
 import zlib
@@ -66,6 +67,30 @@ class LogFile:
         """
         with self._opened() as stream:
             return _full_read(stream, size)
+
+    def is_larger(self, size: int) -> bool:
+        """Return whether there are more bytes than so many, unpacked; none of them is kept.
+
+        Parameters
+        ----------
+        size
+            Number of bytes.
+
+        Returns
+        -------
+        bool
+            True if there are more.
+
+        Raises
+        ------
+        LogError
+            If the file cannot be read.
+        """
+        left = size + 1
+        with self._opened() as stream:
+            while left > 0 and (piece := stream.read(min(left, 16 * _PIECE))):
+                left -= len(piece)
+        return left <= 0
 
     def content(self) -> bytes:
         """Return all bytes, unpacked.
@@ -190,18 +215,22 @@ class LogFile:
 
     def _opened(self) -> io.BufferedReader:
         """Open the file, unpacking it if it is compressed."""
-        try:
-            kind = self.path.stat().st_mode
-            if not stat.S_ISREG(kind):
-                raise LogError(f"{self.path}: not a regular file; allowed: a file or folder on disk")
-            raw = self.path.open("rb", buffering=0)
-        except (OSError, ValueError) as problem:
-            if isinstance(problem, LogError):
-                raise
-            reason = problem.strerror if isinstance(problem, OSError) else str(problem)
-            raise LogError(f"{self.path}: cannot be read ({reason}); allowed: a file or folder that exists") from None
-        packed = raw.read(2) == _GZIP
-        raw.seek(0)
+        with contextlib.ExitStack() as failed:
+            try:
+                kind = self.path.stat().st_mode
+                if not stat.S_ISREG(kind):
+                    raise LogError(f"{self.path}: not a regular file; allowed: a file or folder on disk")
+                raw = failed.enter_context(self.path.open("rb", buffering=0))
+                packed = raw.read(2) == _GZIP
+                raw.seek(0)
+            except (OSError, ValueError) as problem:
+                if isinstance(problem, LogError):
+                    raise
+                reason = problem.strerror if isinstance(problem, OSError) else str(problem)
+                raise LogError(
+                    f"{self.path}: cannot be read ({reason}); allowed: a file or folder that exists"
+                ) from None
+            failed.pop_all()
         return io.BufferedReader(_Pieces(self, raw, packed), _PIECE)
 
 

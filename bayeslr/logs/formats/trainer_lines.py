@@ -28,7 +28,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from bayeslr.logs.columns import split_of, step_columns
-from bayeslr.logs.formats.patterns import NUMBER
+from bayeslr.logs.formats.patterns import NUMBER, has_digit
 
 __all__ = ["MEAN_OF_THE_EPOCH", "TrainerLines"]
 
@@ -90,6 +90,7 @@ class TrainerLines:
         self._epoch = 1
         self._first: int | None = None
         self._micro_batches = 0
+        self._readers = (self._batches, *_FORMS, self._litgpt, self._keras)
 
     def said(self, line: str) -> Reading | None:
         """Return what a line says.
@@ -105,14 +106,14 @@ class TrainerLines:
             The values by their names; none of a bar of an evaluation. ``epoch_end`` is the step at which the epoch
             ends. None of a line that has no such form.
         """
-        if len(line) > 10_000 or not any(c.isdigit() for c in line):
+        if len(line) > 10_000 or not has_digit(line):
             return None
         if "[" in line and _EVALUATION.search(line) is not None:
             return {}
         if line.startswith("Epoch ") and (match := _KERAS_EPOCH.match(line)) is not None:
             self._epoch = int(match["epoch"])
             return None
-        for read in (self._batches, *_FORMS, self._litgpt, self._keras):
+        for read in self._readers:
             found = read(line)
             if found is not None:
                 return found

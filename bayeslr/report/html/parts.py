@@ -146,7 +146,9 @@ def score_table(scores: Mapping[str, Mapping[str, Any]] | None) -> dict[str, Any
 
 
 def _formatted(value: Any, spec: str) -> str:
-    return "–" if value is None or not np.isfinite(value) else format(value, spec)
+    if value is None or not np.isfinite(value):
+        return "–"
+    return decimals(value) if spec == ".4f" else format(value, spec)
 
 
 def run_rows(curves: CurveSet) -> list[dict[str, str]]:
