@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["WIDTH", "chance", "decimals", "estimate", "folded", "nominal", "share"]
+__all__ = ["WIDTH", "chance", "decimals", "estimate", "folded", "in_format", "nominal", "share"]
 
 WIDTH: Final = 80
 """Columns of a terminal that tables and text fit."""
@@ -53,6 +53,11 @@ def decimals(value: float, *, signed: bool = False) -> str:
     if not math.isfinite(value):
         return "-"
     return f"{value:{'+' if signed else ''}{'.2e' if 0.0 < abs(value) < _NOTHING else '.4f'}}"
+
+
+def in_format(value: float, spec: str) -> str:
+    """Write a number of a table by its format; four decimals are those of losses, see :func:`decimals`."""
+    return decimals(value, signed=spec.startswith("+")) if spec.endswith(".4f") else format(value, spec)
 
 
 def estimate(loss: "Mapping[str, float] | pd.Series[float]", ci_prob: float) -> str:

@@ -24,7 +24,7 @@ from bayeslr.cli.options import (
 from bayeslr.cli.questions import losses_of, read_curves
 from bayeslr.cli.terminal import say, watched
 from bayeslr.errors import BayeslrError
-from bayeslr.written import decimals
+from bayeslr.written import in_format
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -211,9 +211,7 @@ _LOOK: dict[str, Any] = {"show_edge": False, "padding": 0}
 
 
 def _number(value: float, spec: str) -> str:
-    if spec.endswith(".4f"):
-        return decimals(value, signed=spec.startswith("+"))
-    return format(value, spec) if value == value else "-"
+    return in_format(value, spec) if value == value else "-"
 
 
 def _held(value: float) -> str:

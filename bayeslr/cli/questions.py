@@ -8,7 +8,7 @@ import typer
 
 import bayeslr as bl
 from bayeslr.cli.terminal import say, watched
-from bayeslr.errors import BayeslrError, CurveError, untold
+from bayeslr.errors import BayeslrError, untold
 from bayeslr.files import open_text
 
 __all__ = [
@@ -61,7 +61,6 @@ def read_curves(
     if manifest is not None and (given or len(logs) > 1):
         problem = f"{given[0]} is given too" if given else f"there are {len(logs)} files"
         raise BayeslrError(f"{manifest}: a manifest, but {problem}; allowed: one manifest alone, or logs")
-    from bayeslr.curves.selection import chosen_rows
     from bayeslr.logs.reading import column_names, read, read_sources
     from bayeslr.logs.summary import summary_lines
 
@@ -79,8 +78,7 @@ def read_curves(
         )
     curves = reading.curves
     if manifest is None and (where or either):
-        rows = chosen_rows(curves.runs(), where, either, error=CurveError, place="curve set")
-        curves = bl.CurveSet(curves=tuple(curve for curve, keep in zip(curves, rows, strict=True) if keep))
+        curves = curves.select(where, either=either)
     return curves, list(summary_lines([run for run in reading.read if run.run in curves.names]))
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from bayeslr.curves.counts import size_label
 from bayeslr.curves.curve import LossCurve
 from bayeslr.curves.frames import curves_from_frame
-from bayeslr.curves.selection import matching_rows
+from bayeslr.curves.selection import chosen_rows
 from bayeslr.curves.sharing import owned, trunks
 from bayeslr.curves.sizes import Sizes
 from bayeslr.curves.thinning import thin_masks
@@ -156,14 +156,16 @@ class CurveSet:
         ]
         return pd.DataFrame([{**row, **curve.metadata, **row} for curve, row in zip(self.curves, rows, strict=True)])
 
-    def select(self, query: str) -> "CurveSet":
+    def select(self, query: str | None, *, either: Sequence[str] | None = None) -> "CurveSet":
         """Return the curves that a query selects.
 
         Parameters
         ----------
         query
             A query over the columns of :meth:`runs`, such as ``"size == '25M' and split == 'train'"``, see
-            :mod:`bayeslr.curves.query`.
+            :mod:`bayeslr.curves.query`; none: every curve.
+        either
+            Further queries, one of which at least has to select a curve as well. Default: none.
 
         Returns
         -------
@@ -173,9 +175,9 @@ class CurveSet:
         Raises
         ------
         CurveError
-            If the query is not valid or selects nothing.
+            If a query is not valid or selects nothing.
         """
-        chosen = matching_rows(self.runs(), query, error=CurveError, where="curve set")
+        chosen = chosen_rows(self.runs(), query, either, error=CurveError, place="curve set")
         return CurveSet(curves=tuple(curve for curve, keep in zip(self.curves, chosen, strict=True) if keep))
 
     def until(self, step: int) -> "CurveSet":

@@ -93,11 +93,11 @@ def require_numbers(
                 raise PosteriorError(
                     f"predict: {wrong} of {len(draws)} draws of {name!r} are not finite: no prediction; {advice}"
                 )
-            reached = max(abs(lowest), abs(largest))
-            if reached > at_end or max(-draws.min(), draws.max()) > anywhere:
+            reached, furthest = (max(-part.min(), part.max()) for part in (final, draws))
+            if reached > at_end or furthest > anywhere:
                 raise PosteriorError(
-                    f"predict: draws of {name!r} go to {max(-draws.min(), draws.max()):.6g}, and at its end to "
-                    f"{reached:.6g}, where fitted losses are at most {highest:.6g}: no prediction; {advice}"
+                    f"predict: draws of {name!r} go to {furthest:.6g}, and at its end to {reached:.6g}, where "
+                    f"fitted losses are at most {highest:.6g}: no prediction; {advice}"
                 )
             if within:
                 continue

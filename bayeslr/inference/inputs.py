@@ -93,8 +93,7 @@ def require_finite(draws: Mapping[str, NDArray[np.float64]], curves: CurveSet) -
     """
     wrong = [name for name, array in draws.items() if not np.isfinite(array).all()]
     if wrong:
-        rise = {curve: float(curve.loss.max() / curve.loss.min()) for curve in curves}
-        curve = max(rise, key=lambda one: rise[one])
+        curve = max(curves, key=lambda one: float(one.loss.max() / one.loss.min()))
         low, high = int(curve.loss.argmin()), int(curve.loss.argmax())
         raise ModelError(
             f"fit: {', '.join(wrong[:3])} came out as no finite number, so these losses do not follow a law; the loss "

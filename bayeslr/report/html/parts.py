@@ -19,7 +19,7 @@ from bayeslr.inference import Posterior
 from bayeslr.report.html.figures import inline_svg
 from bayeslr.report.plots import plot_metric, plot_next_run, plot_reach, plot_regret, plot_watch
 from bayeslr.schedules import Schedule
-from bayeslr.written import chance, decimals
+from bayeslr.written import chance, decimals, in_format
 
 __all__ = [
     "Answer",
@@ -146,9 +146,7 @@ def score_table(scores: Mapping[str, Mapping[str, Any]] | None) -> dict[str, Any
 
 
 def _formatted(value: Any, spec: str) -> str:
-    if value is None or not np.isfinite(value):
-        return "–"
-    return decimals(value) if spec == ".4f" else format(value, spec)
+    return "–" if value is None or not np.isfinite(value) else in_format(value, spec)
 
 
 def run_rows(curves: CurveSet) -> list[dict[str, str]]:
