@@ -20,18 +20,21 @@ from bayeslr.model import Discrepancy, ScalingModel, model_from_settings
 
 __all__ = ["load_posterior"]
 
-READABLE = (2, 3, 4, 5, 6, 7, 8, 9)
+READABLE = (2, 3, 4, 5, 6, 7, 8, 9, 10)
 """Format 2 has the rates of every update as they are, format 3 all draws in one group and losses a row a run, format 4
 no batch sizes, format 5 a noise of each size alone, format 6 parameters of each size at its longest run, format 7 no
-jitter of the losses, format 8 no amplitude of the errors."""
+jitter of the losses, format 8 no amplitude of the errors, format 9 no effect of the random start."""
 
-_WITH_SAMPLED, _WITH_BATCHES, _WITH_LEVELS, _WITH_JITTER, _WITH_AMPLITUDE = 4, 5, 7, 8, 9
+_WITH_SAMPLED, _WITH_BATCHES, _WITH_LEVELS, _WITH_JITTER, _WITH_AMPLITUDE, _WITH_START = 4, 5, 7, 8, 9, 10
 _NOT_IN_SCALE: dict[int, dict[str, float | list[float]]] = {
     _WITH_BATCHES: {"batch": 0.0, "batches": []},
     _WITH_LEVELS: {"level_area": 0.0, "level_rate": 0.0, "level_areas": [], "level_rates": []},
     _WITH_JITTER: {"jitter": 0.0},
 }
 """By the format that brought it, what the scale of an earlier one does not say."""
+
+_NOT_IN_ERRORS = {_WITH_AMPLITUDE: ("amplitude_spread", 0.0), _WITH_START: ("start", 0.0)}
+"""The same of the error model's settings, as it was fitted then."""
 
 
 def load_posterior(path: str | Path) -> Posterior:
@@ -82,8 +85,10 @@ def load_posterior(path: str | Path) -> Posterior:
             settings["scale"] |= unknown if found < since else {}
     described = read_json(tree.attrs.get("model"), f"{path}: model")
     errors = described.get("discrepancy") if isinstance(described, dict) else None
-    if found < _WITH_AMPLITUDE and isinstance(errors, dict) and errors.get("name") == Discrepancy().name:
-        errors.setdefault("amplitude_spread", 0.0)
+    if isinstance(errors, dict) and errors.get("name") == Discrepancy().name:
+        for since, (name, value) in _NOT_IN_ERRORS.items():
+            if found < since:
+                errors.setdefault(name, value)
     if isinstance(described, dict) and described.get("priors"):
         # numbers of JAX
         require_unforked()

@@ -11,10 +11,13 @@ shared by all runs of a size, so that two schedules that hardly differ hardly di
   not yet found its power law, and fades towards the end of the longest run, where the law itself carries the slope;
   knots beyond the data keep bending.
 - **ahead**: the slope of the forward curve beyond the data, as a whole.
-- **early**: what is left of the warm-up, a share of the area that dies away as more is covered.
-- **peak**: what a peak rate has of its own, in level, in slope and in drop: random walks in the logarithm of the peak
-  from that of the size's longest run, so that bands open with the distance to the peaks that were fitted. **batch**:
-  the same of a batch size.
+- **early**: what is left of the warm-up, a share of the area that dies away as more is covered. **start**: what is left
+  of the random start. Its loss lies far above the curve and comes down to it within the first updates, some multiple of
+  the square root of the longest run's, at any rate: were it left to the law, a single loss from there would decide on
+  its slope and on the norm of the weights.
+- **peak**: what a peak rate has of its own, in level, in slope, in drop and at the start: random walks in the logarithm
+  of the peak from that of the size's longest run, so that bands open with the distance to the peaks that were fitted.
+  **batch**: the same of a batch size.
 
 What differs between two runs of one schedule (seed, data order) is a run's own: small memories and an **offset**. How
 far seeds differ is about what the loss jitters by along a run at the peak rate, in models of 25 thousand and of 200
@@ -40,6 +43,7 @@ from numpy.typing import NDArray
 from bayeslr.errors import ModelError
 from bayeslr.laws import Parameter, PriorSpec, Terms
 from bayeslr.model.effects import MEMORIES, Block, ErrorModel, Exposure
+from bayeslr.model.walk import reached, refined
 
 __all__ = ["Discrepancy"]
 
@@ -59,9 +63,7 @@ _EARLIEST = -4.0
 _LARGEST_OFFSET = 0.1
 """Share of the slope that offsets stay below: that of the smallest models, whose seeds differ most."""
 _OFFSET_SPREAD = 0.5
-_SAME = 0.02
-"""Peaks, and batches, closer than this in their logarithm are one."""
-_FAR = 1e3
+_MAY_BE_ZERO = ("amplitude_spread", "start")
 
 _MEANINGS = {
     "amplitude": "All errors in the response to a lowered rate, and those that wander along a run, over the usual.",
@@ -102,6 +104,12 @@ class Discrepancy(ErrorModel):
         Error of the slope beyond the longest run, as a share of it.
     early
         Loss that the warm-up leaves behind at its end, as a share of the local slope.
+    start
+        Loss that the random start leaves behind, as it would be at the first update, as a share of the lowest loss. At
+        0 there is none, and so in a fit in which no run has more than one observation.
+    peak_start
+        By how much that is another where the peak rate or the batch size is higher or lower by a factor of e, relative
+        to `start`.
     peak
         Change of level and slope, each as a share of the slope, and of the drop, as a share of it, where the peak rate
         or the batch size is higher or lower by a factor of e.
@@ -138,6 +146,8 @@ class Discrepancy(ErrorModel):
     bend: float = 0.065
     ahead: float = 0.08
     early: float = 0.1
+    start: float = 1.0
+    peak_start: float = 0.5
     peak: float = 0.18
     offset: float = 1.0
     residual: float = 0.012
@@ -152,9 +162,9 @@ class Discrepancy(ErrorModel):
             value = getattr(self, name)
             if name == "common" and not 0.0 <= value < 1.0:
                 raise ModelError(f"discrepancy: common={value!r}; allowed: from 0 up to, not including, 1")
-            if name == "amplitude_spread" and not value >= 0.0:
-                raise ModelError(f"discrepancy: amplitude_spread={value!r}; allowed: 0 or more")
-            if name not in ("common", "amplitude_spread") and not value > 0.0:
+            if name in _MAY_BE_ZERO and not value >= 0.0:
+                raise ModelError(f"discrepancy: {name}={value!r}; allowed: 0 or more")
+            if name not in ("common", *_MAY_BE_ZERO) and not value > 0.0:
                 raise ModelError(f"discrepancy: {name}={value!r}; allowed: above 0 (or NoDiscrepancy() for none)")
 
     @property
@@ -184,8 +194,8 @@ class Discrepancy(ErrorModel):
         )
 
     def resolved(self, *, single_losses: bool) -> "Discrepancy":
-        """Keep the amplitude where no run has more than one observation."""
-        return replace(self, amplitude_spread=0.0) if single_losses else self
+        """Keep the amplitude, and leave out the start, where no run has more than one observation."""
+        return replace(self, amplitude_spread=0.0, start=0.0) if single_losses else self
 
     @property
     def residual_correlation_length(self) -> float:
@@ -205,8 +215,8 @@ class Discrepancy(ErrorModel):
         return {
             "bend": -BEND_SPACING * np.arange(count, dtype=np.float64),
             "ahead": np.zeros(0),
-            "peak": _refined(np.zeros((0, 3)), log_peaks),
-            "batch": _refined(np.zeros((0, 3)), log_batches),
+            "peak": refined(np.zeros((0, 3)), log_peaks),
+            "batch": refined(np.zeros((0, 3)), log_batches),
         }
 
     def places_ahead(
@@ -221,8 +231,8 @@ class Discrepancy(ErrorModel):
         return {
             "bend": np.append(places["bend"], BEND_SPACING * np.arange(1, count + 1)),
             "ahead": np.ones(1 if furthest > 0.0 else 0),
-            "peak": _refined(np.asarray(places.get("peak", np.zeros((0, 3)))), log_peaks),
-            "batch": _refined(np.asarray(places.get("batch", np.zeros((0, 3)))), log_batches),
+            "peak": refined(np.asarray(places.get("peak", np.zeros((0, 3)))), log_peaks),
+            "batch": refined(np.asarray(places.get("batch", np.zeros((0, 3)))), log_batches),
         }
 
     def blocks(
@@ -241,25 +251,29 @@ class Discrepancy(ErrorModel):
         curved = memory[np.array(_CURVED)]
         pairs = np.array(list(combinations_with_replacement(range(len(_CURVED)), 2))).T
         log_warmup = jnp.asarray(exposure.log_warmup)
-        left = _share_of_warmup(log_area, log_warmup)
+        left, start = _share_of_warmup(log_area, log_warmup), jnp.asarray(exposure.start)
 
         def of_its_own(what: str, at: Array | NDArray[np.float64]) -> tuple[Block, ...]:
-            reached = _reached(jnp.asarray(at), places[what])
-            parts = (
-                ("_level", jnp.ones_like(log_area), reference),
-                ("_slope", jnp.exp(-0.5 * log_area) - 1.0, reference),
-                ("_drop", 1.0 - memory[_CURVED[0]], terms.drop),
-            )
+            pieces = reached(jnp.asarray(at), places[what])
+            parts = [
+                ("_level", jnp.ones_like(log_area), scales["peak"], reference),
+                ("_slope", jnp.exp(-0.5 * log_area) - 1.0, scales["peak"], reference),
+                ("_drop", 1.0 - memory[_CURVED[0]], scales["peak"], terms.drop),
+            ]
+            if self.start:
+                parts.append(("_start", start.mean(axis=0), jnp.array(self.start * self.peak_start), jnp.ones(())))
             return tuple(
                 Block(
                     name=what + name,
                     level="size",
-                    basis=reached[:, None] * shape[None],
-                    sd=jnp.broadcast_to(scales["peak"], reached.shape),
+                    basis=pieces[:, None] * shape[None],
+                    sd=jnp.broadcast_to(sd, pieces.shape),
                     unit=unit,
                 )
-                for name, shape, unit in parts
+                for name, shape, sd, unit in parts
             )
+
+        of_start = Block(name="start", level="size", basis=start, sd=jnp.full(len(start), self.start))
 
         return (
             Block(
@@ -297,6 +311,7 @@ class Discrepancy(ErrorModel):
                 sd=jnp.full(2, 1.0) * scales["early"],
                 unit=slope(log_warmup),
             ),
+            *((of_start,) if self.start else ()),
             *of_its_own("peak", exposure.log_peak),
             Block(
                 name="ahead",
@@ -356,30 +371,3 @@ def _held_below(limit: float | Array, value: Array) -> Array:
     """Return a value as it is where it is small, and the limit where it is large."""
     held: Array = value / jnp.sqrt(1.0 + (value / limit) ** 2)
     return held
-
-
-def _refined(known: NDArray[np.float64], wanted: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Refine a random walk, in the logarithm of the peak or of the batch, by further places.
-
-    A row is a piece of the walk: zero up to its first number, one at its second, and zero again from its third on, or
-    one for ever where that is far away. Walks start at 0 and are independent on both sides.
-    """
-    rows = [tuple(row) for row in known]
-    for here in sorted(set(np.round(wanted, 6)), key=abs):
-        side = [0.0, *sorted((row[1] for row in rows if row[1] * here > 0.0), key=abs)]
-        if min(abs(here - place) for place in side) <= _SAME:
-            continue
-        inner = max((place for place in side if abs(place) < abs(here)), key=abs)
-        outer = min((place for place in side if abs(place) > abs(here)), key=abs, default=float(np.sign(here)) * _FAR)
-        rows.append((inner, float(here), outer))
-    return np.array(rows, dtype=np.float64).reshape(-1, 3)
-
-
-def _reached(at: Array, pieces: Array) -> Array:
-    """Return the pieces of a walk at a place, ``[J]``, each times its standard deviation."""
-    inner, center, outer = jnp.abs(pieces).T
-    here = jnp.where(jnp.sign(pieces[:, 1]) * at > 0.0, jnp.abs(at), 0.0)
-    up = jnp.clip((here - inner) / (center - inner), 0.0, 1.0)
-    down = jnp.clip((outer - here) / (outer - center), 0.0, 1.0)
-    sd = jnp.sqrt((center - inner) * (outer - center) / (outer - inner))
-    return jnp.minimum(up, down) * sd

@@ -54,6 +54,9 @@ class Exposure:
         Share of the peak rate removed so far, ``[n]``.
     rate
         Rate of the last update over the peak of the size's longest run, ``[n]``.
+    start
+        The lowest loss of all runs times what is left of the first update after a half of, and after, the square root
+        of the longest run's updates, both exponential, ``[2, n]``.
     """
 
     log_area: Array | NDArray[np.float64]
@@ -64,6 +67,7 @@ class Exposure:
     memory: Array | NDArray[np.float64]
     removed: Array | NDArray[np.float64]
     rate: Array | NDArray[np.float64]
+    start: Array | NDArray[np.float64]
 
 
 @jax.tree_util.register_dataclass

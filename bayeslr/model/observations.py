@@ -32,6 +32,9 @@ PADDED_TO = 8
 """Similar data sets get the same shapes, and so the same compiled program: runs are padded to a multiple of this. Only
 where no run has more than one observation, as of a grid of final losses, none is padded."""
 
+_START = np.array([0.5, 1.0])
+"""What the random start takes to die away, in square roots of the longest run."""
+
 _DIFFERENCES = 3
 """Order of the differences by which scatter is measured."""
 
@@ -144,6 +147,7 @@ def prepare(law: Law, schedule: Schedule, steps: NDArray[np.int64], scale: Scale
         log_batch=np.asarray(scale.log_batch(setup.batch_size)),
         removed=rate_removed(schedule, steps) / schedule.peak_lr,
         rate=schedule.lr[np.asarray(steps) - 1] / scale.rate,
+        start=scale.loss * np.exp(-np.asarray(steps) / (scale.memory * _START[:, None])),
     )
     return Inputs(features=law.features(schedule, steps, scale, setup), exposure=exposure)
 

@@ -128,6 +128,23 @@ def epfl_rates(fitted: tuple[str, ...], asked: tuple[str, ...]) -> Split:
     return Split(name="epfl rates", train=CurveSet(curves=train), test=CurveSet(curves=test))
 
 
+OTHER_RATES = {
+    "slimpajama": ("L8H6D384", "L8H8D512", "L10H8D512", "L12H10D640"),
+    "openwebtext2": ("L10H8D512", "L12H10D640", "L12H14D896"),
+}
+"""EPFL's sizes with runs at two peak rates, but that of the sets above."""
+
+
+def other_rate(dataset: str, size: str, way: str) -> Split:
+    """All runs of one of EPFL's sizes at one peak rate against those at the other, which is twice as high or half."""
+    curves = epfl_curves(f"dataset == '{dataset}' and size == '{size}'")
+    low, high = (
+        CurveSet(curves=tuple(c for c in curves if c.schedule.peak_lr == peak))
+        for peak in sorted({c.schedule.peak_lr for c in curves})
+    )
+    return Split(name=size, train=low if way == "up" else high, test=high if way == "up" else low)
+
+
 def muon(recipe: str) -> Split:
     """Two runs of Muon at one rate against five runs of a recipe."""
     curves = read_curves(DATA / "modded-nanogpt" / "runs.csv", where=f"recipe in ['muon-lr.025-wd.025', '{recipe}']")
@@ -198,9 +215,15 @@ SETS: dict[str, Callable[[], Split]] = {
 HARD: dict[str, Callable[[], Split]] = {
     "epfl-to-1e-3": lambda: epfl_rates(("0.0005",), ("0.001",)),
     "epfl-to-5e-4": lambda: epfl_rates(("0.001",), ("0.0005",)),
+    **{
+        f"{dataset}-{size}-{way}": partial(other_rate, dataset, size, way)
+        for dataset, sizes in OTHER_RATES.items()
+        for size in sizes
+        for way in ("up", "down")
+    },
     "muon-to-.035": lambda: muon("muon-lr.035-wd.025"),
-    **{f"gemstones-{shape}-to-half": partial(gemstones, shape, "hot") for shape in SHAPES[:2]},
-    **{f"gemstones-{shape}-two-rates": partial(gemstones, shape, "both") for shape in SHAPES[:2]},
+    **{f"gemstones-{shape}-to-half": partial(gemstones, shape, "hot") for shape in SHAPES},
+    **{f"gemstones-{shape}-two-rates": partial(gemstones, shape, "both") for shape in SHAPES},
     "gemstones-ladder": gemstones_ladder,
     "epfl-many": many,
     **{f"gadre-{name}": partial(finals, corpus) for name, corpus in CORPORA.items()},
@@ -231,6 +254,7 @@ VARIANTS: dict[str, ErrorModel | ScalingModel] = {
     "no residual process": Discrepancy(residual=1e-4),
     "peaks half as different": Discrepancy(peak=0.09),
     "sizes independent": Discrepancy(common=0.0),
+    "random start left to the law": Discrepancy(start=0.0),
     "amplitude fixed": Discrepancy(amplitude_spread=0.0),
     "all scales halved": Discrepancy(
         memory=0.025, run_memory=0.004, bend=0.0325, ahead=0.04, early=0.05, peak=0.09, offset=0.5, residual=0.006

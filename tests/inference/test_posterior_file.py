@@ -6,10 +6,12 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 
 from bayeslr.errors import PosteriorError
+from bayeslr.forecast import predict
 from bayeslr.inference import load_posterior, write_atomically
 from bayeslr.inference.integrity import sealed
 from bayeslr.model import Discrepancy, model_settings
@@ -101,6 +103,23 @@ def test_files_without_an_amplitude_are_read_as_they_were_fitted(small_posterior
     loaded = load_posterior(older.save(tmp_path / "p.nc"))
     assert loaded.model == kept
     assert "discrepancy_amplitude" not in loaded.sample()
+
+
+def test_files_without_an_effect_of_the_start_are_read_as_they_were_fitted(small_posterior, tmp_path, monkeypatch):
+    monkeypatch.setattr("bayeslr.inference.posterior.FORMAT", 9)
+    kept = replace(small_posterior.model, discrepancy=Discrepancy(start=0.0))
+    groups = {name: node.to_dataset() for name, node in small_posterior.tree.children.items()}
+    groups["effects"] = groups["effects"].drop_vars([name for name in groups["effects"] if "_start" in str(name)])
+    described = model_settings(kept)
+    del described["discrepancy"]["start"], described["discrepancy"]["peak_start"]
+    monkeypatch.setattr("bayeslr.inference.posterior.model_settings", lambda model: described)
+    older = replace(small_posterior, tree=xr.DataTree.from_dict(groups), model=kept)
+    loaded = load_posterior(older.save(tmp_path / "p.nc"))
+    assert loaded.model == kept
+    plan = small_posterior.curves.curves[0].schedule
+    size = small_posterior.curves.curves[0].params
+    before = predict(older, plan, size=size, seed=0).final_loss()
+    pd.testing.assert_frame_equal(predict(loaded, plan, size=size, seed=0).final_loss(), before)
 
 
 def test_files_without_batches_are_read(small_posterior, tmp_path, monkeypatch):
@@ -217,7 +236,7 @@ def alter_loss(file):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (set_attribute("bayeslr_format", 99), "format 99; allowed: 2 to 9"),
+        (set_attribute("bayeslr_format", 99), "format 99; allowed: 2 to 10"),
         (set_attribute("bayeslr_format", "new"), "damaged|format"),
         (alter_loss, "checksum"),
         (forget("curves"), "damaged|curves"),

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bayeslr.curves import CurveSet
+from bayeslr.curves import CurveSet, LossCurve
 from bayeslr.errors import ModelError
 from bayeslr.laws import AnnealingLaw, Terms
 from bayeslr.model import MEMORIES, Block, Discrepancy, Exposure, NoDiscrepancy, Noise, ScalingModel, find_blocks
-from bayeslr.model.discrepancy import _reached
 from bayeslr.model.likelihood import log_density
+from bayeslr.model.walk import reached
+from bayeslr.schedules import constant
 
 
 def values_of(model, sizes, noise):
@@ -92,13 +93,14 @@ def test_blocks_count_the_shapes_and_none_takes(make_curves):
     structure, observations, _ = structure_of(ScalingModel(), make_curves(noise=0.001))
     blocks = blocks_of(ScalingModel(), observations)
     assert {name: block.level for name, block in blocks.items()} == {
-        **dict.fromkeys(("memory", "curvature", "drift", "bend", "early"), "size"),
-        **dict.fromkeys(("peak_level", "peak_slope", "peak_drop", "ahead"), "size"),
-        **dict.fromkeys(("batch_level", "batch_slope", "batch_drop"), "size"),
+        **dict.fromkeys(("memory", "curvature", "drift", "bend", "early", "start"), "size"),
+        **dict.fromkeys(("peak_level", "peak_slope", "peak_drop", "peak_start", "ahead"), "size"),
+        **dict.fromkeys(("batch_level", "batch_slope", "batch_drop", "batch_start"), "size"),
         **dict.fromkeys(("run_memory", "offset"), "run"),
     }
-    # six products of three memories, three with the log area, two that the warm-up leaves; of one peak and batch none
-    count = len(blocks["memory"].labels) + 6 + 3 + 2 + observations.places["bend"].shape[0]
+    # six products of three memories, three with the log area, two that the warm-up leaves and two that the start does;
+    # of one peak and batch none
+    count = len(blocks["memory"].labels) + 6 + 3 + 2 + 2 + observations.places["bend"].shape[0]
     assert count == structure.shared_shapes.shape[1]
     assert len(blocks["run_memory"].labels) + 1 == structure.run_shapes.shape[1]
     for block in blocks.values():
@@ -138,6 +140,7 @@ def exposure_of(log_area, removed, *, log_warmup=-5.0, log_peak=0.0, log_batch=0
         memory=jnp.zeros((8, log_area.size)),
         removed=removed,
         rate=1.0 - removed,
+        start=jnp.zeros((2, log_area.size)),
     )
 
 
@@ -185,12 +188,12 @@ def test_a_peak_has_a_random_walk_of_its_own():
     asked = Discrepancy().places_ahead(fitted, 0.0, np.array([0.3, 1.2, -0.9]), np.zeros(1))
     np.testing.assert_array_equal(asked["peak"][: len(fitted["peak"])], fitted["peak"])
     places = np.array([0.7, -0.4, 0.3, 1.2, -0.9, 0.0])
-    rows = np.stack([np.asarray(_reached(jnp.asarray(place), jnp.asarray(asked["peak"]))) for place in places])
+    rows = np.stack([np.asarray(reached(jnp.asarray(place), jnp.asarray(asked["peak"]))) for place in places])
     same = np.sign(places[:, None]) * np.sign(places[None]) > 0.0
     expected = np.where(same, np.minimum(np.abs(places[:, None]), np.abs(places[None])), 0.0)
     np.testing.assert_allclose(rows @ rows.T, expected, atol=2e-3)
     # where nothing was refined, a peak between two fitted ones would be too sure of itself
-    coarse = np.asarray(_reached(jnp.asarray(0.3), jnp.asarray(fitted["peak"])))
+    coarse = np.asarray(reached(jnp.asarray(0.3), jnp.asarray(fitted["peak"])))
     assert coarse @ coarse < 0.3 - 0.05
 
 
@@ -248,7 +251,7 @@ def test_errors_of_the_annealing_and_the_residual_have_an_amplitude_in_common(ma
     np.testing.assert_allclose(residual[1], 9.0 * residual[0], rtol=1e-9)
 
 
-NOT_POSITIVE = ("common", "amplitude_spread")
+NOT_POSITIVE = ("common", "amplitude_spread", "start")
 
 
 @pytest.mark.parametrize("name", [field.name for field in fields(Discrepancy) if field.name not in NOT_POSITIVE])
@@ -258,10 +261,50 @@ def test_wrong_settings_are_one_line(name, value):
         Discrepancy(**{name: value})
 
 
+@pytest.mark.parametrize("name", ["amplitude_spread", "start"])
 @pytest.mark.parametrize("value", [-0.1, float("nan")])
-def test_a_wrong_spread_of_the_amplitude_is_one_line(value):
-    with pytest.raises(ModelError, match=r"^discrepancy: amplitude_spread=[^\n]*; allowed: 0 or more$"):
-        Discrepancy(amplitude_spread=value)
+def test_what_may_be_zero_may_not_be_less(name, value):
+    with pytest.raises(ModelError, match=rf"^discrepancy: {name}=[^\n]*; allowed: 0 or more$"):
+        Discrepancy(**{name: value})
+
+
+def test_what_the_random_start_leaves_dies_away_with_the_updates_at_any_rate():
+    """Against the formula, for two runs at rates that differ by four: steps count, the area does not."""
+    peaks, steps = (4e-4, 1e-4), np.array([20, 60, 100, 400, 1600])
+    schedules = [constant(peak_lr=peak, warmup_steps=10, total_steps=2500) for peak in peaks]
+    runs = CurveSet(
+        curves=tuple(
+            LossCurve(name=str(s.peak_lr), schedule=s, steps=np.append(steps, 2500), loss=np.linspace(4.0, 3.0, 6))
+            for s in schedules
+        )
+    )
+    model = ScalingModel()
+    observations, _ = model.observations(runs, model.scale(runs))
+    inputs = observations.inputs.exposure
+    expected = 3.0 * np.exp(-steps / np.array([[25.0], [50.0]]))
+    for run in range(2):
+        np.testing.assert_allclose(np.asarray(inputs.start)[run, :, :5], expected, rtol=1e-12)
+    scales = {p.name: jnp.asarray(p.prior.center) for p in Discrepancy().parameters} | {"noise": jnp.asarray(1e-3)}
+
+    def blocks(discrepancy, run):
+        exposure = jax.tree.map(lambda leaf: leaf[run], inputs)
+        terms = terms_of(exposure.log_area)
+        made = discrepancy.blocks(scales, terms, exposure, observations.places, lambda place: 0.1 + 0.0 * place)
+        return {block.name: block for block in made}
+
+    for run, reached_by in enumerate((0.0, np.log(4.0) ** 0.5)):
+        found = blocks(Discrepancy(start=2.0, peak_start=0.25), run)
+        np.testing.assert_allclose(found["start"].sd, 2.0)
+        np.testing.assert_allclose(found["start"].basis[:, :5], expected, rtol=1e-12)
+        own = np.asarray(found["peak_start"].sd[:, None] * found["peak_start"].basis)[:, :5]
+        # the walk is a bridge to a place far away
+        np.testing.assert_allclose(own, 0.5 * reached_by * expected.mean(axis=0)[None], rtol=1e-3)
+        assert not {"start", "peak_start"} & set(blocks(Discrepancy(start=0.0), run))
+
+
+def test_the_random_start_is_left_out_where_nobody_saw_it():
+    assert ScalingModel().resolved((1e7,), single_losses=True).discrepancy.start == 0.0
+    assert ScalingModel().resolved((1e7,)).discrepancy.start == Discrepancy().start > 0.0
 
 
 def test_the_amplitude_is_kept_where_no_curve_tells_it():
@@ -309,9 +352,9 @@ def test_batches_have_effects_of_their_own_as_peaks_do(make_curves):
     structure, observations, _ = structure_of(ScalingModel(), halved)
     blocks = blocks_of(ScalingModel(), observations)
     assert {name: block.sd.shape for name, block in blocks.items() if name.startswith("batch_")} == dict.fromkeys(
-        ("batch_level", "batch_slope", "batch_drop"), (1,)
+        ("batch_level", "batch_slope", "batch_drop", "batch_start"), (1,)
     )
-    first = structure.shared_shapes.shape[1] - 3
+    first = structure.shared_shapes.shape[1] - 4
     levels = dict(zip(curves.names, np.asarray(structure.shared_shapes[:, first, 0]), strict=True))
     # a random walk in the logarithm of the batch: its standard deviation is the root of the distance
     expected = {name: np.log(2.0) ** 0.5 * name.startswith("cosine") for name in levels}

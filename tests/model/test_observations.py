@@ -89,7 +89,7 @@ def test_padding_has_no_influence(uneven):
         def leaf(path, array):
             if path[-1].name in ("log_peak", "log_batch", "log_warmup", "log_level_area"):  # of the run
                 return array
-            axis = 2 if path[-1].name == "memory" else 1
+            axis = 2 if path[-1].name in ("memory", "start") else 1
             return jnp.asarray(np.moveaxis(change(np.moveaxis(np.asarray(array), axis, 1)), 1, axis))
 
         inputs = jax.tree_util.tree_map_with_path(leaf, observations.inputs)
@@ -103,7 +103,7 @@ def test_padding_has_no_influence(uneven):
     def wider(array):
         return np.concatenate([array, array[:, -1:], array[:, -1:]], axis=1)
 
-    assert len(jax.tree.leaves(observations.inputs)) == 12
+    assert len(jax.tree.leaves(observations.inputs)) == 13
     assert density(by_observation(spoiled), values) == pytest.approx(expected, abs=1e-8)
     more = jnp.concatenate([observations.valid, jnp.zeros((3, 2), dtype=bool)], axis=1)
     assert density(replace(by_observation(wider), valid=more), values) == pytest.approx(expected, abs=1e-8)
