@@ -87,6 +87,9 @@ def fit(
         bool, typer.Option("--allow-late-start", help="Accept runs without the history before their first step.")
     ] = False,
     max_step: Annotated[int | None, typer.Option(min=1, help="Fit only observations up to this step.")] = None,
+    keep_spikes: Annotated[
+        bool, typer.Option("--keep-spikes", help="Fit single losses that stand far out of their curves, too.")
+    ] = False,
     law: Annotated[
         LawName,
         typer.Option(help="The law: of the effective rate (default), or one of the published ones."),
@@ -140,6 +143,7 @@ def fit(
         target_accept_prob=target_accept_prob,
         num_samples=draws,
         num_chains=chains,
+        keep_spikes=keep_spikes,
         method=method,
         progress=watched(),
     )

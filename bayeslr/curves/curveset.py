@@ -14,6 +14,7 @@ from bayeslr.curves.frames import curves_from_frame
 from bayeslr.curves.selection import chosen_rows
 from bayeslr.curves.sharing import owned, trunks
 from bayeslr.curves.sizes import Sizes
+from bayeslr.curves.spikes import spikes
 from bayeslr.curves.thinning import thin_masks
 from bayeslr.errors import CurveError
 from bayeslr.markup import box, paragraph, table
@@ -241,6 +242,42 @@ class CurveSet:
         ):
             raise CurveError(f"thin: max_points_per_run is {max_points_per_run!r}; allowed: an integer of 2 or more")
         return self._take(thin_masks(self.curves, int(max_points_per_run)), "after the warm-up")
+
+    def spikes(self) -> tuple[NDArray[np.bool_], ...]:
+        """Mark single losses that stand far out of their curves, see :func:`bayeslr.curves.spikes.spikes`.
+
+        Returns
+        -------
+        tuple of numpy.ndarray
+            Bool, one array of shape ``[n]`` a curve; False inside the warm-up.
+        """
+        after = [curve.past_warmup for curve in self.curves]
+        found = iter(spikes([curve.take(m) for curve, m in zip(self.curves, after, strict=True) if m.any()]))
+        marked = [np.zeros(len(curve), dtype=bool) for curve in self.curves]
+        for mask, known in zip(marked, after, strict=True):
+            if known.any():
+                mask[known] = next(found)
+        return tuple(marked)
+
+    def without(self, marked: Sequence[NDArray[np.bool_]]) -> "CurveSet":
+        """Return the curves without some of their observations.
+
+        Parameters
+        ----------
+        marked
+            True for each observation to leave out, one array of shape ``[n]`` a curve.
+
+        Returns
+        -------
+        CurveSet
+            The other observations; curves that have none are left out.
+
+        Raises
+        ------
+        CurveError
+            If no observation is left.
+        """
+        return self._take([~mask for mask in marked], "that is not left out")
 
     def owned(self) -> tuple[NDArray[np.bool_], ...]:
         """Mark each distinct observation once, see :func:`bayeslr.curves.sharing.owned`.

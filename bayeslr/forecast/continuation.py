@@ -114,6 +114,7 @@ def fit_with(
         num_chains=settings["num_chains"],
         target_accept_prob=settings["target_accept_prob"],
         max_points_per_run=settings["max_points_per_run"],
+        keep_spikes=settings.get("keep_spikes", False),
         method=settings["method"],
         progress=progress,
     )

@@ -92,6 +92,7 @@ def require_settings(settings: Any, where: str, *, scale: Mapping[str, bool], si
         "method": settings.get("method") in tuple(_STATISTICS),
         **{name: _is_count(settings.get(name), least) for name, least in _COUNTS.items()},
         "target_accept_prob": _is_number(settings.get("target_accept_prob")) and 0 < settings["target_accept_prob"] < 1,
+        "keep_spikes": isinstance(settings.get("keep_spikes", False), bool),
         "search": search is None or _is_search(search),
         "health": isinstance(texts, list) and all(isinstance(text, str) for text in texts),
     }

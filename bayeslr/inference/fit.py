@@ -18,7 +18,7 @@ from bayeslr.inference.engine.program import program_for
 from bayeslr.inference.engine.sampler import in_background
 from bayeslr.inference.groups import arrange
 from bayeslr.inference.health import suffice
-from bayeslr.inference.inputs import MAX_DRAWS, bounded, require_finite, require_fittable
+from bayeslr.inference.inputs import MAX_DRAWS, bounded, require_finite, require_fittable, without_spikes
 from bayeslr.inference.laplace import LAPLACE_LABEL, draw_gaussian
 from bayeslr.inference.posterior import Posterior
 from bayeslr.laws import Scale
@@ -45,6 +45,7 @@ def fit(
     target_accept_prob: float = 0.85,
     chain_method: ChainMethod = "auto",
     max_points_per_run: int | None = None,
+    keep_spikes: bool = False,
     scale: Scale | None = None,
     method: Literal["nuts", "laplace"] = "nuts",
     progress: bool | None = None,
@@ -79,6 +80,9 @@ def fit(
         Observations of a run that enter the likelihood, half of them in the annealing part. Errors of the law are
         correlated along a run, so more points add cost and little information. Default: 64; where all runs together
         would have more than 6,144, fewer, but at least 8.
+    keep_spikes
+        Whether single losses that stand far out of their curves enter, too. Default: they are left out, with a warning:
+        one of them would widen every band. What counts as one: :func:`bayeslr.curves.spikes.spikes`.
     scale
         The data's scale, on which default priors are expressed. Default: measured on the curves. Fits that are to share
         one prior (simulations, refits on parts of the data) need the same scale.
@@ -101,6 +105,8 @@ def fit(
 
     Warns
     -----
+    DataWarning
+        If losses are left out as spikes.
     ConvergenceWarning
         If the chains did not converge, or Laplace's approximation fails; :func:`bayeslr.check` says why and what to do.
     """
@@ -113,6 +119,8 @@ def fit(
     prepare_devices()
     require_fittable(curves.after_warmup())
     curves = bounded(curves, max_points_per_run)
+    if not keep_spikes:
+        curves = without_spikes(curves)
     whole = curves.after_warmup()
     if max_points_per_run is None:
         max_points_per_run = default_points([len(curve) for curve in whole])
@@ -168,6 +176,7 @@ def fit(
         "num_chains": num_chains,
         "target_accept_prob": target_accept_prob,
         "max_points_per_run": max_points_per_run,
+        "keep_spikes": keep_spikes,
         "search": {
             "gradient": mode.gradient,
             "others": [{"below": below, "distance": distance} for below, distance in mode.others],

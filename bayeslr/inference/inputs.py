@@ -1,5 +1,6 @@
 """What can be fitted: losses and rates on which the law and its priors are numbers."""
 
+import warnings
 from collections.abc import Mapping
 from typing import Final
 
@@ -7,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayeslr.curves import CurveSet
-from bayeslr.errors import ModelError
+from bayeslr.errors import DataWarning, ModelError
 
-__all__ = ["MAX_DRAWS", "bounded", "require_finite", "require_fittable"]
+__all__ = ["MAX_DRAWS", "bounded", "require_finite", "require_fittable", "without_spikes"]
 
 MAX_DRAWS: Final = 400_000
 """Most draws of a fit, all chains together: one with a hundred numbers a draw takes 0.3 GB."""
@@ -74,6 +75,36 @@ def bounded(curves: CurveSet, max_points_per_run: int | None) -> CurveSet:
     of_all, of_run, least = _KEPT
     most = max(least, min(of_run, of_all // len(curves)), max_points_per_run or 0)
     return curves.thin(most) if max(map(len, curves)) > most else curves
+
+
+def without_spikes(curves: CurveSet) -> CurveSet:
+    """Leave out single losses that stand far out of their curves, and say which.
+
+    Parameters
+    ----------
+    curves
+        The curves.
+
+    Returns
+    -------
+    CurveSet
+        The curves, as they are where there is no such loss.
+    """
+    marked = curves.spikes()
+    several = [(curve, mask) for curve, mask in zip(curves, marked, strict=True) if mask.any()]
+    if not several:
+        return curves
+    curve, mask = several[0]
+    count, where = sum(int(mask.sum()) for _, mask in several), f" of {len(several)} runs" if len(several) > 1 else ""
+    found = f"{count} losses stand" if count > 1 else "1 loss stands"
+    first = f"{curve.loss[mask][0]:.4g} at step {curve.steps[mask][0]} of run {curve.name!r}"
+    warnings.warn(
+        f"{found} far out of the curves{where} and {'are' if count > 1 else 'is'} left out of the fit: {first}"
+        f"{' and others' if count > 1 else ''}; to fit them, too: keep_spikes=True (--keep-spikes)",
+        DataWarning,
+        stacklevel=3,
+    )
+    return curves.without(marked)
 
 
 def require_finite(draws: Mapping[str, NDArray[np.float64]], curves: CurveSet) -> None:

@@ -53,6 +53,7 @@ def test_fit_passes_its_options_on(run, manifest, small_posterior, tmp_path, mon
         *("fit", manifest.parent / "constant.csv", "--schedule", spec, "--size", "tiny", "--params", "25M"),
         *("--max-step", "1000", "-o", target, "--chains", "3", "--num-warmup", "60", "--draws", "70", "--seed", "8"),
         *("--format", "json", "--warmup", "peak", "--pooling", "complete", "--prior", "alpha=LogNormal(-0.7, 0.4)"),
+        "--keep-spikes",
     )
     assert code == 0
     answer = json.loads(out)
@@ -64,6 +65,7 @@ def test_fit_passes_its_options_on(run, manifest, small_posterior, tmp_path, mon
     assert (curve.params, curve.size) == (25e6, "tiny")
     assert asked["model"].law.warmup == "peak"
     assert asked["model"].pooling == "complete"
+    assert asked["keep_spikes"] is True
     assert list(asked["model"].priors) == ["alpha"]
     numbers = ("num_chains", "num_warmup", "num_samples", "seed")
     assert [asked[name] for name in numbers] == [3, 60, 70, 8]

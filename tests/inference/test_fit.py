@@ -1,6 +1,7 @@
 """A fit from end to end: what comes out, seeds, recovery of the truth, and wrong settings."""
 
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import threadpoolctl
 
 from bayeslr import inference
 from bayeslr.curves import CurveSet, LossCurve
-from bayeslr.errors import ModelError, PosteriorError
+from bayeslr.errors import ConvergenceWarning, DataWarning, ModelError, PosteriorError
 from bayeslr.inference import fitted_curves
 from bayeslr.inference.fit import default_points
 from bayeslr.inference.inputs import bounded
@@ -211,3 +212,26 @@ def test_small_solves_keep_to_one_thread_for_as_long_as_a_fit_lasts(small_curves
     with pytest.raises(SeenError):
         inference.fit(small_curves, seed=0)
     assert threads() == before
+
+
+def test_a_spike_is_left_out_unless_it_is_to_be_kept(small_curves):
+    """One loss of three times the others; kept, it makes the fit fail its check."""
+    first, *others = small_curves
+    place = len(first) // 2
+    loss = first.loss.copy()
+    loss[place] *= 3.0
+    spiked = CurveSet(curves=(replace(first, loss=loss), *others))
+    quick = {"method": "laplace", "num_samples": 100, "seed": 0}
+    with pytest.warns(DataWarning, match=r"^1 loss stands far out of the curves and is left out of the fit: ") as told:
+        posterior = inference.fit(spiked, **quick)
+    (line,) = {str(one.message) for one in told if one.category is DataWarning}
+    assert f"{loss[place]:.4g} at step {first.steps[place]} of run {first.name!r}" in line
+    assert line.endswith("to fit them, too: keep_spikes=True")
+    assert first.steps[place] not in posterior.curves[first.name].steps
+    assert len(posterior.curves[first.name]) == len(first) - 1
+    assert posterior.health.status != "FAIL"
+    with pytest.warns(ConvergenceWarning, match=r"^do not trust this fit yet"):
+        kept = inference.fit(spiked, keep_spikes=True, **quick)
+    assert len(kept.curves[first.name]) == len(first)
+    assert kept.settings["keep_spikes"]
+    assert not posterior.settings["keep_spikes"]

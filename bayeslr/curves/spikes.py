@@ -1,0 +1,99 @@
+"""Spikes: single losses that stand far out of their curve, of which no law of the schedule knows.
+
+A bad batch, a checkpoint that was read half, a validation on other data: one loss jumps, and the next are where they
+would have been. One such loss of 2 nats in a curve whose noise is a thousandth of that makes the noise of all of it
+large, and with it every band.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bayeslr.curves.curve import LossCurve
+
+__all__ = ["spikes"]
+
+_OUT = 10.0
+"""How far a spike is out, in standard deviations of the scatter around it: noise is not, in a thousand years."""
+_LEAST = 0.005
+"""The same as a share of the loss: losses that are written with two decimals jump by less."""
+_AROUND = 21
+"""Observations by which the scatter is measured."""
+_FEWEST = 16
+"""Observations without which no scatter is known."""
+_MOST = 0.1
+"""Share of a curve's observations that may be spikes; of more, they are its noise."""
+_STEADY = 3
+"""Observations before it from which on the rate may not turn: a loss answers a rate that rises and falls again."""
+
+
+def spikes(curves: Sequence[LossCurve]) -> tuple[NDArray[np.bool_], ...]:
+    """Mark the losses that stand out of their curves.
+
+    A spike is above both of its neighbours, or below both, by more than ten times the scatter around it and half a
+    percent of the loss, where the rate does not turn. What falls back over several observations is taken off from the
+    top. Where more than a tenth of a curve's observations stand out, none are spikes, and neither are the first and
+    the last: nothing says what they stand out of.
+
+    Parameters
+    ----------
+    curves
+        Curves without their warm-up.
+
+    Returns
+    -------
+    tuple of numpy.ndarray
+        Bool, one array of shape ``[n]`` a curve. A measurement that several curves share is a spike in all of them.
+    """
+    marked = [_of_curve(curve) for curve in curves]
+    found = {
+        pair
+        for curve, mask in zip(curves, marked, strict=True)
+        for pair in zip(curve.steps[mask].tolist(), curve.loss[mask].tolist(), strict=True)
+    }
+    if not found:
+        return tuple(marked)
+    return tuple(
+        np.array([pair in found for pair in zip(curve.steps.tolist(), curve.loss.tolist(), strict=True)], dtype=bool)
+        for curve in curves
+    )
+
+
+def _of_curve(curve: LossCurve) -> NDArray[np.bool_]:
+    marked = np.zeros(len(curve), dtype=bool)
+    if len(curve) < _FEWEST:
+        return marked
+    while True:
+        kept = np.flatnonzero(~marked)
+        found = _standing_out(curve.steps[kept], curve.loss[kept], curve.schedule.lr)
+        if not found.size:
+            return marked
+        marked[kept[found]] = True
+        if marked.sum() > _MOST * len(curve):
+            return np.zeros(len(curve), dtype=bool)
+
+
+def _standing_out(steps: NDArray[np.int64], loss: NDArray[np.float64], lr: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return the places of the losses that are above, or below, both neighbours by far."""
+    before, here, after = loss[:-2], loss[1:-1], loss[2:]
+    out = np.maximum(here - np.maximum(before, after), np.minimum(before, after) - here)
+    # third differences of white noise have a variance of twenty times its own
+    scatter = pd.Series(np.abs(np.diff(loss, 3)) / (0.6745 * 20.0**0.5))
+    around = scatter.rolling(_AROUND, center=True, min_periods=1).median().to_numpy()
+    around = np.maximum(around, float(scatter.median()))
+    # as many as there are places: those at the ends have the scatter beside them
+    around = np.concatenate([around, around[-1:]])
+    # beside a spike a loss may be out for its sake alone
+    beside = np.concatenate([[0.0], out, [0.0]])
+    most = (out >= beside[:-2]) & (out >= beside[2:])
+    places = np.flatnonzero(most & (out > np.maximum(_OUT * around, _LEAST * np.minimum(before, after)))) + 1
+    first, last = steps[np.maximum(places - _STEADY, 0)] - 1, steps[places + 1]
+    steady = [_one_way(lr[begin:end]) for begin, end in zip(first.tolist(), last.tolist(), strict=True)]
+    return np.asarray(places[np.array(steady, dtype=bool)])
+
+
+def _one_way(rates: NDArray[np.float64]) -> bool:
+    change = np.diff(rates)
+    return bool((change <= 0.0).all() or (change >= 0.0).all())
