@@ -32,10 +32,10 @@ _STEADY = 3
 def spikes(curves: Sequence[LossCurve]) -> tuple[NDArray[np.bool_], ...]:
     """Mark the losses that stand out of their curves.
 
-    A spike is above both of its neighbours, or below both, by more than ten times the scatter around it and half a
-    percent of the loss, where the rate does not turn. What falls back over several observations is taken off from the
-    top. Where more than a tenth of a curve's observations stand out, none are spikes, and neither are the first and
-    the last: nothing says what they stand out of.
+    A spike is above both of its neighbours, or below both, by more than ten times the scatter around it, half a percent
+    of the loss and what the neighbours differ by, where the rate does not turn. What falls back by more than a half
+    from one observation to the next is taken off from the top. Where more than a tenth of a curve's observations stand
+    out, none are spikes, and neither are the first and the last: nothing says what they stand out of.
 
     Parameters
     ----------
@@ -87,7 +87,8 @@ def _standing_out(steps: NDArray[np.int64], loss: NDArray[np.float64], lr: NDArr
     around = np.concatenate([around, around[-1:]])
     # beside a spike a loss may be out for its sake alone
     beside = np.concatenate([[0.0], out, [0.0]])
-    most = (out >= beside[:-2]) & (out >= beside[2:])
+    # a hill is another on its two sides
+    most = (out >= beside[:-2]) & (out >= beside[2:]) & (out > np.abs(before - after))
     places = np.flatnonzero(most & (out > np.maximum(_OUT * around, _LEAST * np.minimum(before, after)))) + 1
     first, last = steps[np.maximum(places - _STEADY, 0)] - 1, steps[places + 1]
     steady = [_one_way(lr[begin:end]) for begin, end in zip(first.tolist(), last.tolist(), strict=True)]

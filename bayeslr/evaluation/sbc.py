@@ -223,6 +223,8 @@ def calibrate(
         "num_chains": num_chains,
         "target_accept_prob": target_accept_prob,
         "max_points_per_run": max_points_per_run,
+        # whatever the model draws is of the model
+        "keep_spikes": True,
     }
     jobs = [
         _Job(

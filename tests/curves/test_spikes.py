@@ -33,7 +33,7 @@ def test_a_single_loss_far_out_is_one(size):
 def test_several_of_a_curve_and_what_falls_back_over_several_observations():
     loss = smooth()
     loss[[20, 70]] += 1.0
-    loss[40:43] += [2.0, 1.0, 0.5]
+    loss[40:43] += [2.0, 0.6, 0.1]
     assert found(curve(loss)) == [[20, 40, 41, 42, 70]]
 
 
@@ -46,7 +46,7 @@ def test_noise_has_none():
 
 
 def test_what_the_rate_does_is_none():
-    """A loss that answers a rate which rises and falls again is no spike, nor is one that jumps and stays."""
+    """A loss that answers a rate which rises and falls again is no spike, nor one that jumps and stays, nor a hill."""
     steps = np.arange(1, 5001)
     for begin in (2000, 2010, 2040, 2049):
         rates = np.where((steps > begin) & (steps <= begin + 60), 4e-3, 1e-3)
@@ -56,6 +56,9 @@ def test_what_the_rate_does_is_none():
     jumped = smooth()
     jumped[50:] += 0.5
     assert found(curve(jumped)) == [[]]
+    hill = smooth(noise=0.0)
+    hill[:2] -= [0.6, 0.1]
+    assert found(curve(hill)) == [[]]
     restarted = 1e-3 * (1.0 + np.cos(np.pi * (steps % 1000) / 1000))
     answered = smooth(noise=0.0) + 100.0 * restarted[49::50]
     assert found(curve(answered, schedule=Schedule(lr=restarted))) == [[]]

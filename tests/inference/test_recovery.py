@@ -67,7 +67,7 @@ def ranks_of(curves, simulation):
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        posterior = inference.fit(simulated, ScalingModel(priors=PRIORS), seed=k, progress=False)
+        posterior = inference.fit(simulated, ScalingModel(priors=PRIORS), seed=k, keep_spikes=True, progress=False)
     draws = posterior.sample(list(truths))
     ranks = {name: float(np.mean(draws[name].ravel() < truth)) for name, truth in truths.items()}
     return {"seed": seed, "fit": k, "ranks": ranks}
