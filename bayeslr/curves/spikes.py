@@ -18,7 +18,11 @@ __all__ = ["spikes"]
 _OUT = 10.0
 """How far a spike is out, in standard deviations of the scatter around it: noise is not, in a thousand years."""
 _LEAST = 0.005
-"""The same as a share of the loss: losses that are written with two decimals jump by less."""
+"""The same as a share of the loss."""
+_DECIMALS = 3
+"""The same in units of the last decimal that is written."""
+_JITTER = 1e-3
+"""Share by which rates may go back and still rise, or fall."""
 _AROUND = 21
 """Observations by which the scatter is measured."""
 _FEWEST = 16
@@ -35,7 +39,8 @@ def spikes(curves: Sequence[LossCurve]) -> tuple[NDArray[np.bool_], ...]:
     A spike is above both of its neighbours, or below both, by more than ten times the scatter around it, half a percent
     of the loss and what the neighbours differ by, where the rate does not turn. What falls back by more than a half
     from one observation to the next is taken off from the top. Where more than a tenth of a curve's observations stand
-    out, none are spikes, and neither are the first and the last: nothing says what they stand out of.
+    out, none are spikes, and neither are the first and the last, or any of fewer than 16: nothing says what they stand
+    out of.
 
     Parameters
     ----------
@@ -45,20 +50,22 @@ def spikes(curves: Sequence[LossCurve]) -> tuple[NDArray[np.bool_], ...]:
     Returns
     -------
     tuple of numpy.ndarray
-        Bool, one array of shape ``[n]`` a curve. A measurement that several curves share is a spike in all of them.
+        Bool, one array of shape ``[n]`` a curve. A measurement that curves of a size share, with the one before
+        it, is a spike in all of them.
     """
     marked = [_of_curve(curve) for curve in curves]
-    found = {
-        pair
-        for curve, mask in zip(curves, marked, strict=True)
-        for pair in zip(curve.steps[mask].tolist(), curve.loss[mask].tolist(), strict=True)
-    }
-    if not found:
+    if not any(mask.any() for mask in marked):
         return tuple(marked)
-    return tuple(
-        np.array([pair in found for pair in zip(curve.steps.tolist(), curve.loss.tolist(), strict=True)], dtype=bool)
-        for curve in curves
-    )
+    measured = [_measurements(curve) for curve in curves]
+    found = {one for mask, own in zip(marked, measured, strict=True) for one in np.array(own, dtype=object)[mask]}
+    return tuple(np.array([one in found for one in own], dtype=bool) for own in measured)
+
+
+def _measurements(curve: LossCurve) -> list[str]:
+    """Name each measurement by its size, step and loss and those before it, which single losses share by chance."""
+    pairs = [f"{step} {loss!r}" for step, loss in zip(curve.steps.tolist(), curve.loss.tolist(), strict=True)]
+    label = f"{curve.size} {curve.params}"
+    return [f"{label}: {before}, {here}" for before, here in zip(["", *pairs[:-1]], pairs, strict=True)]
 
 
 def _of_curve(curve: LossCurve) -> NDArray[np.bool_]:
@@ -89,12 +96,18 @@ def _standing_out(steps: NDArray[np.int64], loss: NDArray[np.float64], lr: NDArr
     beside = np.concatenate([[0.0], out, [0.0]])
     # a hill is another on its two sides
     most = (out >= beside[:-2]) & (out >= beside[2:]) & (out > np.abs(before - after))
-    places = np.flatnonzero(most & (out > np.maximum(_OUT * around, _LEAST * np.minimum(before, after)))) + 1
+    # losses that are written with few decimals jump by one of the last
+    written = float(np.diff(np.unique(loss)).min(initial=np.inf))
+    least = np.maximum(_LEAST * np.minimum(before, after), _DECIMALS * written)
+    places = np.flatnonzero(most & (out > np.maximum(_OUT * around, least))) + 1
     first, last = steps[np.maximum(places - _STEADY, 0)] - 1, steps[places + 1]
     steady = [_one_way(lr[begin:end]) for begin, end in zip(first.tolist(), last.tolist(), strict=True)]
     return np.asarray(places[np.array(steady, dtype=bool)])
 
 
 def _one_way(rates: NDArray[np.float64]) -> bool:
-    change = np.diff(rates)
-    return bool((change <= 0.0).all() or (change >= 0.0).all())
+    """Whether rates only fall or only rise, but for what they jitter by."""
+    most = _JITTER * float(rates.max())
+    risen = float((rates - np.minimum.accumulate(rates)).max())
+    fallen = float((np.maximum.accumulate(rates) - rates).max())
+    return min(risen, fallen) <= most

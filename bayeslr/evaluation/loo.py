@@ -239,6 +239,8 @@ class _Refits(arviz_stats.SamplingWrapper):  # type: ignore[misc]  # ArviZ is no
             modified_observed_data,
             self.left_out.posterior.model,
             scale=self.left_out.posterior.scale,
+            # what was left out of the posterior's curves is gone from them
+            keep_spikes=True,
             progress=self.progress,
             **{name: settings[name] for name in names},
         )

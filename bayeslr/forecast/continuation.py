@@ -114,7 +114,8 @@ def fit_with(
         num_chains=settings["num_chains"],
         target_accept_prob=settings["target_accept_prob"],
         max_points_per_run=settings["max_points_per_run"],
-        keep_spikes=settings.get("keep_spikes", False),
+        # files of before had all of them fitted
+        keep_spikes=settings.get("keep_spikes", True),
         method=settings["method"],
         progress=progress,
     )

@@ -116,6 +116,8 @@ def fit(
         raise ModelError(f"fit: target_accept_prob={target_accept_prob}; allowed: from 0.5 up to, not including, 1")
     if method not in ("nuts", "laplace"):
         raise ModelError(f"fit: method={method!r}; allowed: 'nuts', 'laplace'")
+    if not isinstance(keep_spikes, bool):
+        raise ModelError(f"fit: keep_spikes={keep_spikes!r}; allowed: True, False")
     prepare_devices()
     require_fittable(curves.after_warmup())
     curves = bounded(curves, max_points_per_run)

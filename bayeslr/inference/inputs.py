@@ -95,12 +95,13 @@ def without_spikes(curves: CurveSet) -> CurveSet:
     if not several:
         return curves
     curve, mask = several[0]
-    count, where = sum(int(mask.sum()) for _, mask in several), f" of {len(several)} runs" if len(several) > 1 else ""
+    distinct = {one for c, m in several for one in zip(c.steps[m].tolist(), c.loss[m].tolist(), strict=True)}
+    count, where = len(distinct), f" of {len(several)} runs" if len(several) > 1 else ""
     found = f"{count} losses stand" if count > 1 else "1 loss stands"
     first = f"{curve.loss[mask][0]:.4g} at step {curve.steps[mask][0]} of run {curve.name!r}"
     warnings.warn(
         f"{found} far out of the curves{where} and {'are' if count > 1 else 'is'} left out of the fit: {first}"
-        f"{' and others' if count > 1 else ''}; to fit them, too: keep_spikes=True (--keep-spikes)",
+        f"{' and others' if count > 1 else ''}; to keep such losses, fit with keep_spikes=True (--keep-spikes)",
         DataWarning,
         stacklevel=3,
     )

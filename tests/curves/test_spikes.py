@@ -95,6 +95,24 @@ def test_a_measurement_that_runs_share_is_one_in_all_of_them():
     assert 3050 not in left["a"].steps
 
 
+def test_a_loss_of_another_run_that_is_the_same_by_chance_is_none():
+    loss, other = np.round(smooth(), 2), np.round(smooth(seed=1) + 0.5, 2)
+    loss[60] = other[60]
+    assert found(curve(loss), curve(other, name="b")) == [[60], []]
+
+
+def test_losses_of_one_decimal_jump_by_one_of_it():
+    for seed in range(50):
+        assert found(curve(np.round(smooth(noise=0.02, seed=seed), 1))) == [[]]
+
+
+def test_rates_that_jitter_hide_none():
+    rates = 1e-3 * (1.0 + 1e-6 * np.random.default_rng(0).normal(size=5000))
+    loss = smooth()
+    loss[60] += 0.5
+    assert found(curve(loss, schedule=Schedule(lr=rates))) == [[60]]
+
+
 def test_a_falling_rate_alone_hides_none():
     plan = cosine(peak_lr=1e-3, total_steps=5000)
     loss = smooth()

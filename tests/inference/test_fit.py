@@ -226,7 +226,7 @@ def test_a_spike_is_left_out_unless_it_is_to_be_kept(small_curves):
         posterior = inference.fit(spiked, **quick)
     (line,) = {str(one.message) for one in told if one.category is DataWarning}
     assert f"{loss[place]:.4g} at step {first.steps[place]} of run {first.name!r}" in line
-    assert line.endswith("to fit them, too: keep_spikes=True")
+    assert line.endswith("to keep such losses, fit with keep_spikes=True")
     assert first.steps[place] not in posterior.curves[first.name].steps
     assert len(posterior.curves[first.name]) == len(first) - 1
     assert posterior.health.status != "FAIL"
@@ -235,3 +235,8 @@ def test_a_spike_is_left_out_unless_it_is_to_be_kept(small_curves):
     assert len(kept.curves[first.name]) == len(first)
     assert kept.settings["keep_spikes"]
     assert not posterior.settings["keep_spikes"]
+
+
+def test_keep_spikes_is_true_or_false(small_curves):
+    with pytest.raises(ModelError, match=r"^fit: keep_spikes='yes'; allowed: True, False$"):
+        inference.fit(small_curves, keep_spikes="yes")
