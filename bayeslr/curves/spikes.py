@@ -21,6 +21,8 @@ _LEAST = 0.005
 """The same as a share of the loss."""
 _DECIMALS = 3
 """The same in units of the last decimal that is written."""
+_SLOPING = 0.5
+"""Share of it that the loss may have risen by before it, or, where it is below, after it: else it is a hill."""
 _JITTER = 1e-3
 """Share by which rates may go back and still rise, or fall."""
 _AROUND = 21
@@ -36,11 +38,10 @@ _STEADY = 3
 def spikes(curves: Sequence[LossCurve]) -> tuple[NDArray[np.bool_], ...]:
     """Mark the losses that stand out of their curves.
 
-    A spike is above both of its neighbours, or below both, by more than ten times the scatter around it, half a percent
-    of the loss and what the neighbours differ by, where the rate does not turn. What falls back by more than a half
-    from one observation to the next is taken off from the top. Where more than a tenth of a curve's observations stand
-    out, none are spikes, and neither are the first and the last, or any of fewer than 16: nothing says what they stand
-    out of.
+    A spike is above both of its neighbours, or below both, by more than ten times the scatter around it and half a
+    percent of the loss, where neither the rate turns nor the loss itself. What falls back over several observations is
+    taken off from the top. Where more than a tenth of a curve's observations stand out, none are spikes, and neither
+    are the first and the last, or any of fewer than 16: nothing says what they stand out of.
 
     Parameters
     ----------
@@ -85,7 +86,12 @@ def _of_curve(curve: LossCurve) -> NDArray[np.bool_]:
 def _standing_out(steps: NDArray[np.int64], loss: NDArray[np.float64], lr: NDArray[np.float64]) -> NDArray[np.int64]:
     """Return the places of the losses that are above, or below, both neighbours by far."""
     before, here, after = loss[:-2], loss[1:-1], loss[2:]
-    out = np.maximum(here - np.maximum(before, after), np.minimum(before, after) - here)
+    up, down = here - np.maximum(before, after), np.minimum(before, after) - here
+    out = np.maximum(up, down)
+    # a hill rises before its top, and a valley after its bottom; where nothing tells, it may be one
+    sloping = np.where(
+        up > down, np.append(np.inf, before[1:] - before[:-1]), np.append(after[1:] - after[:-1], np.inf)
+    )
     # third differences of white noise have a variance of twenty times its own
     scatter = pd.Series(np.abs(np.diff(loss, 3)) / (0.6745 * 20.0**0.5))
     around = scatter.rolling(_AROUND, center=True, min_periods=1).median().to_numpy()
@@ -93,9 +99,8 @@ def _standing_out(steps: NDArray[np.int64], loss: NDArray[np.float64], lr: NDArr
     # as many as there are places: those at the ends have the scatter beside them
     around = np.concatenate([around, around[-1:]])
     # beside a spike a loss may be out for its sake alone
-    beside = np.concatenate([[0.0], out, [0.0]])
-    # a hill is another on its two sides
-    most = (out >= beside[:-2]) & (out >= beside[2:]) & (out > np.abs(before - after))
+    away = np.concatenate([[0.0], np.abs(here - 0.5 * (before + after)), [0.0]])
+    most = (away[1:-1] >= away[:-2]) & (away[1:-1] >= away[2:]) & (sloping < _SLOPING * out)
     # losses that are written with few decimals jump by one of the last
     written = float(np.diff(np.unique(loss)).min(initial=np.inf))
     least = np.maximum(_LEAST * np.minimum(before, after), _DECIMALS * written)

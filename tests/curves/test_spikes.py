@@ -33,7 +33,7 @@ def test_a_single_loss_far_out_is_one(size):
 def test_several_of_a_curve_and_what_falls_back_over_several_observations():
     loss = smooth()
     loss[[20, 70]] += 1.0
-    loss[40:43] += [2.0, 0.6, 0.1]
+    loss[40:43] += [2.0, 1.0, 0.5]
     assert found(curve(loss)) == [[20, 40, 41, 42, 70]]
 
 
@@ -59,6 +59,12 @@ def test_what_the_rate_does_is_none():
     hill = smooth(noise=0.0)
     hill[:2] -= [0.6, 0.1]
     assert found(curve(hill)) == [[]]
+    # as simulated
+    early = [2.7224, 2.7683, 2.7487, 2.729, 2.7102, 2.6974, 2.689, 2.6816, 2.6758]
+    assert found(curve(np.append(early, 2.6758 - 0.004 * np.arange(1, 21)))) == [[]]
+    hump = smooth(noise=0.0)
+    hump[40:49] += 0.3 * np.sin(np.pi * np.arange(1, 10) / 10)
+    assert found(curve(hump)) == [[]]
     restarted = 1e-3 * (1.0 + np.cos(np.pi * (steps % 1000) / 1000))
     answered = smooth(noise=0.0) + 100.0 * restarted[49::50]
     assert found(curve(answered, schedule=Schedule(lr=restarted))) == [[]]
@@ -93,6 +99,13 @@ def test_a_measurement_that_runs_share_is_one_in_all_of_them():
     left = marked.without(marked.spikes())
     assert [len(c) for c in left] == [99, 60]
     assert 3050 not in left["a"].steps
+
+
+def test_of_two_that_stand_out_beside_each_other_it_is_the_one_that_is_off():
+    """1.93 is above its neighbours by as much as 1.826 is below its own."""
+    first = [2.837, 2.164, 1.936, 1.826, 1.93, 1.724, 1.681, 1.67, 1.668, 1.646, 1.628, 1.612, 1.605, 1.598, 1.588]
+    loss = np.append(first, 1.577 - 0.005 * np.arange(35))
+    assert found(curve(loss)) == [[4]]
 
 
 def test_a_loss_of_another_run_that_is_the_same_by_chance_is_none():
