@@ -251,13 +251,7 @@ class CurveSet:
         tuple of numpy.ndarray
             Bool, one array of shape ``[n]`` a curve; False inside the warm-up.
         """
-        after = [curve.past_warmup for curve in self.curves]
-        found = iter(spikes([curve.take(m) for curve, m in zip(self.curves, after, strict=True) if m.any()]))
-        marked = [np.zeros(len(curve), dtype=bool) for curve in self.curves]
-        for mask, known in zip(marked, after, strict=True):
-            if known.any():
-                mask[known] = next(found)
-        return tuple(marked)
+        return spikes(self.curves)
 
     def without(self, marked: Sequence[NDArray[np.bool_]]) -> "CurveSet":
         """Return the curves without some of their observations.

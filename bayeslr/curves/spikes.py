@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayeslr.curves.curve import LossCurve
+from bayeslr.curves.scatter import WHITE_NOISE, differences
 
 __all__ = ["spikes"]
 
@@ -46,13 +47,13 @@ def spikes(curves: Sequence[LossCurve]) -> tuple[NDArray[np.bool_], ...]:
     Parameters
     ----------
     curves
-        Curves without their warm-up.
+        The curves.
 
     Returns
     -------
     tuple of numpy.ndarray
-        Bool, one array of shape ``[n]`` a curve. A measurement that curves of a size share, with the one before
-        it, is a spike in all of them.
+        Bool, one array of shape ``[n]`` a curve, False inside the warm-up. A measurement that curves of a size share,
+        with the one before it, is a spike in all of them.
     """
     marked = [_of_curve(curve) for curve in curves]
     if not any(mask.any() for mask in marked):
@@ -70,17 +71,18 @@ def _measurements(curve: LossCurve) -> list[str]:
 
 
 def _of_curve(curve: LossCurve) -> NDArray[np.bool_]:
-    marked = np.zeros(len(curve), dtype=bool)
-    if len(curve) < _FEWEST:
-        return marked
-    while True:
-        kept = np.flatnonzero(~marked)
-        found = _standing_out(curve.steps[kept], curve.loss[kept], curve.schedule.lr)
-        if not found.size:
-            return marked
-        marked[kept[found]] = True
-        if marked.sum() > _MOST * len(curve):
-            return np.zeros(len(curve), dtype=bool)
+    none = np.zeros(len(curve), dtype=bool)
+    kept = np.flatnonzero(curve.past_warmup)
+    count = len(kept)
+    if count < _FEWEST:
+        return none
+    while (found := _standing_out(curve.steps[kept], curve.loss[kept], curve.schedule.lr)).size:
+        kept = np.delete(kept, found)
+        if count - len(kept) > _MOST * count:
+            return none
+    marked = curve.past_warmup
+    marked[kept] = False
+    return marked
 
 
 def _standing_out(steps: NDArray[np.int64], loss: NDArray[np.float64], lr: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -92,8 +94,7 @@ def _standing_out(steps: NDArray[np.int64], loss: NDArray[np.float64], lr: NDArr
     sloping = np.where(
         up > down, np.append(np.inf, before[1:] - before[:-1]), np.append(after[1:] - after[:-1], np.inf)
     )
-    # third differences of white noise have a variance of twenty times its own
-    scatter = pd.Series(np.abs(np.diff(loss, 3)) / (0.6745 * 20.0**0.5))
+    scatter = pd.Series(differences(loss) / WHITE_NOISE)
     around = scatter.rolling(_AROUND, center=True, min_periods=1).median().to_numpy()
     around = np.maximum(around, float(scatter.median()))
     # as many as there are places: those at the ends have the scatter beside them

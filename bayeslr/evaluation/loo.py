@@ -233,16 +233,15 @@ class _Refits(arviz_stats.SamplingWrapper):  # type: ignore[misc]  # ArviZ is no
 
     def sample(self, modified_observed_data: CurveSet) -> Posterior:
         """Fit by the settings of the posterior, and on its scale."""
-        settings = self.left_out.posterior.settings
-        names = ("seed", "num_warmup", "num_samples", "num_chains", "target_accept_prob", "max_points_per_run")
+        posterior = self.left_out.posterior
         return fit(
             modified_observed_data,
-            self.left_out.posterior.model,
-            scale=self.left_out.posterior.scale,
+            posterior.model,
+            scale=posterior.scale,
             # what was left out of the posterior's curves is gone from them
             keep_spikes=True,
             progress=self.progress,
-            **{name: settings[name] for name in names},
+            **posterior.repeated,
         )
 
     def get_inference_data(self, fitted_model: Posterior) -> xr.Dataset:

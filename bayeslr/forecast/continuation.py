@@ -108,16 +108,11 @@ def fit_with(
     refitted = fit(
         CurveSet(curves=(*posterior.curves, run)),
         posterior.model if posterior.model.pooling != "none" or target.index is not None else None,
-        seed=settings["seed"],
-        num_warmup=settings["num_warmup"],
-        num_samples=settings["num_samples"],
-        num_chains=settings["num_chains"],
-        target_accept_prob=settings["target_accept_prob"],
-        max_points_per_run=settings["max_points_per_run"],
-        # files of before had all of them fitted
+        # files of earlier versions do not say: all losses were fitted
         keep_spikes=settings.get("keep_spikes", True),
         method=settings["method"],
         progress=progress,
+        **posterior.repeated,
     )
     return refitted, run
 

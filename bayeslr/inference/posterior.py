@@ -35,6 +35,7 @@ arviz_stats = lazy_loader.load("arviz_stats")
 
 FORMAT = 10
 """Of the files that are written."""
+_REPEATED = ("seed", "num_warmup", "num_samples", "num_chains", "target_accept_prob", "max_points_per_run")
 _PACKAGES = ("bayeslr", "jax", "numpyro", "numpy", "arviz-base")
 
 
@@ -90,6 +91,11 @@ class Posterior:
             name: tuple(value) if isinstance(value, list) else value for name, value in found.items()
         }
         return Scale(**whole)
+
+    @property
+    def repeated(self) -> dict[str, Any]:
+        """Settings with which :func:`fit` makes such a fit again: its seed, chains, draws and observations of a run."""
+        return {name: self.settings[name] for name in _REPEATED}
 
     def scale_of(self, size: int | None, params: float | None = None) -> Scale:
         """Return the scale of a size: of a fitted one by its index, of another by its parameters."""

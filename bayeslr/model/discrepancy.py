@@ -273,8 +273,7 @@ class Discrepancy(ErrorModel):
                 for name, shape, sd, unit in parts
             )
 
-        of_start = Block(name="start", level="size", basis=start, sd=jnp.full(len(start), self.start))
-
+        of_start = (Block(name="start", level="size", basis=start, sd=jnp.full(len(start), self.start)),)
         return (
             Block(
                 name="memory",
@@ -311,7 +310,7 @@ class Discrepancy(ErrorModel):
                 sd=jnp.full(2, 1.0) * scales["early"],
                 unit=slope(log_warmup),
             ),
-            *((of_start,) if self.start else ()),
+            *(of_start if self.start else ()),
             *of_its_own("peak", exposure.log_peak),
             Block(
                 name="ahead",

@@ -15,6 +15,7 @@ from jax import Array
 from numpy.typing import NDArray
 
 from bayeslr.curves import CurveSet, LossCurve, Setup, Sizes
+from bayeslr.curves.scatter import ORDER, WHITE_NOISE, differences
 from bayeslr.errors import ModelError
 from bayeslr.forking import require_unforked
 from bayeslr.laws import DEFAULT_WEIGHT_DECAY, Law, Scale, rate_removed, response
@@ -34,9 +35,6 @@ where no run has more than one observation, as of a grid of final losses, none i
 
 _START = np.array([0.5, 1.0])
 """What the random start takes to die away, in square roots of the longest run."""
-
-_DIFFERENCES = 3
-"""Order of the differences by which scatter is measured."""
 
 _UNMEASURED = 0.02
 """Scatter, as a share of the loss, where no run has enough observations to measure it."""
@@ -205,7 +203,7 @@ def _typical_weight_decay(curves: CurveSet) -> float:
 
 def _jitter(curves: CurveSet, size_of_run: NDArray[np.int64]) -> float:
     """Return how far losses scatter from one observation to the next, the mean of the sizes; 0 where nothing tells."""
-    measured = [(size, curve) for size, curve in zip(size_of_run, curves, strict=True) if len(curve) > _DIFFERENCES]
+    measured = [(size, curve) for size, curve in zip(size_of_run, curves, strict=True) if len(curve) > ORDER]
     sizes = {size: [curve for own, curve in measured if own == size] for size, _ in measured}
     return float(np.mean([_scatter(own) for own in sizes.values()])) if sizes else 0.0
 
@@ -213,11 +211,10 @@ def _jitter(curves: CurveSet, size_of_run: NDArray[np.int64]) -> float:
 def _scatter(curves: Sequence[LossCurve]) -> float:
     """Measure how far losses scatter from one observation to the next, by third differences."""
     loss = float(np.mean([curve.loss.mean() for curve in curves]))
-    differences = [np.diff(curve.loss, _DIFFERENCES) for curve in curves if len(curve) > _DIFFERENCES]
-    if not differences:
+    measured = [differences(curve.loss) for curve in curves if len(curve) > ORDER]
+    if not measured:
         return _UNMEASURED * loss
-    typical = float(np.median(np.abs(np.concatenate(differences)))) / (0.6745 * float(np.sqrt(20.0)))  # white noise's
-    return max(typical, 1e-6 * loss)
+    return max(float(np.median(np.concatenate(measured))) / WHITE_NOISE, 1e-6 * loss)
 
 
 def _filled(array: NDArray[Any], width: int) -> NDArray[Any]:

@@ -32,6 +32,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayeslr.curves import CurveSet, LossCurve
+from bayeslr.curves.scatter import WHITE_NOISE, differences
 from bayeslr.datasets import load
 from bayeslr.errors import BayeslrWarning
 from bayeslr.evaluation import (
@@ -498,7 +499,7 @@ def losses(*, quick: bool, apart: bool) -> pd.DataFrame:
 
 def jitter(loss: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return third differences of losses, scaled so that the median of white noise is its standard deviation."""
-    scaled: NDArray[np.float64] = np.abs(np.diff(loss, 3)) / (0.6745 * 20**0.5)
+    scaled: NDArray[np.float64] = differences(loss) / WHITE_NOISE
     return scaled
 
 
