@@ -217,7 +217,7 @@ class EffectiveRateLaw(ForwardPowerLaw):
             log_progress=progress @ to_coefficients,
             log_peak=np.log(at_peak / reference_rate) @ to_coefficients,
             floor=floor.reshape(len(floor), -1),
-            log_batch=np.asarray(scale.log_batch(setup.batch_size)),
+            log_batch=np.asarray(scale.log_batch(setup.batch_size, level=True)),
         )
 
     def compressed(self, features: Any) -> tuple[Any, Mapping[str, NDArray[np.float64]]]:

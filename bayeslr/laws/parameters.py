@@ -74,19 +74,19 @@ class Scale:
     growth_rate
         Rate that the growth of weights refers to, the same for all sizes; 0: `rate`.
     areas, rates
-        Area and peak rate of each size's longest run, from which errors of the law and the noise count. Empty: `area`
-        and `rate` are those of all sizes.
+        Area of each size's longest run and the peak rate of its reference run, from which errors of the law and the
+        noise count. Empty: `area` and `rate` are those of all sizes.
     batch
         Reference batch size; 0: not known.
     batches
-        Reference batch size of each size, that of its longest run, 0 where it is not known. Empty: `batch` is that of
-        all sizes.
-    level_area, level_rate
-        Area and rate at which a law's parameters are taken; 0: `area` and `rate`.
-    level_areas, level_rates
+        Reference batch size of each size, that of its reference run, 0 where it is not known. Empty: `batch` is that
+        of all sizes.
+    level_area, level_rate, level_batch
+        Area, rate and batch size at which a law's parameters are taken; 0: `area`, `rate` and `batch`.
+    level_areas, level_rates, level_batches
         The same of each size: a power of its parameters, so that a size that was trained longer than its neighbours,
-        or at a higher rate, does not stand beside their trend for that. Empty: `areas` and `rates`. Batches keep their
-        own reference.
+        at a higher rate or in larger batches, does not stand beside their trend for that. Empty: `areas`, `rates` and
+        `batches`.
     jitter
         How far losses scatter from one observation to the next, the mean of the sizes; 0: not known.
     """
@@ -105,24 +105,31 @@ class Scale:
     level_rate: float = 0.0
     level_areas: tuple[float, ...] = ()
     level_rates: tuple[float, ...] = ()
+    level_batch: float = 0.0
+    level_batches: tuple[float, ...] = ()
     jitter: float = 0.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "level_area", self.level_area or self.area)
         object.__setattr__(self, "level_rate", self.level_rate or self.rate)
+        object.__setattr__(self, "level_batch", self.level_batch or self.batch)
 
     def of_size(self, index: int) -> "Scale":
         """Return the scale on which the parameters of one size stand."""
         if not self.areas:
             return self
         batch = self.batches[index] if self.batches else self.batch
-        known = self.level_areas and self.level_rates
-        level = (self.level_areas[index], self.level_rates[index]) if known else (0.0, 0.0)
-        return self._at(self.areas[index], self.rates[index], batch, level)
+        own = (self.areas[index], self.rates[index], batch)
+        level = tuple(
+            found[index] if found else value
+            for found, value in zip((self.level_areas, self.level_rates, self.level_batches), own, strict=True)
+        )
+        return self._at(own, level)
 
-    def log_batch(self, batch_size: float | None) -> float:
-        """Return the logarithm of a batch size over the reference; 0 where one of them is not known."""
-        return float(np.log(batch_size / self.batch)) if batch_size is not None and self.batch > 0.0 else 0.0
+    def log_batch(self, batch_size: float | None, *, level: bool = False) -> float:
+        """Return the logarithm of a batch size over the reference, or the level's; 0 where one of them is not known."""
+        reference = self.level_batch if level else self.batch
+        return float(np.log(batch_size / reference)) if batch_size is not None and reference > 0.0 else 0.0
 
     def of_params(self, params: tuple[float | None, ...], wanted: float | None) -> "Scale":
         """Return the scale of a size that was not fitted: area, rate and batch follow a power of the parameters.
@@ -137,17 +144,24 @@ class Scale:
         if not self.areas:
             return self
         # where one size's batch is not known, none is told from another
-        batches = self.batches if self.batches and min(self.batches) > 0.0 else (1.0,) * len(self.areas)
-        found = np.log([self.areas, self.rates, batches])
+        told = bool(self.batches) and min(self.batches) > 0.0
+        batches = self.batches if told else (1.0,) * len(self.areas)
+        own = (self.areas, self.rates, batches)
+        levels = (self.level_areas, self.level_rates, self.level_batches if told else ())
+        found = np.log([*own, *(level or reference for level, reference in zip(levels, own, strict=True))])
         known = np.array([k for k, p in enumerate(params) if p is not None], dtype=int)
         center = found.mean(axis=1)
         if wanted is not None and known.size:
             log_params = np.log([params[k] for k in known])
             center = power_of_params(log_params, found[:, known], np.log([wanted]))[:, 0]
-        area, rate, batch = np.exp(center)
-        return self._at(float(area), float(rate), float(batch) if batches == self.batches else 0.0, (0.0, 0.0))
+        area, rate, batch, *level = np.exp(center).tolist()
+        if not told:
+            batch = level[2] = 0.0
+        return self._at((area, rate, batch), tuple(level))
 
-    def _at(self, area: float, rate: float, batch: float, level: tuple[float, float]) -> "Scale":
+    def _at(self, own: tuple[float, ...], level: tuple[float, ...]) -> "Scale":
+        area, rate, batch = own
+        level_area, level_rate, level_batch = level
         return Scale(
             area=area,
             rate=rate,
@@ -156,8 +170,9 @@ class Scale:
             weight_decay=self.weight_decay,
             growth_rate=self.growth_rate or self.rate,
             batch=batch,
-            level_area=level[0],
-            level_rate=level[1],
+            level_area=level_area,
+            level_rate=level_rate,
+            level_batch=level_batch,
             jitter=self.jitter,
         )
 

@@ -31,6 +31,7 @@ them. Sets of runs differ in how exactly they follow the law: memories and the r
 so that a residual that is small along the fitted runs says that a schedule which was not fitted is followed well, too.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from itertools import combinations_with_replacement
@@ -162,9 +163,9 @@ class Discrepancy(ErrorModel):
             value = getattr(self, name)
             if name == "common" and not 0.0 <= value < 1.0:
                 raise ModelError(f"discrepancy: common={value!r}; allowed: from 0 up to, not including, 1")
-            if name in _MAY_BE_ZERO and not value >= 0.0:
+            if name in _MAY_BE_ZERO and not 0.0 <= value < math.inf:
                 raise ModelError(f"discrepancy: {name}={value!r}; allowed: 0 or more")
-            if name not in ("common", *_MAY_BE_ZERO) and not value > 0.0:
+            if name not in ("common", *_MAY_BE_ZERO) and not 0.0 < value < math.inf:
                 raise ModelError(f"discrepancy: {name}={value!r}; allowed: above 0 (or NoDiscrepancy() for none)")
 
     @property

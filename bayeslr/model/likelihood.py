@@ -28,6 +28,10 @@ from bayeslr.model.nesting import Factors, Levels, Whitened, from_left, from_rig
 
 __all__ = ["Structure", "condition", "count_effects", "log_density", "residuals", "simulate"]
 
+_LARGEST_SQUARES = 1e14
+"""Sum of whitened squares up to which what effects leave of it, a difference, is exact to a tenth: parameters that are
+that far off, such as an exponent of ten, could otherwise come out as likely."""
+
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, kw_only=True)
@@ -253,14 +257,16 @@ def log_density(structure: Structure, loss: Array) -> Array:
     Returns
     -------
     jax.Array
-        Scalar. Its first derivatives are exact; second ones must be taken as differences of these.
+        Scalar. Its first derivatives are exact; second ones must be taken as differences of these. Minus infinity where
+        the losses lie so far from the mean that what effects explain of them would be lost in rounding.
     """
     if structure.single:
         structure = _absorbed(structure)
     rows, shapes = _Rows.of(structure, loss), _Shapes.of(structure)
     fitted = _integrated(rows, shapes, structure.size_of_run, structure.bundles, _levels(structure))
     spread = jnp.log(structure.sd) + 0.5 * jnp.log1p(-(structure.autocorrelation**2)) + 0.5 * jnp.log(2.0 * jnp.pi)
-    return fitted - jnp.where(structure.valid, spread, 0.0).sum()
+    value = fitted - jnp.where(structure.valid, spread, 0.0).sum()
+    return jnp.where((rows.rest**2).sum() < _LARGEST_SQUARES, value, -jnp.inf)
 
 
 def count_effects(structure: Structure) -> int:

@@ -153,8 +153,11 @@ def prepare(law: Law, schedule: Schedule, steps: NDArray[np.int64], scale: Scale
 def measure_scale(curves: CurveSet, law: Law) -> Scale:
     """Measure the scale of curves: largest area and peak, in all and of each size, lowest loss, longest horizon.
 
-    Laws take their parameters at an area and a rate that are powers of the size's number of parameters, fitted to those
-    of all sizes' longest runs; where some size's number is unknown, at those of its own longest run.
+    Laws take their parameters at an area, a rate and a batch size that are powers of the size's number of parameters,
+    fitted to those of all sizes' longest runs; where some size's number is unknown, at those of its own longest run.
+    Where no run has more than one observation, as in a grid of final losses, the longest run is one of those at the
+    highest rates and in the smallest batches, whichever there are: there the geometric means of the rates and batches
+    of a size's runs take the place of its longest run's, and errors count from those of its runs that come nearest.
 
     Parameters
     ----------
@@ -173,21 +176,32 @@ def measure_scale(curves: CurveSet, law: Law) -> Scale:
     areas = np.array([float(law.area(curve.schedule, curve.steps[-1:])[0]) for curve in curves])
     rates = np.array([float(curve.schedule.lr[: curve.steps[-1]].max()) for curve in curves])
     index = np.array(sizes.index(curves))
-    longest = [max(np.flatnonzero(index == k), key=lambda run: float(areas[run])) for k in range(len(sizes))]
-    level = areas[longest], rates[longest]
+    runs = [np.flatnonzero(index == k) for k in range(len(sizes))]
+    longest = [max(of_size, key=lambda run: float(areas[run])) for of_size in runs]
+    setups = np.array([areas, rates, [curve.batch_size or 0.0 for curve in curves]])
+    own, known = setups[:, longest], (setups > 0.0).all(axis=1)
+    level = own.copy()
+    of_grid = np.flatnonzero(known[1:]) + 1 if curves.single_losses else ()
+    for row in of_grid:
+        level[row] = [np.exp(np.log(setups[row, of_size]).mean()) for of_size in runs]
     # a power goes through one or two sizes as they are
     if len(sizes) > 2 and None not in sizes.params:
         log_params = np.log(np.array(sizes.params, dtype=float))
-        level = tuple(np.exp(power_of_params(log_params, np.log(level), log_params)))
+        level[known] = np.exp(power_of_params(log_params, np.log(level[known]), log_params))
+    for row in of_grid:
+        # values that runs have, so that sizes whose runs are at the same rates count from the same ones
+        away = np.abs(np.log(setups[row] / level[row, index]))
+        own[row] = [setups[row, of_size[away[of_size].argmin()]] for of_size in runs]
     return Scale(
         area=float(areas.max()),
         rate=float(rates.max()),
-        growth_rate=float(np.exp(np.log(rates[longest]).mean())),
-        areas=tuple(float(areas[run]) for run in longest),
-        rates=tuple(float(rates[run]) for run in longest),
-        batches=tuple(curves.curves[run].batch_size or 0.0 for run in longest),
+        growth_rate=float(np.exp(np.log(own[1]).mean())),
+        areas=tuple(own[0].tolist()),
+        rates=tuple(own[1].tolist()),
+        batches=tuple(own[2].tolist()),
         level_areas=tuple(level[0].tolist()),
         level_rates=tuple(level[1].tolist()),
+        level_batches=tuple(level[2].tolist()),
         loss=float(min(curve.loss.min() for curve in curves)),
         memory=float(max(curve.steps[-1] for curve in curves)) ** 0.5,
         weight_decay=_typical_weight_decay(curves),

@@ -236,7 +236,7 @@ def alter_loss(file):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (set_attribute("bayeslr_format", 99), "format 99; allowed: 2 to 10"),
+        (set_attribute("bayeslr_format", 99), "format 99; allowed: 2 to 11"),
         (set_attribute("bayeslr_format", "new"), "damaged|format"),
         (alter_loss, "checksum"),
         (forget("curves"), "damaged|curves"),

@@ -117,6 +117,7 @@ def test_a_file_of_the_format_before_is_read(small_posterior, tmp_path):
     assert data_hash(loaded.curves) == data_hash(small_posterior.curves)
     # such a file knows no batches, these runs have none; its parameters are taken at the longest run
     known = dict(small_posterior.settings)
-    own = {"batches": [], "level_area": 0.0, "level_rate": 0.0, "level_areas": [], "level_rates": [], "jitter": 0.0}
+    own: dict[str, object] = {"batches": [], "level_areas": [], "level_rates": [], "level_batches": []}
+    own |= {"level_area": 0.0, "level_rate": 0.0, "jitter": 0.0}
     assert json.dumps(dict(loaded.settings)) == json.dumps(known | {"scale": known["scale"] | own})
     assert loaded.scale_of(0).level_area == loaded.scale.areas[0]

@@ -255,14 +255,14 @@ NOT_POSITIVE = ("common", "amplitude_spread", "start")
 
 
 @pytest.mark.parametrize("name", [field.name for field in fields(Discrepancy) if field.name not in NOT_POSITIVE])
-@pytest.mark.parametrize("value", [0.0, -1.0, float("nan")])
+@pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf")])
 def test_wrong_settings_are_one_line(name, value):
     with pytest.raises(ModelError, match=rf"^discrepancy: {name}=[^\n]*; allowed: above 0[^\n]*$"):
         Discrepancy(**{name: value})
 
 
 @pytest.mark.parametrize("name", ["amplitude_spread", "start"])
-@pytest.mark.parametrize("value", [-0.1, float("nan")])
+@pytest.mark.parametrize("value", [-0.1, float("nan"), float("inf")])
 def test_what_may_be_zero_may_not_be_less(name, value):
     with pytest.raises(ModelError, match=rf"^discrepancy: {name}=[^\n]*; allowed: 0 or more$"):
         Discrepancy(**{name: value})

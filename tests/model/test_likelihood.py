@@ -79,6 +79,22 @@ def test_log_density_equals_the_dense_gaussian(structure):
     assert float(density(structure, loss)) == pytest.approx(expected, abs=1e-9)
 
 
+def test_losses_that_rounding_would_swallow_have_no_density(structure):
+    """A mean that is a million sd off is refused a density only where the dense Gaussian cannot be computed either."""
+    _, loss = observed(structure)
+    mean, residual, columns = dense(structure)
+    covariance = residual + columns @ columns.T
+    for away, refused in ((1e3, False), (1e10, True)):
+        far = replace(structure, mean=structure.mean + away * structure.sd)
+        value = float(density(far, loss))
+        if refused:
+            assert value == -np.inf
+            continue
+        y = np.asarray(loss)[np.asarray(structure.valid)]
+        moved = mean + away * np.asarray(structure.sd)[np.asarray(structure.valid)]
+        assert value == pytest.approx(multivariate_normal(moved, covariance).logpdf(y), rel=1e-9)
+
+
 @pytest.mark.parametrize("effects", ["run", "shared", "none"])
 def test_log_density_without_some_effects(structure, effects):
     if effects != "run":

@@ -14,7 +14,7 @@ from bayeslr.errors import ModelError
 from bayeslr.inference.engine.density import build_density, starting_points
 from bayeslr.model import ScalingModel
 from bayeslr.model.likelihood import log_density as loss_density
-from bayeslr.schedules import constant, wsd
+from bayeslr.schedules import constant, cosine, wsd
 
 MODEL = ScalingModel().resolved((1e7,))
 
@@ -191,6 +191,53 @@ def test_parameters_of_sizes_are_taken_where_area_and_rate_are_powers_of_the_siz
     line = scale.level_areas[2] ** 2 / scale.level_areas[1]
     assert beyond.area == pytest.approx(line)
     assert beyond.level_area == pytest.approx(line)
+
+
+def grid_of_finals(setups):
+    """Final losses of sizes, each at some peak rates, batches and lengths."""
+    curves = []
+    for params, runs in setups.items():
+        for lr, batch, total in runs:
+            plan = cosine(peak_lr=lr, final_lr=1e-5, warmup_steps=100, total_steps=total)
+            name = f"{params:g} {lr:g} {batch} {total}"
+            loss = np.array([3.0])
+            curves.append(
+                LossCurve(name=name, steps=np.array([total]), loss=loss, schedule=plan, params=params, batch_size=batch)
+            )
+    return CurveSet(curves=tuple(curves))
+
+
+def test_a_grid_of_final_losses_stands_on_the_means_of_its_runs():
+    """Not on the run of the highest rate and smallest batch; errors count from a rate and a batch that runs have."""
+    rates, batches = (5e-4, 1e-3, 2e-3), (64.0, 128.0, 512.0)
+    runs = [(lr, batch, int(1e6 / batch)) for lr in rates for batch in batches]
+    # of the first size one corner is missing, so that another run is its longest
+    setups = {1e7: runs[:-3] + runs[-2:], 4e7: runs, 1.6e8: runs}
+    curves = grid_of_finals(setups)
+    scale, x = MODEL.scale(curves), np.log([1e7, 4e7, 1.6e8])
+    assert scale.rates == (1e-3, 1e-3, 1e-3)
+    assert scale.batches == (128.0, 128.0, 128.0)
+    for row, level in ((0, scale.level_rates), (1, scale.level_batches)):
+        means = [np.mean([np.log(run[row]) for run in setups[p]]) for p in setups]
+        np.testing.assert_allclose(np.log(level), np.polyval(np.polyfit(x, means, 1), x), rtol=1e-12)
+    middle = scale.of_size(1)
+    assert middle.log_batch(512.0) == pytest.approx(np.log(4.0))
+    assert middle.log_batch(512.0, level=True) == pytest.approx(np.log(512.0 / scale.level_batches[1]))
+    # areas are those of the longest runs, as everywhere
+    longest = max(float(MODEL.law.area(c.schedule, c.steps)[0]) for c in curves if c.params == 4e7)
+    assert scale.areas[1] == pytest.approx(longest)
+    # one run with a curve, and the longest run counts again
+    with_curve = replace(curves.curves[0], steps=np.array([1000, 1953]), loss=np.array([3.1, 3.0]))
+    again = MODEL.scale(CurveSet(curves=(with_curve, *curves.curves[1:])))
+    assert again.rates[1] == 2e-3
+    assert again.batches[1] == 64.0
+
+
+def test_a_grid_whose_batches_are_not_all_known_has_no_level_of_them():
+    runs = [(1e-3, batch, 2000) for batch in (64.0, 128.0, None)]
+    curves = grid_of_finals({1e7: runs, 4e7: runs[:2], 1.6e8: runs[:2]})
+    scale = MODEL.scale(curves)
+    assert scale.level_batches == scale.batches
 
 
 def test_parameters_of_one_or_two_sizes_and_of_unknown_ones_are_taken_at_their_longest_runs(make_curves):
