@@ -12,7 +12,8 @@ products matter, and only Cholesky factors of the size of the effects are left (
 observations.
 
 Of runs with a single observation, as in a grid of final losses, there may be thousands. There a run's own effects are
-part of the variance of its observation.
+part of the variance of its observation. Where there are fewer of them than effects, their covariance is factorised
+instead.
 """
 
 from dataclasses import dataclass, field, replace
@@ -22,6 +23,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.scipy.linalg import solve_triangular
 
 from bayeslr.model.bundles import Bundles
 from bayeslr.model.nesting import Factors, Levels, Whitened, from_left, from_right, transpose
@@ -239,6 +241,49 @@ def _absorbed(structure: Structure) -> Structure:
     )
 
 
+@jax.custom_vjp
+def _gaussian(covariance: Array, rest: Array) -> Array:
+    """Return the log density of a Gaussian around zero, up to a constant."""
+    return _gaussian_forward(covariance, rest)[0]
+
+
+def _gaussian_forward(covariance: Array, rest: Array) -> tuple[Array, tuple[Array, Array]]:
+    factor = jnp.linalg.cholesky(covariance)
+    inverse = solve_triangular(factor, jnp.eye(len(rest)), lower=True)
+    white = inverse @ rest
+    value = -0.5 * (white**2).sum() - jnp.log(jnp.diagonal(factor)).sum()
+    return value, (inverse, inverse.T @ white)
+
+
+def _gaussian_backward(known: tuple[Array, Array], change: Array) -> tuple[Array, Array]:
+    inverse, weights = known
+    by_covariance = 0.5 * change * (weights[:, None] * weights[None] - inverse.T @ inverse)
+    return by_covariance, -change * weights
+
+
+# no derivative passes through the Cholesky factor here either
+_gaussian.defvjp(_gaussian_forward, _gaussian_backward)
+
+
+def _few(structure: Structure) -> bool:
+    """Tell whether factorising the covariance of single observations takes less work than that of the effects."""
+    runs, p, _ = structure.shared_shapes.shape
+    return runs**2 * (runs + p) < 4 * structure.sizes.shape[0] * p**3
+
+
+def _of_singles(structure: Structure, loss: Array) -> Array:
+    """Return the log density of single observations by their covariance."""
+    valid = structure.valid[:, 0]
+    shapes = structure.shared_shapes[:, :, 0] - structure.exchange[None] * structure.response[:, :1]
+    scaled = jnp.where(valid[:, None], shapes * structure.shared_scale, 0.0)
+    same = structure.size_of_run[:, None] == structure.size_of_run[None]
+    shared = jnp.where(same, 1.0, structure.common) * (scaled @ scaled.T)
+    sd = jnp.where(valid, structure.sd[:, 0], 1.0)
+    rest = jnp.where(valid, loss[:, 0] - structure.mean[:, 0], 0.0)
+    value = _gaussian(shared + jnp.diag(sd**2), rest) - 0.5 * jnp.log(2.0 * jnp.pi) * valid.sum()
+    return jnp.where(((rest / sd) ** 2).sum() < _LARGEST_SQUARES, value, -jnp.inf)
+
+
 def _factors(structure: Structure, loss: Array) -> Factors:
     rows = _whitened(_Rows.of(structure, loss), _Shapes.of(structure))
     return _levels(structure).factorise(rows, structure.bundles)
@@ -262,6 +307,8 @@ def log_density(structure: Structure, loss: Array) -> Array:
     """
     if structure.single:
         structure = _absorbed(structure)
+        if _few(structure):
+            return _of_singles(structure, loss)
     rows, shapes = _Rows.of(structure, loss), _Shapes.of(structure)
     fitted = _integrated(rows, shapes, structure.size_of_run, structure.bundles, _levels(structure))
     spread = jnp.log(structure.sd) + 0.5 * jnp.log1p(-(structure.autocorrelation**2)) + 0.5 * jnp.log(2.0 * jnp.pi)

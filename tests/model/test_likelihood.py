@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 
+from bayeslr.model import likelihood
 from bayeslr.model.bundles import Bundles
 from bayeslr.model.left_out import predict_left_out
 from bayeslr.model.likelihood import condition, count_effects, log_density, residuals, simulate
@@ -269,12 +270,15 @@ def single(structure):
     return general, replace(general, single=True)
 
 
-def test_single_observations_have_the_dense_density_and_the_gradient_of_whole_runs(single):
+@pytest.mark.parametrize("few", [False, True])
+def test_single_observations_have_the_dense_density_and_the_gradient_of_whole_runs(single, few, monkeypatch):
+    """By effects, and by the covariance of the observations."""
+    monkeypatch.setattr(likelihood, "_few", lambda structure: few)
     general, packed = single
     mean, residual, columns = dense(general)
     y, loss = observed(general)
     expected = multivariate_normal(mean, residual + columns @ columns.T).logpdf(y)
-    assert float(density(packed, loss)) == pytest.approx(expected, abs=1e-9)
+    assert float(log_density(packed, loss)) == pytest.approx(expected, abs=1e-9)
     for part in DIFFERENTIATED:
         one, two = (
             jax.grad(lambda value, of=of, part=part: log_density(replace(of, **{part: value}), loss))(getattr(of, part))
@@ -296,6 +300,24 @@ def test_single_observations_have_the_dense_conditional(single):
     factor = np.asarray(jax.jacfwd(draw)(zeros))
     np.testing.assert_allclose(draw(zeros), mean, atol=1e-9)
     np.testing.assert_allclose(factor @ factor.T, covariance, atol=1e-9)
+
+
+def test_few_single_observations_of_many_effects_are_taken_by_their_covariance(structure):
+    """Sixty final losses of ten sizes with a hundred effects each; not three thousand of five."""
+
+    def finals(runs, sizes, effects):
+        shapes = {"shared_shapes": jnp.ones((runs, effects, 1)), "sizes": jnp.zeros(sizes)}
+        return replace(structure, single=True, **shapes)
+
+    assert likelihood._few(finals(60, 10, 100))
+    assert not likelihood._few(finals(3000, 5, 100))
+
+
+def test_few_single_observations_that_rounding_would_swallow_have_no_density(single, monkeypatch):
+    monkeypatch.setattr(likelihood, "_few", lambda structure: True)
+    _, packed = single
+    _, loss = observed(packed)
+    assert float(log_density(replace(packed, mean=packed.mean + 1e10 * packed.sd), loss)) == -np.inf
 
 
 def test_single_observations_of_runs_in_the_wrong_size_are_noticed(single):
