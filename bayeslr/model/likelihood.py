@@ -26,13 +26,9 @@ from jax import Array
 from jax.scipy.linalg import solve_triangular
 
 from bayeslr.model.bundles import Bundles
-from bayeslr.model.nesting import Factors, Levels, Whitened, from_left, from_right, transpose
+from bayeslr.model.nesting import Factors, Levels, Whitened, computed, from_left, from_right, transpose
 
 __all__ = ["Structure", "condition", "count_effects", "log_density", "residuals", "simulate"]
-
-_LARGEST_SQUARES = 1e14
-"""Sum of whitened squares up to which what effects leave of it, a difference, is exact to a tenth: parameters that are
-that far off, such as an exponent of ten, could otherwise come out as likely."""
 
 
 @jax.tree_util.register_dataclass
@@ -281,7 +277,7 @@ def _of_singles(structure: Structure, loss: Array) -> Array:
     sd = jnp.where(valid, structure.sd[:, 0], 1.0)
     rest = jnp.where(valid, loss[:, 0] - structure.mean[:, 0], 0.0)
     value = _gaussian(shared + jnp.diag(sd**2), rest) - 0.5 * jnp.log(2.0 * jnp.pi) * valid.sum()
-    return jnp.where(((rest / sd) ** 2).sum() < _LARGEST_SQUARES, value, -jnp.inf)
+    return computed(value, (rest / sd) ** 2, jnp.diagonal(shared) / sd**2)
 
 
 def _factors(structure: Structure, loss: Array) -> Factors:
@@ -303,7 +299,7 @@ def log_density(structure: Structure, loss: Array) -> Array:
     -------
     jax.Array
         Scalar. Its first derivatives are exact; second ones must be taken as differences of these. Minus infinity where
-        the losses lie so far from the mean that what effects explain of them would be lost in rounding.
+        it would be lost in rounding.
     """
     if structure.single:
         structure = _absorbed(structure)
@@ -312,8 +308,7 @@ def log_density(structure: Structure, loss: Array) -> Array:
     rows, shapes = _Rows.of(structure, loss), _Shapes.of(structure)
     fitted = _integrated(rows, shapes, structure.size_of_run, structure.bundles, _levels(structure))
     spread = jnp.log(structure.sd) + 0.5 * jnp.log1p(-(structure.autocorrelation**2)) + 0.5 * jnp.log(2.0 * jnp.pi)
-    value = fitted - jnp.where(structure.valid, spread, 0.0).sum()
-    return jnp.where((rows.rest**2).sum() < _LARGEST_SQUARES, value, -jnp.inf)
+    return fitted - jnp.where(structure.valid, spread, 0.0).sum()
 
 
 def count_effects(structure: Structure) -> int:

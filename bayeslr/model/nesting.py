@@ -13,7 +13,10 @@ from jax.scipy.linalg import solve_triangular
 
 from bayeslr.model.bundles import Bundles
 
-__all__ = ["Factors", "Levels", "Whitened", "from_left", "from_right", "transpose"]
+__all__ = ["Factors", "Levels", "Whitened", "computed", "from_left", "from_right", "transpose"]
+
+_LARGEST_SQUARES = 1e16
+"""Sums of whitened squares from which on rounding is as large as what is wanted, a difference of them and one."""
 
 
 def transpose(matrix: Array) -> Array:
@@ -74,6 +77,15 @@ class Factors:
     value: Array
 
 
+def computed(value: Array, *squares: Array) -> Array:
+    """Return a log density, or minus infinity where these squares in it are too large for it to be known.
+
+    Parameters that are far off, such as an exponent of ten, would come out as likely ones otherwise.
+    """
+    known = [square.sum() < _LARGEST_SQUARES for square in squares]
+    return jnp.where(jnp.stack(known).all(), value, -jnp.inf)
+
+
 def _whiten(matrix: Array, right: Array, *, many: bool = False) -> tuple[Array, Array, Array]:
     """Return the inverse Cholesky factor of ``1 + matrix``, it times `right`, and the factors' log determinant.
 
@@ -122,6 +134,7 @@ class Levels:
             common, common_rest, common_volume = _whiten(both[:, :p], both[:, p:])
             common_rest = common_rest[:, 0]
             value = value + 0.5 * (common_rest**2).sum() - common_volume
+        value = computed(value, rows.rest**2, jnp.diagonal(inner, axis1=-2, axis2=-1))
         return Factors(
             shared_left=shared_left,
             rest_left=rest_left,

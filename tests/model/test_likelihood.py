@@ -80,20 +80,21 @@ def test_log_density_equals_the_dense_gaussian(structure):
     assert float(density(structure, loss)) == pytest.approx(expected, abs=1e-9)
 
 
-def test_losses_that_rounding_would_swallow_have_no_density(structure):
-    """A mean that is a million sd off is refused a density only where the dense Gaussian cannot be computed either."""
-    _, loss = observed(structure)
-    mean, residual, columns = dense(structure)
-    covariance = residual + columns @ columns.T
-    for away, refused in ((1e3, False), (1e10, True)):
-        far = replace(structure, mean=structure.mean + away * structure.sd)
-        value = float(density(far, loss))
-        if refused:
-            assert value == -np.inf
-            continue
-        y = np.asarray(loss)[np.asarray(structure.valid)]
-        moved = mean + away * np.asarray(structure.sd)[np.asarray(structure.valid)]
-        assert value == pytest.approx(multivariate_normal(moved, covariance).logpdf(y), rel=1e-9)
+def test_where_rounding_would_decide_there_is_no_density(structure):
+    """A mean that is far off, or effects that are large, as long as the dense Gaussian can be computed, and beyond."""
+    y, loss = observed(structure)
+    for far in (
+        replace(structure, mean=structure.mean + 1e3 * structure.sd),
+        replace(structure, shared_scale=1e3 * structure.shared_scale),
+    ):
+        mean, residual, columns = dense(far)
+        expected = multivariate_normal(mean, residual + columns @ columns.T).logpdf(y)
+        assert float(density(far, loss)) == pytest.approx(expected, rel=1e-6)
+    for far in (
+        replace(structure, mean=structure.mean + 1e10 * structure.sd),
+        replace(structure, shared_scale=1e12 * structure.shared_scale),
+    ):
+        assert float(density(far, loss)) == -np.inf
 
 
 @pytest.mark.parametrize("effects", ["run", "shared", "none"])
@@ -318,6 +319,7 @@ def test_few_single_observations_that_rounding_would_swallow_have_no_density(sin
     _, packed = single
     _, loss = observed(packed)
     assert float(log_density(replace(packed, mean=packed.mean + 1e10 * packed.sd), loss)) == -np.inf
+    assert float(log_density(replace(packed, shared_scale=1e12 * packed.shared_scale), loss)) == -np.inf
 
 
 def test_single_observations_of_runs_in_the_wrong_size_are_noticed(single):
