@@ -154,10 +154,11 @@ def measure_scale(curves: CurveSet, law: Law) -> Scale:
     """Measure the scale of curves: largest area and peak, in all and of each size, lowest loss, longest horizon.
 
     Laws take their parameters at an area, a rate and a batch size that are powers of the size's number of parameters,
-    fitted to those of all sizes' longest runs; where some size's number is unknown, at those of its own longest run.
-    Where no run has more than one observation, as in a grid of final losses, the longest run is one of those at the
-    highest rates and in the smallest batches, whichever there are: there the geometric means of the rates and batches
-    of a size's runs take the place of its longest run's, and errors count from those of its runs that come nearest.
+    fitted to those of all sizes' longest runs; where some size's number is unknown, at those of its own longest run,
+    and so with batches where no size has runs at several. Where no run has more than one observation, as in a grid of
+    final losses, the longest run is one of those at the highest rates and in the smallest batches, whichever there are:
+    there the geometric means of the rates and batches of a size's runs take the place of its longest run's, and errors
+    count from those of its runs that come nearest.
 
     Parameters
     ----------
@@ -180,6 +181,8 @@ def measure_scale(curves: CurveSet, law: Law) -> Scale:
     longest = [max(of_size, key=lambda run: float(areas[run])) for of_size in runs]
     setups = np.array([areas, rates, [curve.batch_size or 0.0 for curve in curves]])
     own, known = setups[:, longest], (setups > 0.0).all(axis=1)
+    # a law without powers of the batch takes each size as it was trained
+    known[2] &= curves.batches_differ
     level = own.copy()
     of_grid = np.flatnonzero(known[1:]) + 1 if curves.single_losses else ()
     for row in of_grid:

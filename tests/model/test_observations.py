@@ -233,6 +233,15 @@ def test_a_grid_of_final_losses_stands_on_the_means_of_its_runs():
     assert again.batches[1] == 64.0
 
 
+def test_sizes_that_were_trained_in_one_batch_size_each_have_it_for_their_level():
+    """No law of the batch was fitted there, so that a forecast for another batch must start from the size's own."""
+    setups = {1e7: 64.0, 4e7: 256.0, 1.6e8: 256.0}
+    curves = grid_of_finals({p: [(1e-3, batch, 2000), (1e-3, batch, 4000)] for p, batch in setups.items()})
+    scale = MODEL.scale(curves)
+    assert scale.level_batches == scale.batches == (64.0, 256.0, 256.0)
+    assert scale.of_size(1).log_batch(512.0, level=True) == pytest.approx(np.log(2.0))
+
+
 def test_a_grid_whose_batches_are_not_all_known_has_no_level_of_them():
     runs = [(1e-3, batch, 2000) for batch in (64.0, 128.0, None)]
     curves = grid_of_finals({1e7: runs, 4e7: runs[:2], 1.6e8: runs[:2]})
