@@ -63,7 +63,7 @@ class Scale:
     area
         Forward area S1 of the longest run, in units of rate times steps.
     rate
-        Peak rate: the largest of all runs, or of one size that of its longest run.
+        Peak rate: the largest of all runs, or of one size that of its reference run, the longest or in a grid the most typical.
     loss
         Reference loss: the lowest that was observed.
     memory
@@ -127,9 +127,13 @@ class Scale:
         return self._at(own, level)
 
     def log_batch(self, batch_size: float | None, *, level: bool = False) -> float:
-        """Return the logarithm of a batch size over the reference, or the level's; 0 where one of them is not known."""
+        """Return the logarithm of a batch size, none being the errors' reference, over that reference or the level's.
+
+        0 where one of them is not known.
+        """
+        size = self.batch if batch_size is None else batch_size
         reference = self.level_batch if level else self.batch
-        return float(np.log(batch_size / reference)) if batch_size is not None and reference > 0.0 else 0.0
+        return float(np.log(size / reference)) if min(size, reference) > 0.0 else 0.0
 
     def of_params(self, params: tuple[float | None, ...], wanted: float | None) -> "Scale":
         """Return the scale of a size that was not fitted: area, rate and batch follow a power of the parameters.
@@ -145,19 +149,16 @@ class Scale:
             return self
         # where one size's batch is not known, none is told from another
         told = bool(self.batches) and min(self.batches) > 0.0
-        batches = self.batches if told else (1.0,) * len(self.areas)
-        own = (self.areas, self.rates, batches)
-        levels = (self.level_areas, self.level_rates, self.level_batches if told else ())
-        found = np.log([*own, *(level or reference for level, reference in zip(levels, own, strict=True))])
+        batches = (self.level_batches or self.batches) if told else (1.0,) * len(self.areas)
+        found = np.log([self.level_areas or self.areas, self.level_rates or self.rates, batches])
         known = np.array([k for k, p in enumerate(params) if p is not None], dtype=int)
         center = found.mean(axis=1)
         if wanted is not None and known.size:
             log_params = np.log([params[k] for k in known])
             center = power_of_params(log_params, found[:, known], np.log([wanted]))[:, 0]
-        area, rate, batch, *level = np.exp(center).tolist()
-        if not told:
-            batch = level[2] = 0.0
-        return self._at((area, rate, batch), tuple(level))
+        area, rate, batch = np.exp(center).tolist()
+        level = (area, rate, batch if told else 0.0)
+        return self._at(level, level)
 
     def _at(self, own: tuple[float, ...], level: tuple[float, ...]) -> "Scale":
         area, rate, batch = own

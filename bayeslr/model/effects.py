@@ -47,13 +47,14 @@ class Exposure:
     log_warmup
         Logarithm of the area of the warm-up over that of the size's longest run, a scalar.
     log_peak
-        Logarithm of the run's peak rate over that of the size's longest run, a scalar.
+        Logarithm of the run's peak rate over that of the size's reference run, a scalar: its longest one, or in a grid of
+        final losses the most typical.
     log_batch
         Logarithm of the run's batch size over the reference batch size, a scalar; 0 where it is not known.
     removed
         Share of the peak rate removed so far, ``[n]``.
     rate
-        Rate of the last update over the peak of the size's longest run, ``[n]``.
+        Rate of the last update over the peak of the size's reference run, ``[n]``.
     start
         The lowest loss of all runs times what is left of the first update after a half of, and after, the square root
         of the longest run's updates, both exponential, ``[2, n]``.

@@ -194,7 +194,9 @@ def measure_scale(curves: CurveSet, law: Law) -> Scale:
     for row in of_grid:
         # values that runs have, so that sizes whose runs are at the same rates count from the same ones
         away = np.abs(np.log(setups[row] / level[row, index]))
-        own[row] = [setups[row, of_size[away[of_size].argmin()]] for of_size in runs]
+        # a level halfway between two values must not be told by rounding
+        order = np.lexsort((setups[row], away.round(6)))
+        own[row] = [setups[row, order[np.isin(order, of_size)][0]] for of_size in runs]
     return Scale(
         area=float(areas.max()),
         rate=float(rates.max()),

@@ -220,7 +220,13 @@ def test_a_grid_of_final_losses_stands_on_the_means_of_its_runs():
     for row, level in ((0, scale.level_rates), (1, scale.level_batches)):
         means = [np.mean([np.log(run[row]) for run in setups[p]]) for p in setups]
         np.testing.assert_allclose(np.log(level), np.polyval(np.polyfit(x, means, 1), x), rtol=1e-12)
+    # halfway between two values it is the lower one, in all sizes
+    even = MODEL.scale(grid_of_finals({p: [run for run in runs if run[0] != 1e-3] for p in setups}))
+    assert even.rates == (5e-4, 5e-4, 5e-4)
+    # what does not say its batch is where errors count from, for the law as well
     middle = scale.of_size(1)
+    assert middle.log_batch(None) == 0.0
+    assert middle.log_batch(None, level=True) == middle.log_batch(128.0, level=True) != 0.0
     assert middle.log_batch(512.0) == pytest.approx(np.log(4.0))
     assert middle.log_batch(512.0, level=True) == pytest.approx(np.log(512.0 / scale.level_batches[1]))
     # areas are those of the longest runs, as everywhere
