@@ -63,7 +63,8 @@ class Scale:
     area
         Forward area S1 of the longest run, in units of rate times steps.
     rate
-        Peak rate: the largest of all runs, or of one size that of its reference run, the longest or in a grid the most typical.
+        Peak rate: the largest of all runs, or of one size that of its reference run: its longest, or in a
+        grid its most typical one.
     loss
         Reference loss: the lowest that was observed.
     memory

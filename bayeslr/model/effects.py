@@ -47,8 +47,8 @@ class Exposure:
     log_warmup
         Logarithm of the area of the warm-up over that of the size's longest run, a scalar.
     log_peak
-        Logarithm of the run's peak rate over that of the size's reference run, a scalar: its longest one, or in a grid of
-        final losses the most typical.
+        Logarithm of the run's peak rate over that of the size's reference run, a scalar: its longest one, or of final
+        losses alone the most typical.
     log_batch
         Logarithm of the run's batch size over the reference batch size, a scalar; 0 where it is not known.
     removed
