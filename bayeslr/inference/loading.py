@@ -20,21 +20,14 @@ from bayeslr.model import Discrepancy, ScalingModel, model_from_settings
 
 __all__ = ["load_posterior"]
 
-READABLE = (2, 3, 4, 5, 6, 7, 8, 9, 10, 11)
+READABLE = range(2, FORMAT + 1)
 """Format 2 has the rates of every update as they are, format 3 all draws in one group and losses a row a run, format 4
 no batch sizes, format 5 a noise of each size alone, format 6 parameters of each size at its longest run, format 7 no
 jitter of the losses, format 8 no amplitude of the errors, format 9 no effect of the random start, format 10 batches of
 each size at its longest run."""
 
-_WITH_SAMPLED, _WITH_BATCHES, _WITH_LEVELS, _WITH_JITTER, _WITH_AMPLITUDE, _WITH_START, _WITH_BATCH_LEVELS = (
-    4,
-    5,
-    7,
-    8,
-    9,
-    10,
-    11,
-)
+_WITH_SAMPLED, _WITH_BATCHES, _WITH_LEVELS, _WITH_JITTER = 4, 5, 7, 8
+_WITH_AMPLITUDE, _WITH_START, _WITH_BATCH_LEVELS = 9, 10, 11
 _NOT_IN_SCALE: dict[int, dict[str, float | list[float]]] = {
     _WITH_BATCHES: {"batch": 0.0, "batches": []},
     _WITH_LEVELS: {"level_area": 0.0, "level_rate": 0.0, "level_areas": [], "level_rates": []},

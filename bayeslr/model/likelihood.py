@@ -23,10 +23,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jax.scipy.linalg import solve_triangular
 
 from bayeslr.model.bundles import Bundles
-from bayeslr.model.nesting import Factors, Levels, Whitened, computed, from_left, from_right, transpose
+from bayeslr.model.nesting import Factors, Levels, Whitened, computed, from_left, from_right, transpose, whiten
 
 __all__ = ["Structure", "condition", "count_effects", "log_density", "residuals", "simulate"]
 
@@ -238,27 +237,25 @@ def _absorbed(structure: Structure) -> Structure:
 
 
 @jax.custom_vjp
-def _gaussian(covariance: Array, rest: Array) -> Array:
-    """Return the log density of a Gaussian around zero, up to a constant."""
-    return _gaussian_forward(covariance, rest)[0]
+def _by_covariance(inner: Array, rest: Array) -> Array:
+    """Return the log density of whitened losses whose covariance is ``1 + inner``, up to the residual's own terms."""
+    return _by_covariance_forward(inner, rest)[0]
 
 
-def _gaussian_forward(covariance: Array, rest: Array) -> tuple[Array, tuple[Array, Array]]:
-    factor = jnp.linalg.cholesky(covariance)
-    inverse = solve_triangular(factor, jnp.eye(len(rest)), lower=True)
-    white = inverse @ rest
-    value = -0.5 * (white**2).sum() - jnp.log(jnp.diagonal(factor)).sum()
-    return value, (inverse, inverse.T @ white)
+def _by_covariance_forward(inner: Array, rest: Array) -> tuple[Array, tuple[Array, Array]]:
+    inverse, white, volume = whiten(inner, rest[:, None], many=True)
+    value = computed(-0.5 * (white**2).sum() - volume, rest**2, jnp.diagonal(inner))
+    return value, (inverse, inverse.T @ white[:, 0])
 
 
-def _gaussian_backward(known: tuple[Array, Array], change: Array) -> tuple[Array, Array]:
+def _by_covariance_backward(known: tuple[Array, Array], change: Array) -> tuple[Array, Array]:
     inverse, weights = known
-    by_covariance = 0.5 * change * (weights[:, None] * weights[None] - inverse.T @ inverse)
-    return by_covariance, -change * weights
+    by_inner = 0.5 * change * (weights[:, None] * weights[None] - inverse.T @ inverse)
+    return by_inner, -change * weights
 
 
 # no derivative passes through the Cholesky factor here either
-_gaussian.defvjp(_gaussian_forward, _gaussian_backward)
+_by_covariance.defvjp(_by_covariance_forward, _by_covariance_backward)
 
 
 def _few(structure: Structure) -> bool:
@@ -267,17 +264,11 @@ def _few(structure: Structure) -> bool:
     return runs**2 * (runs + p) < 4 * structure.sizes.shape[0] * p**3
 
 
-def _of_singles(structure: Structure, loss: Array) -> Array:
-    """Return the log density of single observations by their covariance."""
-    valid = structure.valid[:, 0]
-    shapes = structure.shared_shapes[:, :, 0] - structure.exchange[None] * structure.response[:, :1]
-    scaled = jnp.where(valid[:, None], shapes * structure.shared_scale, 0.0)
+def _of_singles(structure: Structure, white: Whitened) -> Array:
+    """Return what :func:`_integrated` does of single observations, by their covariance."""
+    shared, rest = white.shared[:, 0], white.rest[:, 0]
     same = structure.size_of_run[:, None] == structure.size_of_run[None]
-    shared = jnp.where(same, 1.0, structure.common) * (scaled @ scaled.T)
-    sd = jnp.where(valid, structure.sd[:, 0], 1.0)
-    rest = jnp.where(valid, loss[:, 0] - structure.mean[:, 0], 0.0)
-    value = _gaussian(shared + jnp.diag(sd**2), rest) - 0.5 * jnp.log(2.0 * jnp.pi) * valid.sum()
-    return computed(value, (rest / sd) ** 2, jnp.diagonal(shared) / sd**2)
+    return jnp.asarray(_by_covariance(jnp.where(same, 1.0, structure.common) * (shared @ shared.T), rest))
 
 
 def _factors(structure: Structure, loss: Array) -> Factors:
@@ -303,10 +294,11 @@ def log_density(structure: Structure, loss: Array) -> Array:
     """
     if structure.single:
         structure = _absorbed(structure)
-        if _few(structure):
-            return _of_singles(structure, loss)
     rows, shapes = _Rows.of(structure, loss), _Shapes.of(structure)
-    fitted = _integrated(rows, shapes, structure.size_of_run, structure.bundles, _levels(structure))
+    if structure.single and _few(structure):
+        fitted = _of_singles(structure, _whitened(rows, shapes))
+    else:
+        fitted = _integrated(rows, shapes, structure.size_of_run, structure.bundles, _levels(structure))
     spread = jnp.log(structure.sd) + 0.5 * jnp.log1p(-(structure.autocorrelation**2)) + 0.5 * jnp.log(2.0 * jnp.pi)
     return fitted - jnp.where(structure.valid, spread, 0.0).sum()
 

@@ -13,7 +13,7 @@ from jax.scipy.linalg import solve_triangular
 
 from bayeslr.model.bundles import Bundles
 
-__all__ = ["Factors", "Levels", "Whitened", "computed", "from_left", "from_right", "transpose"]
+__all__ = ["Factors", "Levels", "Whitened", "computed", "from_left", "from_right", "transpose", "whiten"]
 
 _LARGEST_SQUARES = 1e16
 """Sums of whitened squares from which on rounding is as large as what is wanted, a difference of them and one."""
@@ -86,7 +86,7 @@ def computed(value: Array, *squares: Array) -> Array:
     return jnp.where(jnp.stack(known).all(), value, -jnp.inf)
 
 
-def _whiten(matrix: Array, right: Array, *, many: bool = False) -> tuple[Array, Array, Array]:
+def whiten(matrix: Array, right: Array, *, many: bool = False) -> tuple[Array, Array, Array]:
     """Return the inverse Cholesky factor of ``1 + matrix``, it times `right`, and the factors' log determinant.
 
     Of `many` small matrices, a product with the inverse takes less time than solving for `right` as well.
@@ -115,7 +115,7 @@ class Levels:
         p = self.p
         turned = transpose(rows.run)
         products = jnp.concatenate([turned @ rows.shared, turned @ rows.rest[..., None]], axis=-1)
-        run, run_rest, run_volume = _whiten(turned @ rows.run, products, many=True)
+        run, run_rest, run_volume = whiten(turned @ rows.run, products, many=True)
         lasting = rows.run @ transpose(run)
         shared_left = rows.shared - lasting @ run_rest[..., :p]
         rest_left = rows.rest - from_right(lasting, run_rest[..., p])
@@ -125,13 +125,13 @@ class Levels:
         # effects of a size: sqrt(common) * c + sqrt(1 - common) * d, the size's own d integrated out first
         share, own_share = self.common**0.5, (1.0 - self.common) ** 0.5
         columns = jnp.concatenate([share * inner, with_rest], axis=-1)
-        own, own_rest, own_volume = _whiten(own_share**2 * inner, own_share * columns)
+        own, own_rest, own_volume = whiten(own_share**2 * inner, own_share * columns)
         squares = (rows.rest * rest_left).sum() - (own_rest[..., p] ** 2).sum()
         value = -0.5 * squares - run_volume - own_volume
         common, common_rest = jnp.zeros((0, 0)), jnp.zeros(0)
         if self.common:
             both = (share * columns - transpose(own_rest[..., :p]) @ own_rest).sum(axis=0)
-            common, common_rest, common_volume = _whiten(both[:, :p], both[:, p:])
+            common, common_rest, common_volume = whiten(both[:, :p], both[:, p:])
             common_rest = common_rest[:, 0]
             value = value + 0.5 * (common_rest**2).sum() - common_volume
         value = computed(value, rows.rest**2, jnp.diagonal(inner, axis1=-2, axis2=-1))

@@ -90,8 +90,10 @@ def test_a_grid_by_published_formulas_is_predicted_at_a_larger_size():
 
     The law of size and data of Hoffmann et al. 2022 (arXiv 2203.15556), best rate and batch of Li et al. 2025 (arXiv
     2503.04715). Four sizes are fitted, at twenty-four random setups each, and another two and a half times as large is
-    predicted. Errors of its runs go together, so that the bounds are wide: by the rate and the batch of a size's
-    longest run as its reference, the mean error of this grid is .15 and no interval holds its loss.
+    predicted. How many runs of a fitted size are held that are two and a half times as long is printed alone: their
+    losses fall with an exponent far below the prior's. Errors of a size's runs go together, so that the bounds are
+    wide: by the rate and the batch of a size's longest run as its reference, the mean error of this grid is .15 and no
+    interval holds its loss.
     """
     rng = np.random.default_rng(1)
 
@@ -119,7 +121,7 @@ def test_a_grid_by_published_formulas_is_predicted_at_a_larger_size():
 
     sizes, lengths = (6e7, 1.2e8, 2.15e8, 4.29e8), (4e9, 8e9, 2e10)
     fitted = CurveSet(curves=tuple(c for params in sizes for tokens in lengths for c in some(params, tokens, 8)))
-    asked = some(1.07e9, 2e10, 10)
+    asked, longer = some(1.07e9, 2e10, 10), some(2.15e8, 5e10, 10)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", BayeslrWarning)
         posterior = fit(fitted, seed=0, method="laplace", num_samples=500)
@@ -127,12 +129,13 @@ def test_a_grid_by_published_formulas_is_predicted_at_a_larger_size():
             predict(posterior, c.schedule, size=c.params, batch_size=c.batch_size, steps=c.steps).final_loss(
                 ci_prob=0.9
             )
-            for c in asked
+            for c in (*asked, *longer)
         ]
     finals = [table.iloc[0] for table in finals]
-    errors = [abs(final["median"] - c.loss[0]) for final, c in zip(finals, asked, strict=True)]
-    held = [final["lower"] <= c.loss[0] <= final["upper"] for final, c in zip(finals, asked, strict=True)]
-    print(f"mean error {np.mean(errors):.3f}, {sum(held)} of 10 held")
+    errors = [abs(final["median"] - c.loss[0]) for final, c in zip(finals, asked, strict=False)]
+    held = [final["lower"] <= c.loss[0] <= final["upper"] for final, c in zip(finals, (*asked, *longer), strict=True)]
+    held, of_longer = held[:10], held[10:]
+    print(f"larger: mean error {np.mean(errors):.3f}, {sum(held)} of 10 held; longer: {sum(of_longer)} of 10 held")
     assert np.mean(errors) < 0.08
     assert sum(held) >= 6
 
