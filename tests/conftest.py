@@ -62,6 +62,7 @@ def small_curves():
                 schedule=plan,
                 params=1e7,
                 size="small",
+                weight_decay=0.1,
                 metadata={"split": "train"},
             )
             for name, plan in plans.items()

@@ -132,9 +132,19 @@ class CurveSet:
         return any(len(batches) > 1 for batches in Sizes.of(self).batches(self))
 
     @property
+    def decays_known(self) -> bool:
+        """Whether some run says its weight decay."""
+        return any(curve.weight_decay is not None for curve in self.curves)
+
+    @property
     def single_losses(self) -> bool:
         """Whether no run has more than one observation, as in a grid of final losses."""
         return max(map(len, self.curves)) == 1
+
+    @property
+    def mostly_single_losses(self) -> bool:
+        """Whether more runs than not have a single observation, as in a grid of final losses with a few curves."""
+        return 2 * sum(len(curve) == 1 for curve in self.curves) > len(self.curves)
 
     def runs(self) -> pd.DataFrame:
         """Return the table that :meth:`select` asks.

@@ -15,8 +15,8 @@ __all__ = ["require_numbers", "require_room"]
 MAX_VALUES: Final = 40_000_000
 """Most draws of losses of all schedules together: with the terms of the law about 3 GB."""
 _MAX_NAME: Final = 200
-MAX_STEPS: Final = 200_000
-"""Most steps of one schedule: what the law sees of a run takes about 3 kB a step."""
+MAX_STEPS: Final = 50_000
+"""Most steps of one schedule: what the law sees of one takes 3 kB a step, or 14 kB where weight decay is inferred."""
 _LIMITS: Final = (10.0, 1e3, 1e6)
 """How many times the highest fitted loss may be: the median of a final loss, any draw of it, and any draw at any step,
 since losses are high early in a run.

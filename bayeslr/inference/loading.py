@@ -1,5 +1,6 @@
 """Reading posterior files, those of earlier formats included."""
 
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from bayeslr.inference.inputs import require_fittable
 from bayeslr.inference.integrity import require_seal, require_structure
 from bayeslr.inference.posterior import FORMAT, Posterior, data_hash
 from bayeslr.inference.store import curves_from_dataset
-from bayeslr.laws import Scale
+from bayeslr.laws import Scale, WeightNormRate
 from bayeslr.model import Discrepancy, ScalingModel, model_from_settings
 
 __all__ = ["load_posterior"]
@@ -24,10 +25,10 @@ READABLE = range(2, FORMAT + 1)
 """Format 2 has the rates of every update as they are, format 3 all draws in one group and losses a row a run, format 4
 no batch sizes, format 5 a noise of each size alone, format 6 parameters of each size at its longest run, format 7 no
 jitter of the losses, format 8 no amplitude of the errors, format 9 no effect of the random start, format 10 batches of
-each size at its longest run."""
+each size at its longest run, format 11 no weight decay that is inferred."""
 
 _WITH_SAMPLED, _WITH_BATCHES, _WITH_LEVELS, _WITH_JITTER = 4, 5, 7, 8
-_WITH_AMPLITUDE, _WITH_START, _WITH_BATCH_LEVELS = 9, 10, 11
+_WITH_AMPLITUDE, _WITH_START, _WITH_BATCH_LEVELS, _WITH_DECAY = 9, 10, 11, 12
 _NOT_IN_SCALE: dict[int, dict[str, float | list[float]]] = {
     _WITH_BATCHES: {"batch": 0.0, "batches": []},
     _WITH_LEVELS: {"level_area": 0.0, "level_rate": 0.0, "level_areas": [], "level_rates": []},
@@ -38,6 +39,9 @@ _NOT_IN_SCALE: dict[int, dict[str, float | list[float]]] = {
 
 _NOT_IN_ERRORS = {_WITH_AMPLITUDE: ("amplitude_spread", 0.0), _WITH_START: ("start", 0.0)}
 """The same of the error model's settings, as it was fitted then."""
+
+_NOT_IN_RATE = {_WITH_DECAY: ("weight_decay", "given")}
+"""The same of the map from rates to effective rates."""
 
 
 def load_posterior(path: str | Path) -> Posterior:
@@ -87,11 +91,10 @@ def load_posterior(path: str | Path) -> Posterior:
         for since, unknown in _NOT_IN_SCALE.items():
             settings["scale"] |= unknown if found < since else {}
     described = read_json(tree.attrs.get("model"), f"{path}: model")
-    errors = described.get("discrepancy") if isinstance(described, dict) else None
-    if isinstance(errors, dict) and errors.get("name") == Discrepancy().name:
-        for since, (name, value) in _NOT_IN_ERRORS.items():
-            if found < since:
-                errors.setdefault(name, value)
+    if isinstance(described, dict):
+        law = described.get("law")
+        _complete(described.get("discrepancy"), Discrepancy().name, _NOT_IN_ERRORS, found)
+        _complete(law.get("rate") if isinstance(law, dict) else None, WeightNormRate().name, _NOT_IN_RATE, found)
     if isinstance(described, dict) and described.get("priors"):
         # numbers of JAX
         require_unforked()
@@ -136,3 +139,11 @@ def _rearranged(groups: dict[str, xr.Dataset], model: ScalingModel, observed: Cu
     rest = [name for name in draws.data_vars if name not in shown]
     parts = {"posterior": draws.drop_vars(rest), "sampled": draws[rest]}
     return groups | parts | {"observed_data": observed_group(observed)}
+
+
+def _complete(part: object, name: str, missing: Mapping[int, tuple[str, object]], found: int | np.integer) -> None:
+    """Add to a part of the model what its settings did not say in the format of the file."""
+    if isinstance(part, dict) and part.get("name") == name:
+        for since, (setting, value) in missing.items():
+            if found < since:
+                part.setdefault(setting, value)

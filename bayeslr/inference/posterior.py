@@ -33,7 +33,7 @@ __all__ = ["FORMAT", "Posterior", "data_hash"]
 # loaded at its first use: it brings scipy.stats and scipy.signal, a third of the time to import everything else
 arviz_stats = lazy_loader.load("arviz_stats")
 
-FORMAT = 11
+FORMAT = 12
 """Of the files that are written."""
 _REPEATED = ("seed", "num_warmup", "num_samples", "num_chains", "target_accept_prob", "max_points_per_run")
 _PACKAGES = ("bayeslr", "jax", "numpyro", "numpy", "arviz-base")

@@ -83,8 +83,12 @@ _MANY = 4
 """Rows of the floor from which on it is compressed, in multiples of its columns: a fit of many runs spends most of its
 time on reading them."""
 
-_PRECISION = 1e-8
-"""Singular values that are left out, as a share of the largest: an error of the loss of less than 1e-6."""
+_WIDE = 384
+"""Columns, those of a map with one parameter, beyond which the floor of few runs is compressed, too."""
+
+_PRECISION, _PRECISION_OF_WIDE = 1e-8, 1e-6
+"""Singular values that are left out, as a share of the largest: an error of the loss of less than 1e-6. Of more columns
+polynomials are exact to a thousandth, and an error of a few 1e-6 is not more than theirs."""
 
 _RANKS = 32
 """Ranks are a multiple of this, so that similar data sets share a program."""
@@ -132,7 +136,7 @@ class EffectiveRateLaw(ForwardPowerLaw):
     Raises
     ------
     ModelError
-        If `batch` is none of these.
+        If `batch` is none of these, or the map has not an axis for each of its parameters.
     """
 
     rate: RateMap = field(default_factory=WeightNormRate)
@@ -141,6 +145,11 @@ class EffectiveRateLaw(ForwardPowerLaw):
     def __post_init__(self) -> None:
         if self.batch not in _BATCH_MODES:
             raise ModelError(f"law: batch={self.batch!r}; allowed: {', '.join(map(repr, _BATCH_MODES))}")
+        if len(self.rate.parameters) != len(self.rate.axes):
+            raise ModelError(
+                f"law: the map {self.rate.name!r} has {len(self.rate.parameters)} parameters and "
+                f"{len(self.rate.axes)} axes; allowed: an axis for each parameter"
+            )
 
     @property
     def name(self) -> str:
@@ -189,9 +198,10 @@ class EffectiveRateLaw(ForwardPowerLaw):
     def _of_setup(self) -> tuple[Parameter, ...]:
         return (*self.rate.parameters, *(_BATCH if self.batch == "power" else ()))
 
-    def resolved(self, *, batches_differ: bool) -> "EffectiveRateLaw":
-        """Choose what to do with batch sizes; see :meth:`Law.resolved`."""
-        return replace(self, batch="power") if self.batch == "auto" and batches_differ else self
+    def resolved(self, *, batches_differ: bool, decays_known: bool = True) -> "EffectiveRateLaw":
+        """Choose what to do with batch sizes and weight decays; see :meth:`Law.resolved`."""
+        batch: BatchMode = "power" if self.batch == "auto" and batches_differ else self.batch
+        return replace(self, batch=batch, rate=self.rate.resolved(decays_known=decays_known))
 
     def features(self, schedule: Schedule, steps: NDArray[np.int64], scale: Scale, setup: Setup) -> Any:
         """Compute an :class:`EffectiveFeatures`; see :meth:`Law.features`."""
@@ -223,12 +233,10 @@ class EffectiveRateLaw(ForwardPowerLaw):
     def compressed(self, features: Any) -> tuple[Any, Mapping[str, NDArray[np.float64]]]:
         """Give the floor a basis of its own where there are many observations; see :meth:`Law.compressed`."""
         runs, points, columns = features.floor.shape
-        if runs * points < _MANY * columns:
+        if runs * points < _MANY * columns and columns <= _WIDE:
             return features, {}
-        left, size, right = np.linalg.svd(features.floor.reshape(-1, columns), full_matrices=False)
-        rank = _RANKS * -(-int(np.sum(size > _PRECISION * size[0])) // _RANKS)
-        small = replace(features, floor=(left * size)[:, :rank].reshape(runs, points, -1))
-        return small, {_BASIS: right[:rank].T}
+        small, basis = _decomposed(features.floor.reshape(-1, columns))
+        return replace(features, floor=small.reshape(runs, points, -1)), {_BASIS: basis.T}
 
     def prepared(self, values: Mapping[str, Array]) -> Mapping[str, Array]:
         """Add the polynomials of the map, and the weights of the floor's; see :meth:`Law.prepared`."""
@@ -281,6 +289,33 @@ class EffectiveRateLaw(ForwardPowerLaw):
         return place
 
 
+def _decomposed(matrix: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return a matrix in an orthonormal basis of its rows, as far as the precision asks for it, and that basis."""
+    if matrix.shape[1] <= _WIDE:
+        left, size, right = np.linalg.svd(matrix, full_matrices=False)
+        rank = _padded(size, _PRECISION)
+        return (left * size)[:, :rank], right[:rank]
+    # the range of its product with random columns is its own (Halko, Martinsson and Tropp 2011, arXiv 0909.4061),
+    # and the precision is one that squares keep: ten times as fast as a decomposition of the whole
+    sketch, size = _WIDE, np.ones(1)
+    while size[-1] > _PRECISION_OF_WIDE * size[0]:
+        width = min(sketch, *matrix.shape)
+        columns = np.random.default_rng(0).standard_normal((matrix.shape[1], width))
+        small = np.linalg.qr(matrix @ columns)[0].T @ matrix
+        squares, vectors = np.linalg.eigh(small @ small.T)
+        size, left = np.sqrt(np.maximum(squares[::-1], 0.0)), vectors[:, ::-1]
+        if width < sketch:
+            break
+        sketch *= 2
+    rank = _padded(size, _PRECISION_OF_WIDE)
+    right, _ = np.linalg.qr(small.T @ left[:, :rank])
+    return matrix @ right, right.T
+
+
+def _padded(size: NDArray[np.float64], precision: float) -> int:
+    return _RANKS * -(-int(np.sum(size > precision * size[0])) // _RANKS)
+
+
 @lru_cache(maxsize=16)
 def _positions(rate: RateMap) -> tuple[NDArray[np.float64], ...]:
     """Return the map's parameters at all combinations of their nodes, each ``[M]``."""
@@ -302,5 +337,5 @@ def _reference(rate: RateMap, scale: Scale) -> tuple[NDArray[np.float64], NDArra
     """Return progress and mid-run effective rate of a run at the reference rate and area, each ``[M]``."""
     count = np.full(_REFERENCE_CELLS, scale.level_area / scale.level_rate / _REFERENCE_CELLS)
     lr = np.full(_REFERENCE_CELLS, scale.level_rate)
-    effective = rate.effective(lr, count, _positions(rate), scale.weight_decay, scale)
+    effective = rate.effective(lr, count, _positions(rate), None, scale)
     return count @ effective, effective[_REFERENCE_CELLS // 2]

@@ -216,13 +216,15 @@ class Law(ABC):
             found[parameter.name] = np.asarray(parameter.constrain(center))
         return (found,)
 
-    def resolved(self, *, batches_differ: bool) -> "Law":
+    def resolved(self, *, batches_differ: bool, decays_known: bool = True) -> "Law":
         """Return this law as it is to be for some runs.
 
         Parameters
         ----------
         batches_differ
             Whether runs of one size have different batch sizes.
+        decays_known
+            Whether some run says its weight decay.
 
         Returns
         -------

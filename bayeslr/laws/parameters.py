@@ -18,7 +18,10 @@ from numpy.typing import NDArray
 __all__ = ["DEFAULT_WEIGHT_DECAY", "Parameter", "PriorSpec", "Scale", "Support", "Trend"]
 
 DEFAULT_WEIGHT_DECAY = 0.1
-"""Decoupled weight decay of nearly all language models; of a run that does not say its own."""
+"""Decoupled weight decay of nearly all language models."""
+
+_NO_DECAY = 1e-6
+"""Weight decay below which weights never come to rest."""
 
 _APART = 1e-9
 """Logarithms of parameters that are closer are of one size."""
@@ -181,7 +184,9 @@ class Scale:
     @property
     def growth(self) -> float:
         """Growth of the weights' norm by which a run at that rate would come to rest at its initial norm."""
-        return float((2.0 * self.weight_decay / (self.growth_rate or self.rate)) ** 0.5)
+        # without any decay norms grow as they do with the usual one, and do not come to rest
+        decay = self.weight_decay if self.weight_decay > _NO_DECAY else DEFAULT_WEIGHT_DECAY
+        return float((2.0 * decay / (self.growth_rate or self.rate)) ** 0.5)
 
 
 @dataclass(frozen=True, kw_only=True)

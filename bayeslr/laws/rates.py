@@ -20,16 +20,22 @@ Chebyshev nodes of them (:class:`Axis`), so that inferring a map costs a short p
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
-from bayeslr.laws.parameters import Parameter, PriorSpec, Scale
+from bayeslr.errors import ModelError
+from bayeslr.laws.parameters import DEFAULT_WEIGHT_DECAY, Parameter, PriorSpec, Scale
 
-__all__ = ["Axis", "IdentityRate", "PowerRate", "RateMap", "WeightNormRate", "log_norm"]
+__all__ = ["Axis", "DecayMode", "IdentityRate", "PowerRate", "RateMap", "WeightNormRate", "log_norm"]
+
+type DecayMode = Literal["auto", "given", "inferred"]
+
+_DECAY_MODES = ("auto", "given", "inferred")
 
 type Vector = NDArray[np.float64]
 type Positions = tuple[Vector, ...]
@@ -92,6 +98,21 @@ class RateMap(ABC):
         """Where the parameters are tabulated. Default: nowhere."""
         return ()
 
+    def resolved(self, *, decays_known: bool) -> "RateMap":
+        """Return this map as it is to be for some runs.
+
+        Parameters
+        ----------
+        decays_known
+            Whether some run says its weight decay.
+
+        Returns
+        -------
+        RateMap
+            Default: this map.
+        """
+        return self
+
     @abstractmethod
     def effective(
         self, lr: Vector, count: Vector, positions: Positions, weight_decay: float | None, scale: Scale
@@ -108,7 +129,7 @@ class RateMap(ABC):
             The parameters' unconstrained positions, one array ``[M]`` for each of :attr:`parameters`; a map without
             any has ``M = 1``.
         weight_decay
-            Decoupled weight decay of the run; none: unknown.
+            Decoupled weight decay of the run; none: unknown, or that of the reference run.
         scale
             The data's scale.
 
@@ -202,8 +223,25 @@ class PowerRate(RateMap):
 class WeightNormRate(RateMap):
     """The rate over the norm of the weights, which follows from the schedule and the weight decay.
 
-    A run that does not say its weight decay is taken to have that of the others, or 0.1.
+    Parameters
+    ----------
+    weight_decay
+        What is done with runs that do not say theirs. ``"inferred"``: they have one, a parameter with a prior.
+        ``"given"``: they have that of the others, on average, or 0.1. ``"auto"`` (default): ``"inferred"`` where no run
+        of a fit says it, else ``"given"``. Where it is inferred `norm_ratio` counts from a decay of 0.1.
+
+    Raises
+    ------
+    ModelError
+        If `weight_decay` is none of these.
     """
+
+    weight_decay: DecayMode = "auto"
+
+    def __post_init__(self) -> None:
+        if self.weight_decay not in _DECAY_MODES:
+            allowed = ", ".join(map(repr, _DECAY_MODES))
+            raise ModelError(f"rate: weight_decay={self.weight_decay!r}; allowed: {allowed}")
 
     @property
     def name(self) -> str:
@@ -212,29 +250,58 @@ class WeightNormRate(RateMap):
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
-        """``norm_ratio``, the square root of ``growth^2 * lr / (2 * wd)``."""
-        return (
-            Parameter(
-                name="norm_ratio",
-                support="positive",
-                unit="1",
-                meaning="Norm at which weights come to rest at the reference rate, over that of the initial weights.",
-                prior=PriorSpec(family="LogNormal", center=2.0, spread=0.3),
-                shared=True,
-            ),
+        """``norm_ratio``, the square root of ``growth^2 * lr / (2 * wd)``; where it is inferred, ``weight_decay``."""
+        ratio = Parameter(
+            name="norm_ratio",
+            support="positive",
+            unit="1",
+            meaning="Norm at which weights come to rest at the reference rate, over that of the initial weights.",
+            prior=PriorSpec(family="LogNormal", center=2.0, spread=0.3),
+            shared=True,
         )
+        decay = Parameter(
+            name="weight_decay",
+            support="positive",
+            unit="1",
+            meaning="Decoupled weight decay of the runs, none of which says its own.",
+            # that of nearly all language models; three times as much, or as little, where curves say so
+            prior=PriorSpec(family="LogNormal", center=DEFAULT_WEIGHT_DECAY, spread=0.5),
+            shared=True,
+        )
+        return (ratio, decay) if self.weight_decay == "inferred" else (ratio,)
 
     @property
     def axes(self) -> tuple[Axis, ...]:
-        """Ratios from 0.6, which is nearly the rate itself, to 15."""
-        return (Axis(low=float(np.log(0.6)), high=float(np.log(15.0)), count=8),)
+        """Ratios from 0.6, which is nearly the rate itself, to 15; weight decays from 0.015 to 0.6."""
+        low, high = float(np.log(0.6)), float(np.log(15.0))
+        if self.weight_decay != "inferred":
+            return (Axis(low=low, high=high, count=8),)
+        # products of two: six of each are exact to a thousandth
+        decays = Axis(low=float(np.log(0.015)), high=float(np.log(0.6)), count=6)
+        return (Axis(low=low, high=high, count=6), decays)
+
+    def resolved(self, *, decays_known: bool) -> "WeightNormRate":
+        """Choose what to do with runs that do not say their weight decay."""
+        chosen: DecayMode = "given" if decays_known else "inferred"
+        return replace(self, weight_decay=chosen) if self.weight_decay == "auto" else self
 
     def effective(
         self, lr: Vector, count: Vector, positions: Positions, weight_decay: float | None, scale: Scale
     ) -> NDArray[np.float64]:
         """Return rates over norms."""
-        known = scale.weight_decay if weight_decay is None else weight_decay
-        norm = log_norm(lr, count, np.exp(positions[0]) * scale.growth, known)
+        inferred = self.weight_decay == "inferred"
+        # whatever a run says that joins later, growth keeps its unit
+        growth = (
+            np.exp(positions[0]) * (replace(scale, weight_decay=DEFAULT_WEIGHT_DECAY) if inferred else scale).growth
+        )
+        if inferred and weight_decay is None:
+            decays = np.exp(positions[1])
+            norm = np.empty((len(lr), len(decays)))
+            for decay in np.unique(decays):
+                own = decays == decay
+                norm[:, own] = log_norm(lr, count, growth[own], float(decay))
+        else:
+            norm = log_norm(lr, count, growth, scale.weight_decay if weight_decay is None else weight_decay)
         before = np.concatenate([np.zeros((1, norm.shape[1])), norm[:-1]])
         rates: NDArray[np.float64] = lr[:, None] * np.exp(-0.25 * (norm + before))
         return rates

@@ -47,7 +47,7 @@ class Noise:
         Standard deviation of that prior in log units; the default leaves 0.2 to 1.3 open.
     pooling
         ``"none"``: every size has a scale of its own. ``"complete"``: all have one. ``"auto"`` (default):
-        ``"complete"`` where no run has more than one observation, since a handful of final losses a size cannot tell
+        ``"complete"`` where most runs have a single observation, since a handful of final losses a size cannot tell
         noise from the law; else ``"none"``.
 
     Raises
@@ -76,9 +76,9 @@ class Noise:
         if self.pooling not in _POOLINGS:
             raise ModelError(f"noise: pooling={self.pooling!r}; allowed: {', '.join(map(repr, _POOLINGS))}")
 
-    def resolved(self, *, single_losses: bool) -> "Noise":
-        """Choose the pooling for runs of which none, or some, have more than one observation."""
-        chosen: NoisePooling = "complete" if single_losses else "none"
+    def resolved(self, *, mostly_single_losses: bool) -> "Noise":
+        """Choose the pooling for runs most of which have a single observation, or not."""
+        chosen: NoisePooling = "complete" if mostly_single_losses else "none"
         return replace(self, pooling=chosen) if self.pooling == "auto" else self
 
     @property

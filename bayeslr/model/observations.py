@@ -155,10 +155,11 @@ def measure_scale(curves: CurveSet, law: Law) -> Scale:
 
     Laws take their parameters at an area, a rate and a batch size that are powers of the size's number of parameters,
     fitted to those of all sizes' longest runs; where some size's number is unknown, at those of its own longest run,
-    and so with batches where no size has runs at several. Where no run has more than one observation, as in a grid of
+    and so with batches where no size has runs at several. Where most runs have a single observation, as in a grid of
     final losses, the longest run is one of those at the highest rates and in the smallest batches, whichever there are:
     there the geometric means of the rates and batches of a size's runs take the place of its longest run's, and errors
-    count from those of its runs that come nearest.
+    count from those of its runs that come nearest. There a run that does not say its batch size counts as typical of
+    its size.
 
     Parameters
     ----------
@@ -179,14 +180,14 @@ def measure_scale(curves: CurveSet, law: Law) -> Scale:
     index = np.array(sizes.index(curves))
     runs = [np.flatnonzero(index == k) for k in range(len(sizes))]
     longest = [max(of_size, key=lambda run: float(areas[run])) for of_size in runs]
-    setups = np.array([areas, rates, [curve.batch_size or 0.0 for curve in curves]])
+    setups = np.array([areas, rates, _batches(curves, runs)])
     own, known = setups[:, longest], (setups > 0.0).all(axis=1)
     # a law without powers of the batch takes each size as it was trained
     known[2] &= curves.batches_differ
     level = own.copy()
-    of_grid = np.flatnonzero(known[1:]) + 1 if curves.single_losses else ()
+    of_grid = np.flatnonzero(known[1:]) + 1 if curves.mostly_single_losses else ()
     for row in of_grid:
-        level[row] = [np.exp(np.log(setups[row, of_size]).mean()) for of_size in runs]
+        level[row] = [_typical(setups[row, of_size]) for of_size in runs]
     # a power goes through one or two sizes as they are
     if len(sizes) > 2 and None not in sizes.params:
         log_params = np.log(np.array(sizes.params, dtype=float))
@@ -200,7 +201,7 @@ def measure_scale(curves: CurveSet, law: Law) -> Scale:
     return Scale(
         area=float(areas.max()),
         rate=float(rates.max()),
-        growth_rate=float(np.exp(np.log(own[1]).mean())),
+        growth_rate=_typical(own[1]),
         areas=tuple(own[0].tolist()),
         rates=tuple(own[1].tolist()),
         batches=tuple(own[2].tolist()),
@@ -212,6 +213,21 @@ def measure_scale(curves: CurveSet, law: Law) -> Scale:
         weight_decay=_typical_weight_decay(curves),
         jitter=_jitter(curves, index),
     )
+
+
+def _typical(values: NDArray[np.float64]) -> float:
+    """Return the geometric mean."""
+    return float(np.exp(np.log(values).mean()))
+
+
+def _batches(curves: CurveSet, runs: Sequence[NDArray[np.int64]]) -> NDArray[np.float64]:
+    """Return batch sizes; an unknown one is typical of its size, or zero where the size has none that is known."""
+    batches = np.array([curve.batch_size or 0.0 for curve in curves])
+    for of_size in runs:
+        known = batches[of_size] > 0.0
+        if known.any():
+            batches[of_size[~known]] = _typical(batches[of_size[known]])
+    return batches
 
 
 def _typical_weight_decay(curves: CurveSet) -> float:

@@ -102,7 +102,8 @@ class ScalingModel:
     def _supports(self) -> dict[str, str]:
         """What values every sampled site may take."""
         found: dict[str, str] = {}
-        for parameter in self.law.parameters:
+        # what the law may come to have for some runs can be given a prior before
+        for parameter in (*self.law.parameters, *self._law_at_most.parameters):
             found[parameter.name] = parameter.support
         for parameter in self.law.parameters:
             if not parameter.shared:
@@ -111,6 +112,10 @@ class ScalingModel:
                 found |= {f"{parameter.name}_gap": "positive", f"{parameter.name}_beta": "positive"}
         found |= dict.fromkeys(self.noise.names, "positive")
         return found | {f"{PREFIX}{parameter.name}": parameter.support for parameter in self.discrepancy.parameters}
+
+    @property
+    def _law_at_most(self) -> Law:
+        return self.law.resolved(batches_differ=True, decays_known=False)
 
     @property
     def prior_names(self) -> tuple[str, ...]:
@@ -154,7 +159,13 @@ class ScalingModel:
         return build_observations(curves, self.law, self.discrepancy, scale)
 
     def resolved(
-        self, params: tuple[float | None, ...], *, batches_differ: bool = False, single_losses: bool = False
+        self,
+        params: tuple[float | None, ...],
+        *,
+        batches_differ: bool = False,
+        decays_known: bool = True,
+        single_losses: bool = False,
+        mostly_single_losses: bool = False,
     ) -> "ScalingModel":
         """Return this model as it is to be for some runs.
 
@@ -164,16 +175,20 @@ class ScalingModel:
             Parameters of the sizes, none where unknown: they choose the pooling.
         batches_differ
             Whether runs of one size have different batch sizes, see :meth:`Law.resolved`.
+        decays_known
+            Whether some run says its weight decay, see :meth:`Law.resolved`.
         single_losses
-            Whether no run has more than one observation, see :class:`Noise` and :meth:`ErrorModel.resolved`.
+            Whether no run has more than one observation, see :meth:`ErrorModel.resolved`.
+        mostly_single_losses
+            Whether most runs have one, see :class:`Noise`.
 
         Returns
         -------
         ScalingModel
             The model.
         """
-        law = self.law.resolved(batches_differ=batches_differ)
-        noise = self.noise.resolved(single_losses=single_losses)
+        law = self.law.resolved(batches_differ=batches_differ, decays_known=decays_known)
+        noise = self.noise.resolved(mostly_single_losses=mostly_single_losses or single_losses)
         discrepancy = self.discrepancy.resolved(single_losses=single_losses)
         # a scale that the user gave a prior for is inferred
         kept = {f"{PREFIX}{parameter.name}" for parameter in discrepancy.parameters}
@@ -183,9 +198,28 @@ class ScalingModel:
         return replace(self, pooling=pooling, law=law, noise=noise, discrepancy=discrepancy)
 
     def for_curves(self, curves: CurveSet) -> "ScalingModel":
-        """Return this model as it is to be for some curves after warm-up; see :meth:`resolved`."""
+        """Return this model as it is to be for some curves after warm-up; see :meth:`resolved`.
+
+        Raises
+        ------
+        ModelError
+            If a prior is for a parameter that the law has not for these curves.
+        """
+        differ, known = curves.batches_differ, curves.decays_known
+        law = self.law.resolved(batches_differ=differ, decays_known=known)
+        absent = {one.name for one in self._law_at_most.parameters} - {one.name for one in law.parameters}
+        for name in self.priors:
+            if name in absent:
+                raise ModelError(
+                    f"priors: found {name!r}, which is no parameter of these runs (batch sizes count where they differ "
+                    "within a size, and weight decay is inferred where no run says it); allowed: leave it out"
+                )
         return self.resolved(
-            Sizes.of(curves).params, batches_differ=curves.batches_differ, single_losses=curves.single_losses
+            Sizes.of(curves).params,
+            batches_differ=differ,
+            decays_known=known,
+            single_losses=curves.single_losses,
+            mostly_single_losses=curves.mostly_single_losses,
         )
 
     def __call__(self, observations: Observations) -> None:
@@ -260,7 +294,7 @@ class ScalingModel:
         """
         curves = curves.after_warmup()
         model = self.for_curves(curves)
-        observations, _ = self.observations(curves, scale or self.scale(curves))
+        observations, _ = model.observations(curves, scale or model.scale(curves))
         draws = _draw_prior(jax.random.key(seed), observations, model=model, num_samples=num_samples)
         longest = int(np.asarray(observations.valid).sum(axis=1).max())
         values = {name: np.asarray(value) for name, value in draws.items()}

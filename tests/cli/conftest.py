@@ -41,6 +41,7 @@ def manifest(small_curves, tmp_path_factory):
         log.to_csv(folder / f"{curve.name}.csv", index=False, float_format="%.17g")
         rows.append(
             {"run": curve.name, "file": f"{curve.name}.csv", "size": "small", "params": 1e7, "split": "train"}
+            | {"weight_decay": curve.weight_decay}
             | {"schedule": curve.schedule.spec}
         )
     bad = {"run": "broken", "file": "broken.csv", "size": "small", "params": 1e7, "split": "broken"}

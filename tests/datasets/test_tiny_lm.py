@@ -32,6 +32,7 @@ def test_the_runs_are_the_planned_ones_and_complete(curves):
     columns = ("file", "size", "schedule", "parent", "split")
     assert {name: tuple(row[column] for column in columns) for name, row in rows.items()} == planned
     assert set(curves.names) == set(rows)
+    assert {curve.weight_decay for curve in curves} == {trainer.Settings().weight_decay}
     for curve in curves:
         # A branch has its parent's history, so every run has every validation from the first to the last.
         assert curve.steps.tolist() == list(range(50, curve.schedule.total_steps + 1, 50))

@@ -15,6 +15,7 @@
     uv run python tests/evaluation/held_out.py --losses --apart  the same, each of its sizes on its own
     uv run python tests/evaluation/held_out.py --noise           how noise follows the rate, by third differences
     uv run python tests/evaluation/held_out.py --seeds           how far seeds differ, against the noise
+    uv run python tests/evaluation/held_out.py --decays --quick  weight decays as logged, not said, and wrong
 
 Settings were chosen on multi-power-law and on EPFL's peak rate 1e-3; the other sets were only reported on.
 """
@@ -497,6 +498,59 @@ def losses(*, quick: bool, apart: bool) -> pd.DataFrame:
     return pd.concat([found, found[list(SHOWN)].astype(float).mean().to_frame("mean").T])
 
 
+DECAYS: dict[str, float | None] = {
+    "not said": None,
+    "0.01 said": 0.01,
+    "0.03 said": 0.03,
+    "0.3 said": 0.3,
+    "1 said": 1.0,
+}
+"""Other weight decays than that of the runs, which is 0.1."""
+
+DECAYED = ("epfl-1e-3", "epfl-5e-4", "epfl-cosines", "epfl-two-rates", "epfl-124M-two-rates", "olmo-horizon", "tiny-lm")
+"""Sets whose weight decay is known."""
+
+
+def saying(curves: CurveSet, weight_decay: float | None) -> CurveSet:
+    """Return runs that say another weight decay than theirs, or none."""
+    return CurveSet(
+        curves=tuple(
+            replace(
+                curve,
+                weight_decay=weight_decay,
+                metadata={name: value for name, value in curve.metadata.items() if name != "weight_decay"},
+            )
+            for curve in curves
+        )
+    )
+
+
+def decays(names: list[str], *, quick: bool) -> pd.DataFrame:
+    """Score sets whose weight decay is known as they are, without it, and with wrong ones."""
+    rows = {}
+    for name in names:
+        split = read(name)
+        said = {"as it is": split} | {
+            label: replace(split, train=saying(split.train, decay), test=saying(split.test, decay))
+            for label, decay in DECAYS.items()
+        }
+        for label, told in said.items():
+            forecaster = FittedOnce(settings=QUICK if quick else {}, kept={})
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", BayeslrWarning)
+                found = backtest(told, {"bayeslr": forecaster}, seed=0).mean.iloc[0][list(SHOWN)].to_dict()
+                draws = forecaster.fitted(told, seed=0).draws
+            if "weight_decay" in draws:
+                found |= dict(
+                    zip(
+                        ("low", "median", "high"), draws["weight_decay"].quantile([0.05, 0.5, 0.95]).values, strict=True
+                    )
+                )
+            rows[name, label] = found
+            print(name, label, {key: round(float(value), 4) for key, value in found.items()}, flush=True)
+    return pd.DataFrame(rows).T
+
+
 def jitter(loss: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return third differences of losses, scaled so that the median of white noise is its standard deviation."""
     scaled: NDArray[np.float64] = differences(loss) / WHITE_NOISE
@@ -557,6 +611,7 @@ def main() -> None:
     parser.add_argument("--apart", action="store_true", help="with --losses: each size on its own")
     parser.add_argument("--noise", action="store_true", help="measure noise by the rate")
     parser.add_argument("--seeds", action="store_true", help="measure how far seeds differ, against the noise")
+    parser.add_argument("--decays", action="store_true", help="score weight decays as they are, not said, and wrong")
     parser.add_argument("--hard", action="store_true", help=f"score {', '.join(HARD)}")
     parser.add_argument("--quick", action="store_true", help="by Laplace's approximation instead of NUTS")
     parser.add_argument("--alone", action="store_true", help="without the baselines")
@@ -577,6 +632,9 @@ def main() -> None:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", BayeslrWarning)
                 print(seeds().round(4).to_string())
+            return
+        if arguments.decays:
+            print(decays(arguments.sets or list(DECAYED), quick=arguments.quick).round(4).to_string())
             return
         if arguments.trends:
             print(trends().round(3).to_string())

@@ -1,6 +1,7 @@
 """Posterior files: everything comes back, and anything that is no such file is one line."""
 
 import json
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,11 +11,14 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from bayeslr.errors import PosteriorError
+from bayeslr.curves import CurveSet
+from bayeslr.errors import BayeslrWarning, FitWarning, PosteriorError
 from bayeslr.forecast import predict
-from bayeslr.inference import load_posterior, write_atomically
+from bayeslr.inference import fit, load_posterior, write_atomically
 from bayeslr.inference.integrity import sealed
+from bayeslr.laws import EffectiveRateLaw, WeightNormRate
 from bayeslr.model import Discrepancy, model_settings
+from bayeslr.schedules import cosine
 
 LINE = r"^[^\n]+$"
 
@@ -122,6 +126,50 @@ def test_files_without_an_effect_of_the_start_are_read_as_they_were_fitted(small
     pd.testing.assert_frame_equal(predict(loaded, plan, size=size, seed=0).final_loss(), before)
 
 
+@pytest.fixture(scope="module")
+def undecided(small_curves):
+    """A fit of curves that do not say their weight decay."""
+    curves = CurveSet(curves=tuple(replace(curve, weight_decay=None, metadata={}) for curve in small_curves))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FitWarning)
+        return fit(curves, method="laplace", num_samples=200, seed=0, progress=False)
+
+
+def test_an_inferred_weight_decay_is_reported_asked_and_kept(undecided, tmp_path):
+    assert undecided.draws["weight_decay"].dims == ("chain", "draw")
+    assert "weight_decay" in undecided.summary().index
+    loaded = load_posterior(undecided.save(tmp_path / "p.nc"))
+    assert loaded.model == undecided.model
+    plan = cosine(peak_lr=1e-3, warmup_steps=100, total_steps=4000)
+    found = {}
+    for decay in (None, 0.1, 0.5):
+        asked = {"seed": 0, "weight_decay": decay}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", BayeslrWarning)
+            before, after = (predict(one, plan, **asked).final_loss() for one in (undecided, loaded))
+        pd.testing.assert_frame_equal(before, after)
+        found[decay] = float(before["median"].iloc[0])
+    # one that is said is another run than the fitted, and a strong one yet another
+    assert abs(found[0.5] - found[0.1]) > 1e-3
+    assert abs(found[0.1] - found[None]) < abs(found[0.5] - found[None])
+
+
+def test_files_without_an_inferred_weight_decay_are_read_as_they_were_fitted(undecided, tmp_path, monkeypatch):
+    """There, runs that did not say their weight decay had 0.1, also when one joins."""
+    monkeypatch.setattr("bayeslr.inference.posterior.FORMAT", 11)
+    kept = replace(undecided.model, law=EffectiveRateLaw(rate=WeightNormRate(weight_decay="given")))
+    groups = {
+        name: node.to_dataset().drop_vars("weight_decay", errors="ignore") for name, node in undecided.tree.items()
+    }
+    described = model_settings(kept)
+    del described["law"]["rate"]["weight_decay"]
+    monkeypatch.setattr("bayeslr.inference.posterior.model_settings", lambda model: described)
+    older = replace(undecided, tree=xr.DataTree.from_dict(groups), model=kept)
+    loaded = load_posterior(older.save(tmp_path / "p.nc"))
+    assert loaded.model == kept
+    assert loaded.model.for_curves(loaded.curves.after_warmup()).law == kept.law
+
+
 def test_files_without_batches_are_read(small_posterior, tmp_path, monkeypatch):
     monkeypatch.setattr("bayeslr.inference.posterior.FORMAT", 4)
     groups = {name: node.to_dataset() for name, node in small_posterior.tree.children.items()}
@@ -139,7 +187,9 @@ def test_files_without_batches_are_read(small_posterior, tmp_path, monkeypatch):
 
 def test_unknown_sizes_come_back_unknown(small_posterior, tmp_path):
     curves = type(small_posterior.curves)(
-        curves=tuple(replace(curve, params=None, size=None, metadata={}) for curve in small_posterior.curves)
+        curves=tuple(
+            replace(curve, params=None, size=None, weight_decay=None, metadata={}) for curve in small_posterior.curves
+        )
     )
     tree = small_posterior.tree.map_over_datasets(lambda d: d.assign_coords(size=["all"]) if "size" in d.dims else d)
     loaded = load_posterior(replace(small_posterior, tree=tree, curves=curves).save(tmp_path / "p.nc"))
@@ -236,7 +286,7 @@ def alter_loss(file):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (set_attribute("bayeslr_format", 99), "format 99; allowed: 2 to 11"),
+        (set_attribute("bayeslr_format", 99), "format 99; allowed: 2 to 12"),
         (set_attribute("bayeslr_format", "new"), "damaged|format"),
         (alter_loss, "checksum"),
         (forget("curves"), "damaged|curves"),

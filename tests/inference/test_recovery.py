@@ -61,6 +61,7 @@ def ranks_of(curves, simulation):
                 schedule=curve.schedule,
                 params=curve.params,
                 size=curve.size,
+                weight_decay=curve.weight_decay,
             )
             for run, curve in enumerate(curves)
         )

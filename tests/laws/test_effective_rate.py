@@ -12,6 +12,7 @@ from bayeslr.curves import Setup
 from bayeslr.errors import ModelError
 from bayeslr.laws import EffectiveRateLaw, IdentityRate, MixedMemoryLaw, PowerRate, Scale, WeightNormRate
 from bayeslr.laws.cells import Cells, through_memories
+from bayeslr.laws.effective import _decomposed
 from bayeslr.laws.rates import log_norm
 
 SCALE = Scale(area=6.0, rate=1e-3, loss=3.0, memory=77.0)
@@ -42,11 +43,11 @@ def rates_by_a_loop(lr, growth, weight_decay):
     return np.array(rates)
 
 
-def loss_by_a_loop(plan, values, weight_decay):
+def loss_by_a_loop(plan, values, weight_decay, scale=SCALE):
     """The law by its definition: one update after the other, and a fine sum over memories."""
-    growth = values["norm_ratio"] * SCALE.growth
+    growth = values["norm_ratio"] * scale.growth
     rates = rates_by_a_loop(plan.lr, growth, weight_decay)
-    reference = rates_by_a_loop(np.full(6000, SCALE.rate), growth, SCALE.weight_decay)
+    reference = rates_by_a_loop(np.full(6000, scale.rate), growth, scale.weight_decay)
     place = np.linspace(-4.0, 4.0, 81)
     weights = np.exp(-0.5 * place**2)
     memories = np.clip(values["tau"] * np.exp(values["memory_spread"] * place), 10.0, 1e5)
@@ -108,6 +109,98 @@ def test_the_floor_of_many_runs_is_compressed_and_its_loss_is_the_same():
     few = jax.tree.map(lambda leaf: leaf[:3], stacked)
     assert law.compressed(few)[0] is few
     assert law.compressed(few)[1] == {}
+
+
+INFERRED = EffectiveRateLaw(rate=WeightNormRate(weight_decay="inferred"))
+
+
+@pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS)
+@pytest.mark.parametrize("weight_decay", [0.02, 0.06, 0.4])
+def test_an_unknown_weight_decay_is_a_parameter(plan, weight_decay):
+    """Against a loop whose weights decay as the parameter says, those of the reference included."""
+    features = INFERRED.features(plan, STEPS, SCALE, Setup())
+    values = {name: jnp.asarray(value) for name, value in VALUES.items()} | {"weight_decay": jnp.asarray(weight_decay)}
+    scale = replace(SCALE, weight_decay=weight_decay)
+    # the growth counts from a decay of 0.1
+    ratio = VALUES["norm_ratio"] * SCALE.growth / scale.growth
+    expected = loss_by_a_loop(plan, VALUES | {"norm_ratio": ratio}, weight_decay, scale)
+    found = INFERRED.terms(values, features).total
+    np.testing.assert_allclose(found, expected, atol=1e-3)
+    # a control: the usual decay is another law
+    other = INFERRED.terms(values | {"weight_decay": jnp.asarray(0.1)}, features).total
+    assert np.abs(np.asarray(other) - found).max() > 1e-3
+
+
+def test_a_run_that_says_its_weight_decay_has_it_whatever_that_of_the_others_is():
+    """At a parameter of 0.1 the reference is that of a law without it, and so is the rest."""
+    values, said = {name: jnp.asarray(value) for name, value in VALUES.items()}, Setup(weight_decay=0.4)
+    usual = values | {"weight_decay": jnp.asarray(0.1)}
+    expected = EffectiveRateLaw().terms(values, EffectiveRateLaw().features(PLANS["wsd"], STEPS, SCALE, said)).total
+    found = INFERRED.terms(usual, INFERRED.features(PLANS["wsd"], STEPS, SCALE, said)).total
+    np.testing.assert_allclose(found, expected, atol=5e-4)
+    unheard = INFERRED.terms(usual, INFERRED.features(PLANS["wsd"], STEPS, SCALE, Setup())).total
+    assert np.abs(np.asarray(unheard) - expected).max() > 3e-3
+
+
+@pytest.mark.parametrize("said", [0.0, 0.3])
+def test_a_run_that_joins_and_says_its_weight_decay_leaves_the_others_as_they_are(said):
+    """What weights grow by counts from a decay of 0.1 there, whatever the mean of those that are said."""
+    joined = replace(SCALE, weight_decay=max(said, 1e-9))
+    before = INFERRED.features(PLANS["cosine"], STEPS, SCALE, Setup())
+    after = INFERRED.features(PLANS["cosine"], STEPS, joined, Setup())
+    np.testing.assert_array_equal(after.log_progress, before.log_progress)
+
+
+def test_without_any_weight_decay_norms_grow_and_do_not_come_to_rest():
+    none = replace(SCALE, weight_decay=1e-9)
+    assert none.growth == SCALE.growth
+    values = {name: jnp.asarray(value) for name, value in VALUES.items()}
+    law, plan = EffectiveRateLaw(), PLANS["cosine"]
+    expected = loss_by_a_loop(plan, VALUES, 0.0, none)
+    found = law.terms(values, law.features(plan, STEPS, none, Setup(weight_decay=0.0))).total
+    np.testing.assert_allclose(found, expected, atol=1e-3)
+
+
+def test_weight_decay_is_inferred_where_no_run_says_it_unless_it_is_said_otherwise():
+    def names(law, *, decays_known):
+        resolved = law.resolved(batches_differ=False, decays_known=decays_known)
+        return [parameter.name for parameter in resolved.parameters]
+
+    assert "weight_decay" in names(EffectiveRateLaw(), decays_known=False)
+    assert "weight_decay" not in names(EffectiveRateLaw(), decays_known=True)
+    given = EffectiveRateLaw(rate=WeightNormRate(weight_decay="given"))
+    assert "weight_decay" not in names(given, decays_known=False)
+    assert "weight_decay" in names(INFERRED, decays_known=True)
+    assert "weight_decay" not in names(EffectiveRateLaw(rate=PowerRate()), decays_known=False)
+    with pytest.raises(ModelError, match=r"weight_decay='known'; allowed: 'auto', 'given', 'inferred'"):
+        WeightNormRate(weight_decay="known")
+
+
+def test_a_map_needs_an_axis_for_each_parameter():
+    class Shorter(WeightNormRate):
+        axes = ()
+
+    with pytest.raises(ModelError, match=r"^law: the map 'weight-norm' has 1 parameters and 0 axes; allowed: an axis"):
+        EffectiveRateLaw(rate=Shorter())
+
+
+@pytest.mark.parametrize("shape", [(20, 900), (300, 900), (3000, 900), (3000, 384)])
+def test_a_compressed_matrix_is_the_same_to_its_precision(shape):
+    """Singular values fall from 1 to 1e-13, over more of them than are kept; rows stay orthonormal."""
+    rng = np.random.default_rng(0)
+    rank = min(*shape, 100)
+    left, right = (np.linalg.qr(rng.standard_normal((n, rank)))[0] for n in shape)
+    matrix = (left * 10.0 ** (-13.0 * np.arange(rank) / rank)) @ right.T
+    small, basis = _decomposed(matrix)
+    assert np.linalg.norm(small @ basis - matrix, 2) < 2e-6
+    np.testing.assert_allclose(basis @ basis.T, np.eye(len(basis)), atol=1e-12)
+    assert small.shape[1] == len(basis) <= 96
+
+
+def test_a_matrix_of_more_rank_than_a_sketch_has_is_compressed_without_a_loss():
+    matrix = np.random.default_rng(0).standard_normal((600, 900))
+    small, basis = _decomposed(matrix)
+    np.testing.assert_allclose(small @ basis, matrix, atol=1e-9)
 
 
 def test_the_identity_is_the_law_of_mixed_memories():
@@ -232,6 +325,6 @@ def test_batches_count_where_they_differ_unless_it_is_said_otherwise():
     }
     assert names["auto"] == names["power"]
     assert set(names["power"]) - set(names["fixed"]) == {"batch_progress", "batch_noise"}
-    assert EffectiveRateLaw().resolved(batches_differ=False) == EffectiveRateLaw()
+    assert EffectiveRateLaw().resolved(batches_differ=False).batch == "auto"
     with pytest.raises(ModelError, match=r"^law: batch='tokens'; allowed: 'auto', 'fixed', 'power'$"):
         EffectiveRateLaw(batch="tokens")

@@ -3,17 +3,18 @@
 import inspect
 from pathlib import Path
 
-from bayeslr.laws import EffectiveRateLaw
+from bayeslr.laws import EffectiveRateLaw, WeightNormRate
 from bayeslr.model import Discrepancy, Noise
 
 PAGE = Path(__file__).parents[2] / "docs" / "model.md"
 START = "<!-- priors: compared with the code by tests/model/test_model_page.py -->\n"
 END = "<!-- end of priors -->"
+LAW = EffectiveRateLaw(rate=WeightNormRate(weight_decay="inferred"))
 
 
 def table():
     rows = [("parameter", "unit", "prior", "meaning"), ("---",) * 4]
-    rows += [declared(parameter, parameter.name) for parameter in EffectiveRateLaw().parameters]
+    rows += [declared(parameter, parameter.name) for parameter in LAW.parameters]
     noise, discrepancy = Noise(), Discrepancy()
     meaning = "Standard deviation of the measurement noise."
     rows.append(("`noise`", "loss", f"LogNormal({noise.center:g} loss, {noise.spread:g})", meaning))

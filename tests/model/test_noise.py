@@ -67,10 +67,10 @@ def test_the_prior_of_the_scale_follows_the_loss():
 
 
 def test_sizes_share_a_noise_where_no_run_has_more_than_one_observation():
-    assert Noise().resolved(single_losses=True) == Noise(pooling="complete")
-    assert Noise().resolved(single_losses=False) == Noise(pooling="none")
+    assert Noise().resolved(mostly_single_losses=True) == Noise(pooling="complete")
+    assert Noise().resolved(mostly_single_losses=False) == Noise(pooling="none")
     # what was asked for stays
-    assert Noise(pooling="none").resolved(single_losses=True) == Noise(pooling="none")
+    assert Noise(pooling="none").resolved(mostly_single_losses=True) == Noise(pooling="none")
     program = numpyro.handlers.seed(Noise(pooling="complete").sample, jax.random.key(0))
     trace = numpyro.handlers.trace(program).get_trace({"loss": jnp.asarray(3.0)}, 2, jnp.ones((1, 1), bool), {})
     assert trace["noise"]["value"].shape == ()

@@ -232,11 +232,22 @@ def test_a_grid_of_final_losses_stands_on_the_means_of_its_runs():
     # areas are those of the longest runs, as everywhere
     longest = max(float(MODEL.law.area(c.schedule, c.steps)[0]) for c in curves if c.params == 4e7)
     assert scale.areas[1] == pytest.approx(longest)
-    # one run with a curve, and the longest run counts again
-    with_curve = replace(curves.curves[0], steps=np.array([1000, 1953]), loss=np.array([3.1, 3.0]))
-    again = MODEL.scale(CurveSet(curves=(with_curve, *curves.curves[1:])))
-    assert again.rates[1] == 2e-3
-    assert again.batches[1] == 64.0
+
+    # a few runs with curves among them change nothing; where half of the runs have one, the longest run counts
+    def with_curves(count):
+        longer = [
+            replace(c, steps=np.array([c.steps[0] // 2, c.steps[0]]), loss=np.array([3.1, 3.0]))
+            for c in curves.curves[:count]
+        ]
+        return CurveSet(curves=(*longer, *curves.curves[count:]))
+
+    few = MODEL.scale(with_curves(2))
+    assert (few.level_rates, few.level_batches, few.rates) == (scale.level_rates, scale.level_batches, scale.rates)
+    assert with_curves(2).mostly_single_losses
+    half = with_curves(-(-len(curves) // 2))
+    assert not half.mostly_single_losses
+    assert MODEL.scale(half).rates[1] == 2e-3
+    assert MODEL.scale(half).batches[1] == 64.0
 
 
 def test_sizes_that_were_trained_in_one_batch_size_each_have_it_for_their_level():
@@ -248,10 +259,19 @@ def test_sizes_that_were_trained_in_one_batch_size_each_have_it_for_their_level(
     assert scale.of_size(1).log_batch(512.0, level=True) == pytest.approx(np.log(2.0))
 
 
-def test_a_grid_whose_batches_are_not_all_known_has_no_level_of_them():
-    runs = [(1e-3, batch, 2000) for batch in (64.0, 128.0, None)]
-    curves = grid_of_finals({1e7: runs, 4e7: runs[:2], 1.6e8: runs[:2]})
-    scale = MODEL.scale(curves)
+def test_a_run_of_a_grid_that_does_not_say_its_batch_is_taken_for_a_typical_one():
+    runs = [(1e-3, batch, 2000) for batch in (64.0, 256.0, None)]
+    others = {4e7: [(1e-3, 512.0, 2000), (1e-3, 32.0, 2000)], 1.6e8: [(1e-3, 32.0, 2000), (1e-3, 64.0, 4000)]}
+    found = MODEL.scale(grid_of_finals({1e7: runs, **others}))
+    told = MODEL.scale(grid_of_finals({1e7: [(rate, batch or 128.0, steps) for rate, batch, steps in runs], **others}))
+    np.testing.assert_allclose(found.level_batches, told.level_batches, rtol=1e-12)
+    np.testing.assert_allclose(found.batches, told.batches, rtol=1e-12)
+
+
+def test_a_size_none_of_whose_runs_says_its_batch_has_none():
+    runs = [(1e-3, batch, 2000) for batch in (64.0, 256.0)]
+    scale = MODEL.scale(grid_of_finals({1e7: runs, 4e7: runs, 1.6e8: [(1e-3, None, 2000), (1e-3, None, 4000)]}))
+    assert scale.batches[2] == scale.of_size(2).log_batch(512.0) == 0.0
     assert scale.level_batches == scale.batches
 
 

@@ -48,7 +48,7 @@ def rescaled(curves, *, rate=1.0, loss=1.0):
 def test_units_of_rate_and_loss_do_not_matter(make_curves):
     """With rates times k and weight decay over k the same losses are made, and the priors of slope and drop follow."""
     curves = make_curves(noise=0.001)
-    base = draws(curves)
+    base = draws(rescaled(curves))
     # stretches of updates that a law takes together may end one update earlier or later, by rounding
     np.testing.assert_allclose(draws(rescaled(curves, rate=37.0)), base, rtol=2e-6)
     np.testing.assert_allclose(draws(rescaled(curves, loss=3.2)), 3.2 * base, rtol=1e-9)

@@ -1,6 +1,7 @@
 """Priors: texts, families, replacement one by one, and information on the paper's parameters."""
 
 import json
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +12,7 @@ import pytest
 from numpyro.infer.util import log_density
 from scipy import stats
 
+from bayeslr.curves import CurveSet
 from bayeslr.errors import ModelError
 from bayeslr.model import ScalingModel, model_from_settings, model_settings
 from bayeslr.model.priors import parse_prior, prior_text
@@ -228,3 +230,13 @@ def test_settings_keep_priors_given_as_distributions():
     again = model_from_settings(json.loads(json.dumps(model_settings(model))))
     assert model_settings(again) == model_settings(model)
     assert set(again.priors) == {"alpha", "L0"}
+
+
+def test_weight_decay_can_have_a_prior_where_it_is_inferred(make_curves):
+    curves = make_curves()
+    model = ScalingModel(priors={"weight_decay": "LogNormal(-3.9, 0.3)"})
+    assert "weight_decay" in model.for_curves(curves).sites
+    assert model.for_curves(curves).replaced["weight_decay"].loc == pytest.approx(-3.9)
+    said = CurveSet(curves=tuple(replace(curve, weight_decay=0.1) for curve in curves))
+    with pytest.raises(ModelError, match=r"^priors: found 'weight_decay', which is no parameter of these runs"):
+        model.for_curves(said)

@@ -96,6 +96,7 @@ def test_resolving_chooses_the_pooling_and_keeps_the_rest():
     resolved = model.resolved((1e7, 1e8))
     assert resolved.pooling == "trend"
     assert resolved.noise.pooling == "none"
-    unresolved = {"pooling": "auto", "noise": model.noise.settings()}
+    assert resolved.law.rate.weight_decay == "given"
+    unresolved = {"pooling": "auto", "noise": model.noise.settings(), "law": model_settings(model)["law"]}
     assert model_settings(resolved) | unresolved == model_settings(model)
-    assert replace(resolved, pooling="auto", noise=model.noise) == model
+    assert replace(resolved, pooling="auto", noise=model.noise, law=model.law) == model
