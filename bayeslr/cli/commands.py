@@ -1,5 +1,6 @@
 """The commands."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -293,7 +294,8 @@ def _next_steps(curves: "bl.CurveSet", output: Path) -> list[str]:
     longest = max(curves, key=lambda curve: curve.schedule.total_steps).schedule
     common = f"peak_lr={longest.peak_lr:.4g}, warmup_steps={longest.warmup_steps}"
     cosine = f"cosine({common}, total_steps={2 * longest.total_steps})"
-    size = f" --size {curves.curves[-1].size}" if len({curve.size for curve in curves}) > 1 else ""
+    sizes = bl.curves.Sizes.of(curves).labels
+    size = f" --size {shlex.quote(sizes[-1])}" if len(sizes) > 1 else ""
     return [
         "Next, for example:",
         f"  {program_name()} predict {output}{size} --plot bands.png \\",

@@ -1,10 +1,10 @@
 """How far a question lies from the data that were fitted."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from bayeslr.curves import LossCurve
+from bayeslr.curves import LossCurve, Setup
 from bayeslr.forecast.sizes import Target, fitted_runs
 from bayeslr.inference import LOWERED_SHARE, STEADY_SHARE, Posterior, anneals, steady_share
 from bayeslr.laws import Scale, rate_removed
@@ -28,7 +28,7 @@ def extrapolations(
     plans: Mapping[str, Schedule],
     areas: Mapping[str, float],
     target: Target,
-    batch_sizes: Mapping[str, float | None],
+    setups: Mapping[str, Setup],
 ) -> list[str]:
     """Say where a question goes far outside the fitted data.
 
@@ -42,8 +42,8 @@ def extrapolations(
         The forward area of each, by name.
     target
         The size asked for.
-    batch_sizes
-        The batch size of each, by name; none: not given.
+    setups
+        Weight decay and batch size of each, by name; none: not given.
 
     Returns
     -------
@@ -53,7 +53,7 @@ def extrapolations(
         lowers its own; a peak rate more than 1.5 times outside the fitted ones; a size more than 4 times outside the
         fitted ones; a size whose label may stand for numbers that differ by more than a tenth; a peak rate that differs
         by a sixth or more from those of the size's runs; a batch size of which the same is true, or that was not given
-        where the runs have several.
+        where the runs have several; a weight decay that no fitted run says.
     """
     found = []
     peaks = [curve.schedule.peak_lr for curve in posterior.fitted]
@@ -104,15 +104,39 @@ def extrapolations(
             f"size {params:.3g} lies outside the fitted {_span(known)} parameters by more than a factor of "
             f"{SIZE_FACTOR:g}"
         )
-    of_batch: dict[float | None, list[str]] = {}
-    for name, batch_size in batch_sizes.items():
-        of_batch.setdefault(batch_size, []).append(name)
-    for batch_size, names in of_batch.items():
-        if line := _of_batch(of_size, own, batch_size, unseen=target.index is None):
-            rest = len(names) - _NAMED
-            whose = names if rest < 2 else [*names[:_NAMED], f"{rest:,} more"]
-            found.append(line if len(of_batch) == 1 else f"{', '.join(whose)}: {line}")
+    decays = {curve.weight_decay for curve in posterior.fitted if curve.weight_decay is not None}
+    found += _by_value(
+        {name: setup.batch_size for name, setup in setups.items()},
+        lambda batch_size: _of_batch(of_size, own, batch_size, unseen=target.index is None),
+    )
+    return found + _by_value(
+        {name: setup.weight_decay for name, setup in setups.items()}, lambda decay: _of_decay(sorted(decays), decay)
+    )
+
+
+def _by_value(asked: Mapping[str, float | None], tell: Callable[[float | None], str]) -> list[str]:
+    """Say what there is to say of each value once, and of which schedules where not of all."""
+    names: dict[float | None, list[str]] = {}
+    for name, value in asked.items():
+        names.setdefault(value, []).append(name)
+    found = []
+    for value, those in names.items():
+        if line := tell(value):
+            rest = len(those) - _NAMED
+            whose = those if rest < 2 else [*those[:_NAMED], f"{rest:,} more"]
+            found.append(line if len(names) == 1 else f"{', '.join(whose)}: {line}")
     return found
+
+
+def _of_decay(fitted: Sequence[float], weight_decay: float | None) -> str:
+    """Say where a question's weight decay is not one that was fitted; empty: it is."""
+    if weight_decay is None or any(abs(weight_decay - decay) <= _SAME_RATE * decay for decay in fitted):
+        return ""
+    known = f"(fitted: {', '.join(f'{decay:.3g}' for decay in fitted)})" if fitted else "(none says its own)"
+    return (
+        f"no fitted run has the weight decay {weight_decay:.3g} {known}; what another one does is known from theory "
+        "alone, and was not tested"
+    )
 
 
 def _of_batch(of_size: Sequence[LossCurve], own: Scale, batch_size: float | None, *, unseen: bool) -> str:

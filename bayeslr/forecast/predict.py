@@ -119,12 +119,11 @@ def predict(
     setups = find_setups(
         posterior, target, list(named), weight_decay=weight_decay, batch_size=batch_size, started=started
     )
-    batches = {name: setup.batch_size for name, setup in setups.items()}
     area = posterior.model.law.area
     areas = {name: float(area(plan, np.array([plan.total_steps]))[0]) for name, plan in named.items()}
-    beyond = extrapolations(posterior, named, areas, target, batches)
+    beyond = extrapolations(posterior, named, areas, target, setups)
     scale = posterior.scale_of(target.index, target.params)
-    log_batches = np.array(sorted({scale.log_batch(batch) for batch in batches.values()}))
+    log_batches = np.array(sorted({scale.log_batch(setup.batch_size) for setup in setups.values()}))
     model = posterior.model.resolved(posterior.params, batches_differ=bool(log_batches.any()))
     draws, effects = posterior.sample(num_draws=num_draws), posterior.sample_effects(num_draws=num_draws)
     require_room(named, wanted, len(next(iter(draws.values()))))

@@ -267,6 +267,8 @@ class WeightNormRate(RateMap):
             # that of nearly all language models; three times as much, or as little, where curves say so
             prior=PriorSpec(family="LogNormal", center=DEFAULT_WEIGHT_DECAY, spread=0.5),
             shared=True,
+            remark="No run says its weight decay, so that it is inferred (weight_decay in the table); if you know it, "
+            "say it in the manifest.",
         )
         return (ratio, decay) if self.weight_decay == "inferred" else (ratio,)
 

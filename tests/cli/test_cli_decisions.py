@@ -6,6 +6,7 @@ import json
 import pytest
 
 import bayeslr as bl
+from bayeslr.errors import ExtrapolationWarning
 
 FAMILY = "wsd(peak_lr=1e-3, warmup_steps=100, total_steps=2000, decay_steps=100..1900)"
 LENGTHS = "wsd(peak_lr=1e-3, warmup_steps=100, total_steps=800..4000, decay_steps=20%)"
@@ -91,11 +92,13 @@ def test_compare_takes_weight_decays_of_all_plans_and_of_one(run, posterior_file
         *("compare", posterior_file, *asked, "--weight-decay", "b=0.3", "--weight-decay", "0.2", "--format", "json")
     )
     assert code == 0, err
-    found = bl.compare(
-        bl.load_posterior(posterior_file),
-        {name: bl.schedules.parse_schedule(spec) for name, spec in plans.items()},
-        weight_decay={"a": 0.2, "b": 0.3},
-    )
+    assert "no fitted run has the weight decay 0.3 (fitted: 0.1)" in " ".join(err.split())
+    with pytest.warns(ExtrapolationWarning, match=r"weight decay 0\.[23] \(fitted: 0\.1\)"):
+        found = bl.compare(
+            bl.load_posterior(posterior_file),
+            {name: bl.schedules.parse_schedule(spec) for name, spec in plans.items()},
+            weight_decay={"a": 0.2, "b": 0.3},
+        )
     assert json.loads(out) == json.loads(json.dumps(found.to_dict()))
 
 

@@ -378,9 +378,28 @@ def test_each_schedule_may_have_a_batch_of_its_own(of_one_batch):
 
 def test_schedules_of_one_batch_are_named_together(of_one_batch):
     batches = {f"plan {k}": 1024.0 for k in range(9)} | {"other": 64.0, "known": 256.0}
-    first, second = extrapolations(of_one_batch, {}, {}, find_target(of_one_batch, None), batches)
+    setups = {name: Setup(batch_size=batch) for name, batch in batches.items()}
+    first, second = extrapolations(of_one_batch, {}, {}, find_target(of_one_batch, None), setups)
     assert first.startswith("plan 0, plan 1, plan 2, 6 more: no run of this size has the batch size 1024 ")
     assert second.startswith("other: no run of this size has the batch size 64 ")
+
+
+def test_a_weight_decay_that_was_not_fitted_is_named(of_one_batch):
+    """Where runs say theirs, and where none does; one that is that of the runs, or none, is nothing to say."""
+    target, told = find_target(of_one_batch, None), {}
+    silent = CurveSet(curves=tuple(replace(c, weight_decay=None, metadata={}) for c in of_one_batch.curves))
+    for name, posterior in (("said", of_one_batch), ("not said", replace(of_one_batch, curves=silent))):
+        asked = {str(decay): Setup(weight_decay=decay) for decay in (None, 0.1, 0.3, 0.0)}
+        told[name] = extrapolations(posterior, {}, {}, target, asked)
+    rest = "what another one does is known from theory alone, and was not tested"
+    assert told["said"] == [
+        f"{name}: no fitted run has the weight decay {value} (fitted: 0.1); {rest}"
+        for name, value in (("0.3", "0.3"), ("0.0", "0"))
+    ]
+    assert [line.partition(";")[0] for line in told["not said"]] == [
+        f"{name}: no fitted run has the weight decay {value} (none says its own)"
+        for name, value in (("0.1", "0.1"), ("0.3", "0.3"), ("0.0", "0"))
+    ]
 
 
 def test_a_run_that_has_started_has_its_own_batch(of_one_batch):

@@ -18,6 +18,7 @@ from bayeslr.inference import fit, load_posterior, write_atomically
 from bayeslr.inference.integrity import sealed
 from bayeslr.laws import EffectiveRateLaw, WeightNormRate
 from bayeslr.model import Discrepancy, model_settings
+from bayeslr.report import outlook
 from bayeslr.schedules import cosine
 
 LINE = r"^[^\n]+$"
@@ -138,6 +139,7 @@ def undecided(small_curves):
 def test_an_inferred_weight_decay_is_reported_asked_and_kept(undecided, tmp_path):
     assert undecided.draws["weight_decay"].dims == ("chain", "draw")
     assert "weight_decay" in undecided.summary().index
+    assert outlook(undecided)[-1].startswith("No run says its weight decay, so that it is inferred")
     loaded = load_posterior(undecided.save(tmp_path / "p.nc"))
     assert loaded.model == undecided.model
     plan = cosine(peak_lr=1e-3, warmup_steps=100, total_steps=4000)
@@ -145,6 +147,7 @@ def test_an_inferred_weight_decay_is_reported_asked_and_kept(undecided, tmp_path
     for decay in (None, 0.1, 0.5):
         asked = {"seed": 0, "weight_decay": decay}
         with warnings.catch_warnings():
+            # of the fit, and of weight decays that were not fitted
             warnings.simplefilter("ignore", BayeslrWarning)
             before, after = (predict(one, plan, **asked).final_loss() for one in (undecided, loaded))
         pd.testing.assert_frame_equal(before, after)
