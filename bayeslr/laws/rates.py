@@ -278,7 +278,7 @@ class WeightNormRate(RateMap):
         low, high = float(np.log(0.6)), float(np.log(15.0))
         if self.weight_decay != "inferred":
             return (Axis(low=low, high=high, count=8),)
-        # products of two: six of each are exact to a thousandth
+        # products of two: six of each are exact to about a thousandth
         decays = Axis(low=float(np.log(0.015)), high=float(np.log(0.6)), count=6)
         return (Axis(low=low, high=high, count=6), decays)
 

@@ -3,7 +3,7 @@
 Parameters are drawn from a prior, curves from the model given them (discrepancy included), and the posterior of every
 simulation is asked for its 90% intervals. Because the fit uses the very same prior, coverage is 90% exactly, up to
 chance: over 400 fits, half of them from another seed, its standard deviation is 1.5%, so that a right fit leaves 84 to
-96% in any of its 18 parameters once in 700 times. The priors are absolute and narrower than the defaults, so that
+96% in any of its 19 parameters once in 700 times. The priors are absolute and narrower than the defaults, so that
 curves look like real ones and nothing hangs on the data's scale.
 
 Every core fits for itself. With the name of a file in `BAYESLR_RECOVERY_RANKS`, ranks are kept there, and a test that
