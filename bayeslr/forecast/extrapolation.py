@@ -104,13 +104,13 @@ def extrapolations(
             f"size {params:.3g} lies outside the fitted {_span(known)} parameters by more than a factor of "
             f"{SIZE_FACTOR:g}"
         )
-    decays = {curve.weight_decay for curve in posterior.fitted if curve.weight_decay is not None}
+    decays = sorted({curve.weight_decay for curve in posterior.fitted if curve.weight_decay is not None})
     found += _by_value(
         {name: setup.batch_size for name, setup in setups.items()},
         lambda batch_size: _of_batch(of_size, own, batch_size, unseen=target.index is None),
     )
     return found + _by_value(
-        {name: setup.weight_decay for name, setup in setups.items()}, lambda decay: _of_decay(sorted(decays), decay)
+        {name: setup.weight_decay for name, setup in setups.items()}, lambda decay: _of_decay(decays, decay)
     )
 
 

@@ -95,9 +95,9 @@ def load_posterior(path: str | Path) -> Posterior:
         law = described.get("law")
         _complete(described.get("discrepancy"), Discrepancy().name, _NOT_IN_ERRORS, found)
         _complete(law.get("rate") if isinstance(law, dict) else None, WeightNormRate().name, _NOT_IN_RATE, found)
-    if isinstance(described, dict) and described.get("priors"):
-        # numbers of JAX
-        require_unforked()
+        if described.get("priors"):
+            # numbers of JAX
+            require_unforked()
     try:
         curves = curves_from_dataset(tree["curves"].to_dataset())
         fitted = curves.after_warmup()

@@ -291,19 +291,16 @@ class WeightNormRate(RateMap):
         self, lr: Vector, count: Vector, positions: Positions, weight_decay: float | None, scale: Scale
     ) -> NDArray[np.float64]:
         """Return rates over norms."""
-        inferred = self.weight_decay == "inferred"
-        # whatever a run says that joins later, growth keeps its unit
-        growth = (
-            np.exp(positions[0]) * (replace(scale, weight_decay=DEFAULT_WEIGHT_DECAY) if inferred else scale).growth
-        )
-        if inferred and weight_decay is None:
-            decays = np.exp(positions[1])
-            norm = np.empty((len(lr), len(decays)))
-            for decay in np.unique(decays):
-                own = decays == decay
-                norm[:, own] = log_norm(lr, count, growth[own], float(decay))
-        else:
-            norm = log_norm(lr, count, growth, scale.weight_decay if weight_decay is None else weight_decay)
+        ratio, *inferred = map(np.exp, positions)
+        if inferred:
+            # whatever a run says that joins later, growth keeps its unit
+            scale = replace(scale, weight_decay=DEFAULT_WEIGHT_DECAY)
+        unknown = inferred[0] if inferred else np.full_like(ratio, scale.weight_decay)
+        decays = unknown if weight_decay is None else np.full_like(ratio, weight_decay)
+        norm = np.empty((len(lr), len(ratio)))
+        for decay in np.unique(decays):
+            own = decays == decay
+            norm[:, own] = log_norm(lr, count, ratio[own] * scale.growth, float(decay))
         before = np.concatenate([np.zeros((1, norm.shape[1])), norm[:-1]])
         rates: NDArray[np.float64] = lr[:, None] * np.exp(-0.25 * (norm + before))
         return rates

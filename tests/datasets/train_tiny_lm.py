@@ -506,13 +506,14 @@ def ship(runs: list[Run], root: Path, to: Path) -> None:
     """Write the manifest, the logs and the settings of all finished runs."""
     finished = [run for run in runs if is_finished(root, run)]
     columns = ("run", "file", "size", "params", "weight_decay", "schedule", "parent", "seed", "split")
+    described = (root / "settings.json").read_bytes()
+    decay = json.loads(described)["settings"]["weight_decay"]
     rows = []
     for run in finished:
         params = count_params(jax.eval_shape(functools.partial(init_params, run.size, run.seed)))
-        decay = json.loads((root / "settings.json").read_text())["settings"]["weight_decay"]
         rows.append((run.name, run.file, run.size.label, params, decay, run.spec, run.parent, run.seed, run.split))
         write_file(to / run.file, (root / run.file).read_bytes())
-    write_file(to / "settings.json", (root / "settings.json").read_bytes())
+    write_file(to / "settings.json", described)
     write_table(to / "runs.csv", columns, rows)
     print(f"{to}: {len(finished)} of {len(runs)} runs")
 
