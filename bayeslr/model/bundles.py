@@ -1,14 +1,17 @@
-"""Runs of one size in bundles, so that their inner products are one product of long matrices instead of one a run."""
+"""How runs are laid out for products of matrices: those of a length together, and those of a size in bundles.
 
-from dataclasses import dataclass
+In a bundle, the inner products of several runs are one product of long matrices instead of one a run.
+"""
+
+from dataclasses import dataclass, field
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Bundles"]
+__all__ = ["Bundles", "Group"]
 
 _EACH = 2.0
 """What a bundle costs beside its runs, in runs: the matrices that it has of its own."""
@@ -85,3 +88,71 @@ class Bundles:
     def spread_out(self, matrices: Array) -> Array:
         """Give each bundle the matrix of its size: from ``[S, ...]`` to ``[K, ...]``."""
         return matrices if len(self.runs) == len(matrices) else matrices[self.size]
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """Runs that are computed together: all of them, or only those with a single observation, or only the others.
+
+    Parameters
+    ----------
+    runs
+        Their places among all runs, ``[G]``.
+    size_of_run
+        Their sizes, ``[G]``.
+    bundles
+        Those of one size in bundles, counted within the group.
+    single
+        Whether each has a single observation, which comes first.
+    """
+
+    runs: Array
+    size_of_run: Array
+    bundles: Bundles
+    single: bool = field(default=False, metadata={"static": True})
+
+    @classmethod
+    def of(cls, runs: NDArray[np.int64], size_of_run: ArrayLike, sizes: int, *, single: bool = False) -> "Group":
+        """Lay out some of the runs whose sizes are given."""
+        own = np.asarray(size_of_run)[runs]
+        return cls(runs=jnp.asarray(runs), size_of_run=jnp.asarray(own), bundles=Bundles.of(own, sizes), single=single)
+
+    @classmethod
+    def apart(cls, lengths: ArrayLike, size_of_run: ArrayLike, sizes: int) -> "tuple[Group, ...]":
+        """Lay out all runs.
+
+        Parameters
+        ----------
+        lengths
+            Numbers of observations, ``[R]``.
+        size_of_run
+            Index of the size of each run, ``[R]``.
+        sizes
+            Number of sizes.
+
+        Returns
+        -------
+        tuple of Group
+            Curves, and single observations where more than half of the runs have one, which cost little beside curves.
+            Where there are fewer, a program for them takes longer to compile than it saves.
+        """
+        singles = np.asarray(lengths) == 1
+        if 2 * singles.sum() <= singles.size:
+            return (cls.of(np.arange(singles.size), size_of_run, sizes),)
+        curves = () if singles.all() else (cls.of(np.flatnonzero(~singles), size_of_run, sizes),)
+        return (*curves, cls.of(np.flatnonzero(singles), size_of_run, sizes, single=True))
+
+    def take(self, rows: Array) -> Array:
+        """Take what belongs to these runs, ``[R, ...]`` to ``[G, ...]``; of the last dimension the first alone."""
+        # all of them are in their order
+        rows = rows if len(self.runs) == len(rows) else rows[self.runs]
+        return rows[..., :1] if self.single else rows
+
+    def put(self, rows: Array, whole: Array) -> Array:
+        """Undo :meth:`take`: put rows of these runs into those of all."""
+        if rows.shape == whole.shape:
+            return rows
+        if rows.shape[1:] == whole.shape[1:]:
+            return whole.at[self.runs].set(rows)
+        return whole.at[self.runs, ..., : rows.shape[-1]].set(rows)

@@ -168,8 +168,7 @@ def structure(
         valid=observations.valid,
         size_of_run=observations.size_of_run,
         sizes=observations.log_params,
-        bundles=observations.bundles,
-        single=observations.single,
+        groups=observations.groups,
         common=model.discrepancy.common_share if observations.log_params.shape[0] > 1 else 0.0,
     )
 

@@ -11,9 +11,9 @@ that a difference of neighbours whitens it. Effects are integrated out exactly: 
 products matter, and only Cholesky factors of the size of the effects are left (Woodbury), whatever the number of
 observations.
 
-Of runs with a single observation, as in a grid of final losses, there may be thousands. There a run's own effects are
-part of the variance of its observation. Where there are fewer of them than effects, their covariance is factorised
-instead.
+Of runs with a single observation, as in a grid of final losses, there may be thousands, and some curves beside them.
+They are computed apart: a run's own effects are part of the variance of its observation. Where there are fewer
+observations than effects, the covariance of the observations is factorised instead.
 """
 
 from dataclasses import dataclass, field, replace
@@ -24,8 +24,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from bayeslr.model.bundles import Bundles
-from bayeslr.model.nesting import Factors, Levels, Whitened, computed, from_left, from_right, transpose, whiten
+from bayeslr.model.bundles import Group
+from bayeslr.model.few import density_of_few, is_few
+from bayeslr.model.nesting import Factors, Levels, OfRuns, Whitened, from_left, from_right, transpose
 
 __all__ = ["Structure", "condition", "count_effects", "log_density", "residuals", "simulate"]
 
@@ -63,10 +64,8 @@ class Structure:
         Array of length ``S``, whose values are not used.
     common
         Share of the variance of the sizes' effects that all sizes have in common, from 0 up to, not including, 1.
-    bundles
-        The runs of each size in bundles.
-    single
-        Whether no run has more than one observation, which comes first.
+    groups
+        The runs that are computed together.
     """
 
     mean: Array
@@ -81,9 +80,25 @@ class Structure:
     valid: Array
     size_of_run: Array
     sizes: Array
-    bundles: Bundles
+    groups: tuple[Group, ...]
     common: float = field(default=0.0, metadata={"static": True})
-    single: bool = field(default=False, metadata={"static": True})
+
+    def of_group(self, group: Group) -> "Structure":
+        """Return what belongs to the runs of a group."""
+        return replace(
+            self,
+            mean=group.take(self.mean),
+            sd=group.take(self.sd),
+            autocorrelation=group.take(self.autocorrelation),
+            run_shapes=group.take(self.run_shapes),
+            run_scale=self.run_scale[group.runs],
+            shared_shapes=group.take(self.shared_shapes),
+            shared_scale=self.shared_scale[group.runs],
+            response=group.take(self.response),
+            valid=group.take(self.valid),
+            size_of_run=group.size_of_run,
+            groups=(group,),
+        )
 
 
 def _before(rows: Array) -> Array:
@@ -165,49 +180,52 @@ def _whitened(rows: _Rows, shapes: _Shapes) -> Whitened:
     return Whitened(run=run * rows.run_scale[:, None], shared=shared * rows.shared_scale[:, None], rest=rows.rest)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(4,))
-def _integrated(rows: _Rows, shapes: _Shapes, size_of_run: Array, bundles: Bundles, levels: Levels) -> Array:
+@partial(jax.custom_vjp, nondiff_argnums=(3,))
+def _integrated(
+    rows: tuple[_Rows, ...], shapes: tuple[_Shapes, ...], groups: tuple[Group, ...], levels: Levels
+) -> Array:
     """Return the log density of whitened losses, effects integrated out, up to the residual's own terms."""
-    return _integrated_forward(rows, shapes, size_of_run, bundles, levels)[0]
+    return _integrated_forward(rows, shapes, groups, levels)[0]
+
+
+type _Known = tuple[tuple[_Rows, ...], tuple[_Shapes, ...], tuple[Group, ...], Factors]
 
 
 def _integrated_forward(
-    rows: _Rows, shapes: _Shapes, size_of_run: Array, bundles: Bundles, levels: Levels
-) -> tuple[Array, tuple[_Rows, _Shapes, Array, Bundles, Factors]]:
-    factors = levels.factorise(_whitened(rows, shapes), bundles)
-    return factors.value, (rows, shapes, size_of_run, bundles, factors)
+    rows: tuple[_Rows, ...], shapes: tuple[_Shapes, ...], groups: tuple[Group, ...], levels: Levels
+) -> tuple[Array, _Known]:
+    factors = levels.factorise(list(map(_whitened, rows, shapes)), groups)
+    return factors.value, (rows, shapes, groups, factors)
 
 
-def _integrated_backward(
-    levels: Levels, known: tuple[_Rows, _Shapes, Array, Bundles, Factors], change: Array
-) -> tuple[_Rows, None, None, None]:
-    rows, shapes, size_of_run, bundles, factors = known
-    of_size, of_run = levels.means(factors, size_of_run)
-    shared = of_size[size_of_run]
-    # what the effects' means leave, and how it varies with the effects of sizes
-    rest = factors.rest_left - from_right(factors.shared_left, shared)
-    covariance = bundles.spread_out(levels.covariance(factors))
-    follow = bundles.scatter(bundles.gather(factors.shared_left) @ covariance, rest.shape[1])
-    with_run = (follow @ transpose(factors.run_rest[..., : levels.p]) - factors.lasting) @ factors.run
-    by_shared = change * (rest[..., None] * shared[:, None] - follow)
-    by_run = change * (rest[..., None] * of_run[:, None] + with_run)
-    # sums over effects, and over points, as products: the sums themselves compile to slow loops
-    now, before = by_shared * shapes.shared, by_shared * shapes.shared_before
-    run_now, run_before = by_run * shapes.run, by_run * shapes.run_before
-    given_up = from_left(rows.response, by_shared) * shapes.exchange[None]
-    return (
-        _Rows(
+def _integrated_backward(levels: Levels, known: _Known, change: Array) -> tuple[tuple[_Rows, ...], None, None]:
+    rows, shapes, groups, factors = known
+    of_size, of_runs = levels.means(factors, groups)
+    covariance = levels.covariance(factors)
+
+    def by_rows(rows: _Rows, shapes: _Shapes, group: Group, left: OfRuns, of_run: Array) -> _Rows:
+        shared, bundles = of_size[group.size_of_run], group.bundles
+        # what the effects' means leave, and how it varies with the effects of sizes
+        rest = left.rest_left - from_right(left.shared_left, shared)
+        follow = bundles.gather(left.shared_left) @ bundles.spread_out(covariance)
+        follow = bundles.scatter(follow, rest.shape[1])
+        with_run = (follow @ transpose(left.products[..., : levels.p]) - left.lasting) @ left.factor
+        by_shared = change * (rest[..., None] * shared[:, None] - follow)
+        by_run = change * (rest[..., None] * of_run[:, None] + with_run)
+        # sums over effects, and over points, as products: the sums themselves compile to slow loops
+        now, before = by_shared * shapes.shared, by_shared * shapes.shared_before
+        run_now, run_before = by_run * shapes.run, by_run * shapes.run_before
+        given_up = from_left(rows.response, by_shared) * shapes.exchange[None]
+        return _Rows(
             weight=from_right(now, rows.shared_scale) + from_right(run_now, rows.run_scale),
             kept=-from_right(before, rows.shared_scale) - from_right(run_before, rows.run_scale),
             response=-from_right(by_shared, rows.shared_scale * shapes.exchange[None]),
             rest=-change * rest,
             run_scale=from_left(rows.weight, run_now) - from_left(rows.kept, run_before),
             shared_scale=from_left(rows.weight, now) - from_left(rows.kept, before) - given_up,
-        ),
-        None,
-        None,
-        None,
-    )
+        )
+
+    return tuple(map(by_rows, rows, shapes, groups, factors.runs, of_runs)), None, None
 
 
 # Fisher's identity: the gradient of the integrated density is the mean, over the effects given the losses, of the
@@ -236,44 +254,10 @@ def _absorbed(structure: Structure) -> Structure:
     )
 
 
-@jax.custom_vjp
-def _by_covariance(inner: Array, rest: Array) -> Array:
-    """Return the log density of whitened losses whose covariance is ``1 + inner``, up to the residual's own terms."""
-    return _by_covariance_forward(inner, rest)[0]
-
-
-def _by_covariance_forward(inner: Array, rest: Array) -> tuple[Array, tuple[Array, Array]]:
-    inverse, white, volume = whiten(inner, rest[:, None], many=True)
-    value = computed(-0.5 * (white**2).sum() - volume, rest**2, jnp.diagonal(inner))
-    return value, (inverse, inverse.T @ white[:, 0])
-
-
-def _by_covariance_backward(known: tuple[Array, Array], change: Array) -> tuple[Array, Array]:
-    inverse, weights = known
-    by_inner = 0.5 * change * (weights[:, None] * weights[None] - inverse.T @ inverse)
-    return by_inner, -change * weights
-
-
-# no derivative passes through the Cholesky factor here either
-_by_covariance.defvjp(_by_covariance_forward, _by_covariance_backward)
-
-
-def _few(structure: Structure) -> bool:
-    """Tell whether factorising the covariance of single observations takes less work than that of the effects."""
-    runs, p, _ = structure.shared_shapes.shape
-    return runs**2 * (runs + p) < 4 * structure.sizes.shape[0] * p**3
-
-
-def _of_singles(structure: Structure, white: Whitened) -> Array:
-    """Return what :func:`_integrated` does of single observations, by their covariance."""
-    shared, rest = white.shared[:, 0], white.rest[:, 0]
-    same = structure.size_of_run[:, None] == structure.size_of_run[None]
-    return jnp.asarray(_by_covariance(jnp.where(same, 1.0, structure.common) * (shared @ shared.T), rest))
-
-
 def _factors(structure: Structure, loss: Array) -> Factors:
-    rows = _whitened(_Rows.of(structure, loss), _Shapes.of(structure))
-    return _levels(structure).factorise(rows, structure.bundles)
+    parts = [(structure.of_group(group), group.take(loss)) for group in structure.groups]
+    rows = [_whitened(_Rows.of(part, own), _Shapes.of(part)) for part, own in parts]
+    return _levels(structure).factorise(rows, structure.groups)
 
 
 def log_density(structure: Structure, loss: Array) -> Array:
@@ -292,15 +276,18 @@ def log_density(structure: Structure, loss: Array) -> Array:
         Scalar. Its first derivatives are exact; second ones must be taken as differences of these. Minus infinity where
         it would be lost in rounding.
     """
-    if structure.single:
-        structure = _absorbed(structure)
-    rows, shapes = _Rows.of(structure, loss), _Shapes.of(structure)
-    if structure.single and _few(structure):
-        fitted = _of_singles(structure, _whitened(rows, shapes))
+    parts = [_absorbed(part) if part.groups[0].single else part for part in map(structure.of_group, structure.groups)]
+    rows = tuple(_Rows.of(part, part.groups[0].take(loss)) for part in parts)
+    shapes = tuple(map(_Shapes.of, parts))
+    levels = _levels(structure)
+    if is_few(structure.groups, structure.mean.shape[1], levels):
+        fitted = density_of_few(list(map(_whitened, rows, shapes)), structure.groups, levels)
     else:
-        fitted = _integrated(rows, shapes, structure.size_of_run, structure.bundles, _levels(structure))
-    spread = jnp.log(structure.sd) + 0.5 * jnp.log1p(-(structure.autocorrelation**2)) + 0.5 * jnp.log(2.0 * jnp.pi)
-    return fitted - jnp.where(structure.valid, spread, 0.0).sum()
+        fitted = _integrated(rows, shapes, structure.groups, levels)
+    for part in parts:
+        spread = jnp.log(part.sd) + 0.5 * jnp.log1p(-(part.autocorrelation**2)) + 0.5 * jnp.log(2.0 * jnp.pi)
+        fitted = fitted - jnp.where(part.valid, spread, 0.0).sum()
+    return fitted
 
 
 def count_effects(structure: Structure) -> int:
@@ -334,13 +321,17 @@ def condition(structure: Structure, loss: Array, normals: Array) -> tuple[Array,
     levels = _levels(structure)
     factors = _factors(structure, loss)
     common, own, run = jnp.split(normals, np.cumsum([levels.p, levels.sizes * levels.p]))
-    return levels.effects(
+    of_runs = run.reshape(structure.run_shapes.shape[0], levels.q)
+    common, shared, parts = levels.effects(
         factors,
-        structure.size_of_run,
+        structure.groups,
         common if structure.common else jnp.zeros(levels.p),
         own.reshape(levels.sizes, levels.p),
-        run.reshape(-1, levels.q) if levels.q else jnp.zeros((structure.run_shapes.shape[0], 0)),
+        [of_runs[group.runs] for group in structure.groups],
     )
+    for group, part in zip(structure.groups, parts, strict=True):
+        of_runs = group.put(part, of_runs)
+    return common, shared, of_runs
 
 
 def residuals(structure: Structure, loss: Array, shared: Array, run: Array) -> Array:

@@ -4,6 +4,7 @@ Each level is integrated out given the ones above it, by Cholesky factors of the
 come whitened by the residual, so that only inner products are left to take.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import jax
@@ -11,9 +12,9 @@ import jax.numpy as jnp
 from jax import Array
 from jax.scipy.linalg import solve_triangular
 
-from bayeslr.model.bundles import Bundles
+from bayeslr.model.bundles import Group
 
-__all__ = ["Factors", "Levels", "Whitened", "computed", "from_left", "from_right", "transpose", "whiten"]
+__all__ = ["Factors", "Levels", "OfRuns", "Whitened", "computed", "from_left", "from_right", "transpose", "whiten"]
 
 _LARGEST_SQUARES = 1e16
 """Sums of whitened squares from which on rounding is as large as what is wanted, a difference of them and one."""
@@ -46,17 +47,39 @@ class Whitened:
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, kw_only=True)
+class OfRuns:
+    """What is left of a group of runs after their own effects, and the factors by which these were integrated out.
+
+    Parameters
+    ----------
+    shared_left, rest_left
+        What the means of the runs' effects leave of shared shapes and of the rest, ``[G, n, p]`` and ``[G, n]``.
+    lasting
+        The runs' shapes times the factors, ``[G, n, q]``.
+    factor, products
+        Inverse Cholesky factors of the posterior precision of the runs' effects, ``[G, q, q]``, and ``[G, q, p + 1]``;
+        products with the shared shapes, and with the rest.
+    volume
+        Log determinant of the factors' inverses.
+    """
+
+    shared_left: Array
+    rest_left: Array
+    lasting: Array
+    factor: Array
+    products: Array
+    volume: Array
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, kw_only=True)
 class Factors:
     """Inverse Cholesky factors of the posterior precision of the effects, and their products with what is left.
 
     Parameters
     ----------
-    shared_left, rest_left
-        What the means of the runs' effects leave of shared shapes and of the rest, ``[R, n, p]`` and ``[R, n]``.
-    lasting
-        The runs' shapes times the factors, ``[R, n, q]``.
-    run, run_rest
-        ``[R, q, q]`` and ``[R, q, p + 1]``; products with the shared shapes, and with the rest.
+    runs
+        Of the runs of each group.
     own, own_rest
         Of sizes, ``[S, p, p]`` and ``[S, p, p + 1]``; products with what sizes have in common, and with the rest.
     common, common_rest
@@ -65,11 +88,7 @@ class Factors:
         The log density, but for what depends on the residual alone.
     """
 
-    shared_left: Array
-    rest_left: Array
-    lasting: Array
-    run: Array
-    run_rest: Array
+    runs: tuple[OfRuns, ...]
     own: Array
     own_rest: Array
     common: Array
@@ -110,61 +129,69 @@ class Levels:
     sizes: int
     common: float
 
-    def factorise(self, rows: Whitened, bundles: Bundles) -> Factors:
-        """Factorise, given whitened shapes and losses, and which runs are of one size."""
-        p = self.p
-        turned = transpose(rows.run)
+    def of_runs(self, rows: Whitened) -> OfRuns:
+        """Integrate out the effects of some runs."""
+        p, turned = self.p, transpose(rows.run)
         products = jnp.concatenate([turned @ rows.shared, turned @ rows.rest[..., None]], axis=-1)
-        run, run_rest, run_volume = whiten(turned @ rows.run, products, many=True)
-        lasting = rows.run @ transpose(run)
-        shared_left = rows.shared - lasting @ run_rest[..., :p]
-        rest_left = rows.rest - from_right(lasting, run_rest[..., p])
-        shared = transpose(bundles.gather(rows.shared))
-        inner = bundles.add_up(shared @ bundles.gather(shared_left), self.sizes)
-        with_rest = bundles.add_up(shared @ bundles.gather(rest_left[..., None]), self.sizes)
+        factor, products, volume = whiten(turned @ rows.run, products, many=True)
+        lasting = rows.run @ transpose(factor)
+        return OfRuns(
+            shared_left=rows.shared - lasting @ products[..., :p],
+            rest_left=rows.rest - from_right(lasting, products[..., p]),
+            lasting=lasting,
+            factor=factor,
+            products=products,
+            volume=volume,
+        )
+
+    def factorise(self, rows: Sequence[Whitened], groups: Sequence[Group]) -> Factors:
+        """Factorise, given whitened shapes and losses of each group of runs."""
+        p = self.p
+        runs = tuple(self.of_runs(part) for part in rows)
+        inner, with_rest = jnp.zeros((self.sizes, p, p)), jnp.zeros((self.sizes, p, 1))
+        squares, volume, white = jnp.zeros(()), jnp.zeros(()), jnp.zeros(())
+        for part, group, left in zip(rows, groups, runs, strict=True):
+            bundles = group.bundles
+            shared = transpose(bundles.gather(part.shared))
+            inner = inner + bundles.add_up(shared @ bundles.gather(left.shared_left), self.sizes)
+            with_rest = with_rest + bundles.add_up(shared @ bundles.gather(left.rest_left[..., None]), self.sizes)
+            squares = squares + (part.rest * left.rest_left).sum()
+            volume, white = volume + left.volume, white + (part.rest**2).sum()
         # effects of a size: sqrt(common) * c + sqrt(1 - common) * d, the size's own d integrated out first
         share, own_share = self.common**0.5, (1.0 - self.common) ** 0.5
         columns = jnp.concatenate([share * inner, with_rest], axis=-1)
         own, own_rest, own_volume = whiten(own_share**2 * inner, own_share * columns)
-        squares = (rows.rest * rest_left).sum() - (own_rest[..., p] ** 2).sum()
-        value = -0.5 * squares - run_volume - own_volume
+        value = -0.5 * (squares - (own_rest[..., p] ** 2).sum()) - volume - own_volume
         common, common_rest = jnp.zeros((0, 0)), jnp.zeros(0)
         if self.common:
             both = (share * columns - transpose(own_rest[..., :p]) @ own_rest).sum(axis=0)
             common, common_rest, common_volume = whiten(both[:, :p], both[:, p:])
             common_rest = common_rest[:, 0]
             value = value + 0.5 * (common_rest**2).sum() - common_volume
-        value = computed(value, rows.rest**2, jnp.diagonal(inner, axis1=-2, axis2=-1))
-        return Factors(
-            shared_left=shared_left,
-            rest_left=rest_left,
-            lasting=lasting,
-            run=run,
-            run_rest=run_rest,
-            own=own,
-            own_rest=own_rest,
-            common=common,
-            common_rest=common_rest,
-            value=value,
-        )
+        value = computed(value, white, jnp.diagonal(inner, axis1=-2, axis2=-1))
+        return Factors(runs=runs, own=own, own_rest=own_rest, common=common, common_rest=common_rest, value=value)
 
     def effects(
-        self, factors: Factors, size_of_run: Array, common: Array, own: Array, run: Array
-    ) -> tuple[Array, Array, Array]:
-        """Turn standard normals into effects given the losses; zeros give their means."""
+        self, factors: Factors, groups: Sequence[Group], common: Array, own: Array, runs: Sequence[Array]
+    ) -> tuple[Array, Array, tuple[Array, ...]]:
+        """Turn standard normals into effects given the losses, those of runs by group; zeros give their means."""
         p = self.p
         if self.common:
             common = (factors.common_rest + common) @ factors.common
         rest = factors.own_rest[..., p] - factors.own_rest[..., :p] @ common
         own = from_left(rest + own, factors.own)
         shared = self.common**0.5 * common[None] + (1.0 - self.common) ** 0.5 * own
-        rest = factors.run_rest[..., -1] - from_right(factors.run_rest[..., :-1], shared[size_of_run])
-        return common, shared, from_left(rest + run, factors.run)
 
-    def means(self, factors: Factors, size_of_run: Array) -> tuple[Array, Array]:
-        """Return the means given the losses of the effects of sizes, ``[S, p]``, and of runs, ``[R, q]``."""
-        zeros = jnp.zeros(self.p), jnp.zeros((self.sizes, self.p)), jnp.zeros((len(size_of_run), self.q))
-        return self.effects(factors, size_of_run, *zeros)[1:]
+        def of_runs(left: OfRuns, group: Group, normals: Array) -> Array:
+            rest = left.products[..., -1] - from_right(left.products[..., :-1], shared[group.size_of_run])
+            return from_left(rest + normals, left.factor)
+
+        return common, shared, tuple(map(of_runs, factors.runs, groups, runs))
+
+    def means(self, factors: Factors, groups: Sequence[Group]) -> tuple[Array, tuple[Array, ...]]:
+        """Return the means given the losses of the effects of sizes, ``[S, p]``, and of each group's, ``[G, q]``."""
+        runs = [jnp.zeros(left.factor.shape[:2]) for left in factors.runs]
+        return self.effects(factors, groups, jnp.zeros(self.p), jnp.zeros((self.sizes, self.p)), runs)[1:]
 
     def covariance(self, factors: Factors) -> Array:
         """Return the covariance given the losses of the effects of each size, ``[S, p, p]``."""

@@ -20,7 +20,7 @@ from bayeslr.errors import ModelError
 from bayeslr.forking import require_unforked
 from bayeslr.laws import DEFAULT_WEIGHT_DECAY, Law, Scale, rate_removed, response
 from bayeslr.laws.parameters import power_of_params
-from bayeslr.model.bundles import Bundles
+from bayeslr.model.bundles import Group
 from bayeslr.model.effects import MEMORIES, ErrorModel, Exposure
 from bayeslr.schedules import Schedule
 
@@ -83,8 +83,8 @@ class Observations:
         sampler scales its coordinates. It has no influence on the posterior.
     scale
         The data's scale, a scalar each; ``level_area``, ``level_rate`` and ``batch`` are those of the sizes, ``[S]``.
-    bundles
-        The runs of each size in bundles.
+    groups
+        The runs that are computed together.
     """
 
     loss: Array
@@ -96,7 +96,7 @@ class Observations:
     places: dict[str, Array]
     scatter: Array
     scale: dict[str, Array]
-    bundles: Bundles
+    groups: tuple[Group, ...]
 
     @property
     def single(self) -> bool:
@@ -317,6 +317,6 @@ def build_observations(
         scatter=jnp.asarray(np.array(scatter)),
         scale={name: jnp.asarray(getattr(scale, name)) for name in _SHARED}
         | {name: jnp.asarray([getattr(part, name) for part in own]) for name in _OWN},
-        bundles=Bundles.of(size_of_run, len(sizes)),
+        groups=Group.apart(list(map(len, kept)), size_of_run, len(sizes)),
     )
     return observations, tuple(curve.name for curve in kept)

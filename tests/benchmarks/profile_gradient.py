@@ -38,14 +38,14 @@ def parts(model, observations):
     structure = model.structure(observations, of_sites(sites))
     names = ("mean", "sd", "autocorrelation", "run_scale", "shared_scale", "response")
     arrays, of_arrays = ravel_pytree({name: getattr(structure, name) for name in names})
-    rows, of_rows = ravel_pytree(likelihood._Rows.of(structure, observations.loss))
+    rows, of_rows = ravel_pytree((likelihood._Rows.of(structure, observations.loss),))
 
     def given_structure(x, observations):
         return likelihood.log_density(dataclasses.replace(structure, **of_arrays(x)), observations.loss)
 
     def given_whitened(x, observations):
-        shapes, levels = likelihood._Shapes.of(structure), likelihood._levels(structure)
-        return likelihood._integrated(of_rows(x), shapes, observations.size_of_run, observations.bundles, levels)
+        shapes, levels = (likelihood._Shapes.of(structure),), likelihood._levels(structure)
+        return likelihood._integrated(of_rows(x), shapes, observations.groups, levels)
 
     return {
         "all": (density.value_and_gradient, start),

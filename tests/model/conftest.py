@@ -6,7 +6,7 @@ import pytest
 
 from bayeslr.curves import CurveSet, LossCurve
 from bayeslr.laws import AnnealingLaw
-from bayeslr.model.bundles import Bundles
+from bayeslr.model.bundles import Group
 from bayeslr.model.likelihood import Structure
 from bayeslr.schedules import constant, cosine, wsd
 
@@ -34,7 +34,8 @@ def structure(request):
         "sizes": np.zeros(2),
     }
     arrays = {name: jnp.asarray(array) for name, array in arrays.items()}
-    return Structure(**arrays, bundles=Bundles.of(arrays["size_of_run"], 2), common=request.param)
+    groups = (Group.of(np.arange(runs), arrays["size_of_run"], 2),)
+    return Structure(**arrays, groups=groups, common=request.param)
 
 
 @pytest.fixture(scope="session")

@@ -9,9 +9,11 @@ import pytest
 from scipy.stats import multivariate_normal
 
 from bayeslr.model import likelihood
-from bayeslr.model.bundles import Bundles
+from bayeslr.model.bundles import Bundles, Group
+from bayeslr.model.few import is_few
 from bayeslr.model.left_out import predict_left_out
 from bayeslr.model.likelihood import condition, count_effects, log_density, residuals, simulate
+from bayeslr.model.nesting import Levels
 
 density = jax.jit(log_density)
 
@@ -24,7 +26,7 @@ def dense(structure):
 
     The effects are, in this order: those that sizes have in common, the sizes' own, the runs' own, all standard normal.
     """
-    names = [name for name in structure.__dataclass_fields__ if name not in ("common", "bundles", "single")]
+    names = [name for name in structure.__dataclass_fields__ if name not in ("common", "groups")]
     s = {name: np.asarray(getattr(structure, name)) for name in names}
     at = [(r, i) for r, i in np.ndindex(s["valid"].shape) if s["valid"][r, i]]
     residual = np.zeros((len(at), len(at)))
@@ -120,7 +122,7 @@ def test_log_density_notices_each_part_of_the_structure(structure):
         changed = replace(structure, **{name: factor * getattr(structure, name)})
         assert abs(float(density(changed, loss)) - base) > 1e-3, name
     size_of_run = jnp.array([0, 0, 1, 1])
-    regrouped = replace(structure, size_of_run=size_of_run, bundles=Bundles.of(size_of_run, 2))
+    regrouped = replace(structure, size_of_run=size_of_run, groups=(Group.of(np.arange(4), size_of_run, 2),))
     assert abs(float(density(regrouped, loss)) - base) > 1e-3
 
 
@@ -246,7 +248,7 @@ BUNDLES = {
 @pytest.mark.parametrize("other", BUNDLES)
 def test_how_runs_are_bundled_has_no_influence(structure, other):
     _, loss = observed(structure)
-    rebundled = replace(structure, bundles=BUNDLES[other])
+    rebundled = replace(structure, groups=(replace(structure.groups[0], bundles=BUNDLES[other]),))
     for one, two in zip(predict_left_out(structure, loss), predict_left_out(rebundled, loss), strict=True):
         np.testing.assert_allclose(one, two, rtol=1e-9)
     for part in DIFFERENTIATED:
@@ -268,13 +270,13 @@ def single(structure):
     cut |= {name: getattr(structure, name)[:, :2] for name in ("mean", "sd", "autocorrelation", "response")}
     valid = jnp.array([[True, False], [True, False], [False, False], [True, False]])
     general = replace(structure, valid=valid, **cut)
-    return general, replace(general, single=True)
+    return general, replace(general, groups=(replace(general.groups[0], single=True),))
 
 
 @pytest.mark.parametrize("few", [False, True])
 def test_single_observations_have_the_dense_density_and_the_gradient_of_whole_runs(single, few, monkeypatch):
     """By effects, and by the covariance of the observations."""
-    monkeypatch.setattr(likelihood, "_few", lambda structure: few)
+    monkeypatch.setattr(likelihood, "is_few", lambda *_: few)
     general, packed = single
     mean, residual, columns = dense(general)
     y, loss = observed(general)
@@ -303,19 +305,23 @@ def test_single_observations_have_the_dense_conditional(single):
     np.testing.assert_allclose(factor @ factor.T, covariance, atol=1e-9)
 
 
-def test_few_single_observations_of_many_effects_are_taken_by_their_covariance(structure):
-    """Sixty final losses of ten sizes with a hundred effects each; not three thousand of five."""
+def test_few_observations_of_many_effects_are_taken_by_their_covariance():
+    """Sixty final losses of ten sizes with a hundred effects each, with two curves; not with ten, or 3,000 of five."""
 
-    def finals(runs, sizes, effects):
-        shapes = {"shared_shapes": jnp.ones((runs, effects, 1)), "sizes": jnp.zeros(sizes)}
-        return replace(structure, single=True, **shapes)
+    def of(runs, sizes, effects, curves=0):
+        of_runs = np.arange(runs + curves) % sizes
+        groups = [Group.of(np.arange(curves, runs + curves), of_runs, sizes, single=True)]
+        groups += [Group.of(np.arange(curves), of_runs, sizes)] if curves else []
+        return groups, 64, Levels(p=effects, q=5, sizes=sizes, common=0.6)
 
-    assert likelihood._few(finals(60, 10, 100))
-    assert not likelihood._few(finals(3000, 5, 100))
+    assert is_few(*of(60, 10, 100))
+    assert is_few(*of(60, 10, 100, curves=2))
+    assert not is_few(*of(60, 10, 100, curves=10))
+    assert not is_few(*of(3000, 5, 100))
 
 
 def test_few_single_observations_that_rounding_would_swallow_have_no_density(single, monkeypatch):
-    monkeypatch.setattr(likelihood, "_few", lambda structure: True)
+    monkeypatch.setattr(likelihood, "is_few", lambda *_: True)
     _, packed = single
     _, loss = observed(packed)
     assert float(log_density(replace(packed, mean=packed.mean + 1e10 * packed.sd), loss)) == -np.inf
@@ -326,5 +332,70 @@ def test_single_observations_of_runs_in_the_wrong_size_are_noticed(single):
     """A control: the list of runs is what says which effects they share."""
     _, packed = single
     _, loss = observed(packed)
-    other = replace(packed, bundles=Bundles.of([0, 0, 1, 1], 2))
+    other = replace(packed, groups=(Group.of(np.arange(4), [0, 0, 1, 1], 2, single=True),))
     assert abs(float(density(other, loss)) - float(density(packed, loss))) > 1e-3
+
+
+@pytest.fixture
+def mixed(structure):
+    """The first observation alone of two runs, beside a curve of each size; and the same where that is known."""
+    valid = structure.valid & ((jnp.arange(7) == 0)[None] | jnp.array([[True], [False], [False], [True]]))
+    general = replace(structure, valid=valid)
+    lengths = np.asarray(valid).sum(axis=1)
+    of_run = np.asarray(structure.size_of_run)
+    curves, singles = Group.of(np.array([0, 3]), of_run, 2), Group.of(np.array([1, 2]), of_run, 2, single=True)
+    assert list(lengths) == [7, 1, 1, 7]
+    return general, replace(general, groups=(curves, singles))
+
+
+@pytest.mark.parametrize("few", [False, True])
+def test_curves_and_single_observations_have_the_dense_density_and_the_gradient_of_whole_runs(mixed, few, monkeypatch):
+    """By effects, and by the covariance of the observations."""
+    monkeypatch.setattr(likelihood, "is_few", lambda groups, *_: few and len(groups) > 1)
+    general, apart = mixed
+    mean, residual, columns = dense(general)
+    y, loss = observed(general)
+    expected = multivariate_normal(mean, residual + columns @ columns.T).logpdf(y)
+    assert float(log_density(apart, loss)) == pytest.approx(expected, abs=1e-9)
+    for part in DIFFERENTIATED:
+        one, two = (
+            jax.grad(lambda value, of=of, part=part: log_density(replace(of, **{part: value}), loss))(getattr(of, part))
+            for of in (general, apart)
+        )
+        np.testing.assert_allclose(one, two, rtol=1e-7, atol=1e-9, err_msg=part)
+
+
+def test_curves_and_single_observations_have_the_dense_conditional(mixed):
+    general, apart = mixed
+    y, loss = observed(general)
+    mean, covariance = conditional(general, y)
+
+    def draw(normals):
+        return jnp.concatenate([part.ravel() for part in condition(apart, loss, normals)])
+
+    zeros = jnp.zeros(count_effects(apart))
+    factor = np.asarray(jax.jacfwd(draw)(zeros))
+    np.testing.assert_allclose(draw(zeros), mean, atol=1e-9)
+    np.testing.assert_allclose(factor @ factor.T, covariance, atol=1e-9)
+
+
+def test_what_is_left_out_of_curves_and_single_observations(mixed):
+    general, apart = mixed
+    _, loss = observed(general)
+    for one, two in zip(predict_left_out(general, loss), predict_left_out(apart, loss), strict=True):
+        np.testing.assert_allclose(one, two, rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("lengths", "expected"),
+    [
+        ((9, 9, 1, 9), [((0, 1, 2, 3), False)]),
+        ((9, 1, 1, 9), [((0, 1, 2, 3), False)]),
+        ((1, 1, 9, 1), [((2,), False), ((0, 1, 3), True)]),
+        ((1, 1, 1, 1), [((0, 1, 2, 3), True)]),
+    ],
+)
+def test_single_observations_are_apart_where_they_are_most(lengths, expected):
+    groups = Group.apart(lengths, [0, 1, 0, 1], 2)
+    assert [(tuple(map(int, group.runs)), group.single) for group in groups] == expected
+    assert [list(map(int, group.size_of_run)) for group in groups] == [[k % 2 for k in runs] for runs, _ in expected]

@@ -348,7 +348,7 @@ def test_a_grid_of_final_losses_is_not_padded_and_has_the_density_of_padded_runs
     # a constant run and one that decays later share their fifth observation
     assert observations.loss.shape == (10, 1)
     assert observations.single
-    of_first = np.asarray(observations.bundles.runs)[np.asarray(observations.bundles.size) == 0]
+    of_first = np.asarray(observations.groups[0].bundles.runs)[np.asarray(observations.groups[0].bundles.size) == 0]
     first = [runs[k] for k in of_first.ravel() if k >= 0]
     assert sorted(first) == sorted(c.name for c in finals.distinct() if c.params == 1e7)
     shared = {parameter.name: parameter for parameter in model.law.parameters if parameter.shared} | model.scales
@@ -357,7 +357,9 @@ def test_a_grid_of_final_losses_is_not_padded_and_has_the_density_of_padded_runs
     values["noise_power"] = jnp.asarray(0.5)
     structure = model.structure(observations, values)
     found = loss_density(structure, observations.loss)
-    as_whole_runs = loss_density(replace(structure, single=False), observations.loss)
+    as_whole_runs = loss_density(
+        replace(structure, groups=(replace(structure.groups[0], single=False),)), observations.loss
+    )
     assert float(found) == pytest.approx(float(as_whole_runs), rel=1e-10)
 
 
