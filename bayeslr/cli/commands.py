@@ -156,7 +156,7 @@ def fit(
     elif format == "csv":
         print_csv(table, index_label="parameter")
     else:
-        lines = [*bl.report.tables.health_lines(spelled(health)), f"posterior: {output}"]
+        lines = [*posterior.assumptions, *bl.report.tables.health_lines(spelled(health)), f"posterior: {output}"]
         shown = table.drop(index=[name for name in table.index if str(name).startswith("discrepancy_")])
         print_parts([bl.report.tables.summary_table(shown, ci_prob=0.9), "", *lines, "", *_next_steps(curves, output)])
 

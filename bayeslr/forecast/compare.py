@@ -27,7 +27,8 @@ class Comparison:
     ----------
     final_loss
         Final loss of each schedule as a run of it would be measured, that of :meth:`Forecast.final_loss`: ``step, mean,
-        sd, median, lower, upper``. All that follows is of the loss without measurement noise, by the question.
+        sd, median, lower, upper``, and the weight decay or batch size in which schedules differ. All that follows is of
+        the loss without measurement noise, by the question.
     p_best
         Probability that a schedule ends lowest.
     expected_regret
@@ -76,19 +77,22 @@ class Comparison:
                 "p_best": float(best),
                 "expected_regret": float(regret),
             }
+            | {key: _or_none(row[key]) for key in ("weight_decay", "batch_size") if key in row}
             for (name, row), best, regret in zip(
                 self.final_loss.iterrows(), self.p_best, self.expected_regret, strict=True
             )
         }
         pairs = {
-            key: [
-                {column: None if pd.isna(value) else value for column, value in row.items()}
-                for row in table.to_dict("records")
-            ]
+            key: [{column: _or_none(value) for column, value in row.items()} for row in table.to_dict("records")]
             for key, table in (("differences", self.differences), ("crossings", self.crossings))
         }
         told = {"warnings": list(self.warnings), "health": self.health}
         return {"schedules": schedules, **pairs, "question": self.question, **told}
+
+
+def _or_none(value: Any) -> Any:
+    """Return a value as JSON has it: there is no NaN."""
+    return None if pd.isna(value) else value
 
 
 def compare_schedules(forecast: Forecast, *, question: Question | None = None, ci_prob: float = 0.9) -> Comparison:

@@ -1,13 +1,14 @@
 """Predicted loss curves, as draws and as bands."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
+from bayeslr.curves import Setup
 from bayeslr.errors import PosteriorError
 from bayeslr.forecast.shown import forecast_html, forecast_text
 from bayeslr.model import CurveParts
@@ -46,6 +47,8 @@ class Forecast:
         Draws of the loss as it would be measured, each ``[draws, n]``.
     parts
         The parts of the curves.
+    setups
+        Weight decay and batch size of each schedule's run, by name; of those that are missing nothing is known.
     seed
         Seed of what was drawn, none of a mixture of forecasts.
     continues
@@ -65,6 +68,7 @@ class Forecast:
     latent: Mapping[str, NDArray[np.float64]]
     observed: Mapping[str, NDArray[np.float64]]
     parts: Mapping[str, CurveParts]
+    setups: Mapping[str, Setup] = field(default_factory=dict)
     seed: int | None = None
     continues: str | None = None
     fitted_steps: int | None = None
@@ -113,6 +117,7 @@ class Forecast:
             latent={name: self.latent[name] for name in wanted},
             observed={name: self.observed[name] for name in wanted},
             parts={name: self.parts[name] for name in wanted},
+            setups={name: self.setups[name] for name in wanted if name in self.setups},
         )
 
     def draws(self, name: str | None = None) -> xr.Dataset:
@@ -195,7 +200,8 @@ class Forecast:
         Returns
         -------
         pandas.DataFrame
-            One row per schedule: ``step, mean, sd, median, lower, upper``.
+            One row per schedule: ``step, mean, sd, median, lower, upper``, and where schedules differ in it their
+            ``weight_decay`` or ``batch_size``.
 
         Raises
         ------
@@ -206,9 +212,14 @@ class Forecast:
         draws = np.concatenate([source[name][:, -1:] for name in self.names], axis=1)
         steps = [int(self.steps[name][-1]) for name in self.names]
         columns = {"step": steps, "sd": draws.std(axis=0)} | _intervals(draws, ci_prob)
-        table = pd.DataFrame(columns, index=list(self.names))
+        table = pd.DataFrame(columns, index=list(self.names))[["step", "mean", "sd", "median", "lower", "upper"]]
         table.index.name = "schedule"
-        return table[["step", "mean", "sd", "median", "lower", "upper"]]
+        setups = [self.setups.get(name, Setup()) for name in self.names]
+        for part in fields(Setup):
+            values = [getattr(setup, part.name) for setup in setups]
+            if len(set(values)) > 1:
+                table[part.name] = np.array(values, float)
+        return table
 
 
 def _intervals(draws: NDArray[np.float64], ci_prob: float) -> dict[str, NDArray[np.float64]]:

@@ -169,6 +169,7 @@ def predict(
         latent=latent,
         observed=measured,
         parts=parts,
+        setups=setups,
         seed=seed,
         continues=None if started is None else started.name,
         fitted_steps=max(int(curve.steps[-1]) for curve in fitted_runs(posterior, target)),

@@ -167,6 +167,11 @@ class Posterior:
         return self.runs.index(names[index])
 
     @property
+    def assumptions(self) -> tuple[str, ...]:
+        """What is taken for granted of runs that do not say their weight decay or batch size, in sentences."""
+        return self.model.law.assumed([curve.setup for curve in self.fitted], self.scale)
+
+    @property
     def method(self) -> str:
         """How the draws were made: ``"nuts"`` or ``"laplace"``."""
         return str(self.settings["method"])

@@ -24,7 +24,9 @@ def posterior_text(posterior: "Posterior", health: "Health") -> str:
     lines = [f"  {name:{width}}  {mean:>9}  ({lower} to {upper})" for name, mean, lower, upper in rows]
     more = [f"  ... and {len(summary) - len(rows)} more"] if len(summary) > len(rows) else []
     told = [f"  {item.status}: {item.name}" for item in health.checks if item.status != "PASS"][:6]
-    return "\n".join([f"{_head(posterior)}; health {health.status}", *told, "  mean, 90% interval:", *lines, *more])
+    taken = [f"  {text}" for text in posterior.assumptions]
+    head = f"{_head(posterior)}; health {health.status}"
+    return "\n".join([head, *told, *taken, "  mean, 90% interval:", *lines, *more])
 
 
 def posterior_html(posterior: "Posterior", health: "Health") -> str:
@@ -39,6 +41,7 @@ def posterior_html(posterior: "Posterior", health: "Health") -> str:
     return box(
         f"<div><b>{_head(posterior)}</b> {badge(health.status)}</div>",
         *told,
+        *map(paragraph, posterior.assumptions),
         table(("parameter", "mean", "90% lower", "upper"), rows),
         paragraph(more) if more else "",
     )

@@ -20,7 +20,7 @@ moved into ``L0``. As there, what is sampled is the level and the slope at the r
 throughout, as long as the reference area says.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import product
@@ -202,6 +202,13 @@ class EffectiveRateLaw(ForwardPowerLaw):
         """Choose what to do with batch sizes and weight decays; see :meth:`Law.resolved`."""
         batch: BatchMode = "power" if self.batch == "auto" and batches_differ else self.batch
         return replace(self, batch=batch, rate=self.rate.resolved(decays_known=decays_known))
+
+    def assumed(self, setups: Sequence[Setup], scale: Scale) -> tuple[str, ...]:
+        """Say what runs that do not say their weight decay or batch size are taken to have."""
+        decays = self.rate.assumed([setup.weight_decay for setup in setups], scale)
+        unknown = sum(setup.batch_size is None for setup in setups) if self.batch == "power" else 0
+        batches = f"{unknown} of {len(setups)} runs do not say their batch size, and are taken to have a typical one."
+        return tuple(filter(None, (decays, batches if 0 < unknown < len(setups) else "")))
 
     def features(self, schedule: Schedule, steps: NDArray[np.int64], scale: Scale, setup: Setup) -> Any:
         """Compute an :class:`EffectiveFeatures`; see :meth:`Law.features`."""

@@ -5,7 +5,7 @@ written outside of the library is fitted and predicted like one that ships with 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -232,6 +232,23 @@ class Law(ABC):
             Default: this law.
         """
         return self
+
+    def assumed(self, setups: Sequence[Setup], scale: Scale) -> tuple[str, ...]:
+        """Say what is taken for granted of runs that do not say their weight decay or their batch size.
+
+        Parameters
+        ----------
+        setups
+            Those of the runs.
+        scale
+            The data's scale.
+
+        Returns
+        -------
+        tuple of str
+            Sentences. Default: none.
+        """
+        return ()
 
     def area(self, schedule: Schedule, steps: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the forward area at some steps, ``[n]``, by the law's convention of the warm-up."""

@@ -245,8 +245,6 @@ class Parameter:
     deviation
         Prior median of the sizes' standard deviation around the trend, in unconstrained units. For a real parameter it
         is relative to the loss, and up to twice as much where losses jitter by more than that: seeds differ with it.
-    remark
-        What to tell the user of it in a summary, whatever its value; empty: nothing.
     advice
         What the user can do where the data hardly narrow the prior; empty where that is nothing to worry about.
     """
@@ -263,7 +261,6 @@ class Parameter:
     area_exponent: float = 0.0
     rate_exponent: float = 0.0
     deviation: float = 0.1
-    remark: str = ""
     advice: str = ""
 
     def constrain(self, position: ArrayLike) -> Array:

@@ -20,6 +20,7 @@ Chebyshev nodes of them (:class:`Axis`), so that inferring a map costs a short p
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -112,6 +113,18 @@ class RateMap(ABC):
             Default: this map.
         """
         return self
+
+    def assumed(self, decays: Sequence[float | None], scale: Scale) -> str:
+        """Say what is taken for granted of the runs' weight decays; empty: nothing.
+
+        Parameters
+        ----------
+        decays
+            Weight decay of each run; none: not said.
+        scale
+            The data's scale.
+        """
+        return ""
 
     @abstractmethod
     def effective(
@@ -267,8 +280,6 @@ class WeightNormRate(RateMap):
             # that of nearly all language models; three times as much, or as little, where curves say so
             prior=PriorSpec(family="LogNormal", center=DEFAULT_WEIGHT_DECAY, spread=0.5),
             shared=True,
-            remark="No run says its weight decay, so that it is inferred (weight_decay in the table); if you know it, "
-            "say it in the manifest.",
         )
         return (ratio, decay) if self.weight_decay == "inferred" else (ratio,)
 
@@ -286,6 +297,21 @@ class WeightNormRate(RateMap):
         """Choose what to do with runs that do not say their weight decay."""
         chosen: DecayMode = "given" if decays_known else "inferred"
         return replace(self, weight_decay=chosen) if self.weight_decay == "auto" else self
+
+    def assumed(self, decays: Sequence[float | None], scale: Scale) -> str:
+        """Say what runs that do not say their weight decay are taken to have."""
+        unknown = sum(decay is None for decay in decays)
+        if not unknown:
+            return ""
+        every = unknown == len(decays)
+        whose = "No run says its weight decay" if every else f"{unknown} of {len(decays)} runs do not say their decay"
+        if self.weight_decay == "inferred":
+            taken = "so that it is inferred (weight_decay in the table); if you know it, say it in the manifest"
+        elif every:
+            taken = f"so that all are taken to have {scale.weight_decay:.3g}"
+        else:
+            taken = f"and are taken to have the others' mean, {scale.weight_decay:.3g}; say theirs in the manifest"
+        return f"{whose}, {taken}."
 
     def effective(
         self, lr: Vector, count: Vector, positions: Positions, weight_decay: float | None, scale: Scale

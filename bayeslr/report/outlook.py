@@ -55,7 +55,7 @@ def outlook(posterior: Posterior, *, ci_prob: float = 0.9, seed: int = 0) -> lis
         "Lowering the rate to zero over its last fifth is worth "
         f"{_told(forecast, 'constant', ci_prob, less='annealed')}.",
         f"Twice the steps at a constant rate are worth {_told(forecast, 'constant', ci_prob, less='longer')}.",
-        *(parameter.remark for parameter in posterior.model.law.parameters if parameter.remark),
+        *posterior.assumptions,
     ]
 
 

@@ -30,6 +30,7 @@ __all__ = [
 ]
 
 _COMPARED = {"schedule": "schedules", "run": "single runs"}
+_SETUP = {"weight_decay": "weight decay", "batch_size": "batch size"}
 
 
 def as_text(parts: Iterable[Table | str]) -> str:
@@ -157,10 +158,12 @@ def final_loss_table(final: pd.DataFrame, *, ci_prob: float, latent: bool = Fals
         One row per schedule.
     """
     what = "Final loss, without measurement noise" if latent else "Final loss as it would be measured"
-    table = _table(what, ["schedule"], ["step", "median", f"{nominal(ci_prob)} lower", "upper", "sd"])
+    setup = [key for key in _SETUP if key in final]
+    numbers = [*(_SETUP[key] for key in setup), "step", "median", f"{nominal(ci_prob)} lower", "upper", "sd"]
+    table = _table(what, ["schedule"], numbers)
     for name, row in final.iterrows():
         losses = [decimals(row[key]) for key in ("median", "lower", "upper", "sd")]
-        table.add_row(str(name), f"{int(row['step']):,}", *losses)
+        table.add_row(str(name), *(_or_dash(row[key], ".6g") for key in setup), f"{int(row['step']):,}", *losses)
     return table
 
 
@@ -180,15 +183,16 @@ def comparison_tables(comparison: Comparison, *, ci_prob: float) -> list[Table]:
         Two tables, and a third one if any two curves are likely to cross.
     """
     lower = f"{nominal(ci_prob)} lower"
+    setup = [key for key in _SETUP if key in comparison.final_loss]
     ends = _table(
         "Final loss as it would be measured",
         ["schedule"],
-        ["median", lower, "upper", "P(best)", "expected regret"],
+        [*(_SETUP[key] for key in setup), "median", lower, "upper", "P(best)", "expected regret"],
     )
     finals = comparison.final_loss.iterrows()
     for (name, row), best, regret in zip(finals, comparison.p_best, comparison.expected_regret, strict=True):
         losses = [decimals(row[key]) for key in ("median", "lower", "upper")]
-        ends.add_row(str(name), *losses, chance(best), decimals(regret))
+        ends.add_row(str(name), *(_or_dash(row[key], ".6g") for key in setup), *losses, chance(best), decimals(regret))
     pairs = _table(
         f"First minus second, {_COMPARED[comparison.question]}, without measurement noise",
         ["first", "second"],

@@ -100,6 +100,17 @@ def test_compare_takes_weight_decays_of_all_plans_and_of_one(run, posterior_file
             weight_decay={"a": 0.2, "b": 0.3},
         )
     assert json.loads(out) == json.loads(json.dumps(found.to_dict()))
+    assert {name: each["weight_decay"] for name, each in json.loads(out)["schedules"].items()} == {"a": 0.2, "b": 0.3}
+    assert "batch_size" not in json.loads(out)["schedules"]["a"]
+    for command in ("compare", "predict"):
+        code, out, err = run(command, posterior_file, *asked, "--weight-decay", "b=0.3")
+        assert code == 0, err
+        rows = out[: out.index("\n\n")].splitlines()
+        assert [row.split()[:2] for row in rows if row.startswith(("a ", "b "))] == [["a", "0.1"], ["b", "0.3"]]
+        assert any("decay" in row for row in rows)
+        code, out, err = run(command, posterior_file, *asked)
+        assert code == 0, err
+        assert "decay" not in out[: out.index("\n\n")]
 
 
 @pytest.mark.parametrize(

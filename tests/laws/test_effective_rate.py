@@ -176,6 +176,27 @@ def test_weight_decay_is_inferred_where_no_run_says_it_unless_it_is_said_otherwi
         WeightNormRate(weight_decay="known")
 
 
+def test_what_is_assumed_of_runs_that_do_not_say_decay_or_batch_is_told():
+    scale = replace(SCALE, weight_decay=0.2)
+    said, unsaid = Setup(weight_decay=0.2, batch_size=8.0), Setup()
+    law = EffectiveRateLaw()
+    given = law.resolved(batches_differ=True, decays_known=True)
+    assert given.assumed([said, said], scale) == ()
+    assert given.assumed([said, unsaid, unsaid], scale) == (
+        "2 of 3 runs do not say their decay, and are taken to have the others' mean, 0.2; say theirs in the manifest.",
+        "2 of 3 runs do not say their batch size, and are taken to have a typical one.",
+    )
+    # where batches have no influence nothing is taken for granted of them
+    alike = law.resolved(batches_differ=False, decays_known=True)
+    assert [text[:10] for text in alike.assumed([said, unsaid], scale)] == ["1 of 2 run"]
+    fixed = EffectiveRateLaw(rate=WeightNormRate(weight_decay="given"))
+    assert fixed.assumed([unsaid], scale) == ("No run says its weight decay, so that all are taken to have 0.2.",)
+    (inferred,) = law.resolved(batches_differ=False, decays_known=False).assumed([unsaid, unsaid], scale)
+    assert inferred.startswith("No run says its weight decay, so that it is inferred")
+    for other in (EffectiveRateLaw(rate=PowerRate()), MixedMemoryLaw()):
+        assert other.assumed([said, unsaid], scale) == ()
+
+
 def test_a_map_needs_an_axis_for_each_parameter():
     class Shorter(WeightNormRate):
         axes = ()
