@@ -222,7 +222,8 @@ def _held(past: Watch, run: LossCurve) -> Watch:
     places = band["step"].to_numpy(dtype=float)
     drawn = np.array([np.interp(steps, places, row) for row in newest.draws])
     width = np.maximum(upper - lower, 1e-12)
-    off, drawn_off = ((loss - median) / width).mean(), ((drawn - median) / width).mean(axis=1)
+    # medians, which a single bad batch among the new losses does not move
+    off, drawn_off = np.median((loss - median) / width), np.median((drawn - median) / width, axis=1)
     # draws and the run itself are exchangeable if it follows the forecast
     p_value = (1.0 + float((np.abs(drawn_off) >= abs(off)).sum())) / (1.0 + len(drawn_off))
     checked = replace(

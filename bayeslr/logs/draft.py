@@ -18,12 +18,13 @@ from bayeslr.logs.tidy import AS_DOCUMENTED, TidyLog
 
 __all__ = ["Draft", "draft"]
 
+_SETUP: Final = ("batch_size", "weight_decay")
 _COLUMNS: Final = (
-    *("run", "file", "size", "params", "schedule", "parent", "loss_column", "rate_column"),
+    *("run", "file", "size", "params", *_SETUP, "schedule", "parent", "loss_column", "rate_column"),
     *("total_steps", "warmup_steps", "peak_lr"),
 )
-_SETUP: Final = ("batch_size", "weight_decay")
-"""Further columns, where a log says them."""
+_NAMED: Final = 3
+"""So many runs are named of which the same has to be checked."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,8 +54,7 @@ class Draft:
             The file.
         """
         with path.open("w", encoding="utf-8", newline="") as file:
-            setup = [name for name in _SETUP if any(name in row for row in self.rows)]
-            writer = csv.DictWriter(file, fieldnames=[*_COLUMNS, *setup], lineterminator="\n", restval="")
+            writer = csv.DictWriter(file, fieldnames=_COLUMNS, lineterminator="\n", restval="")
             writer.writeheader()
             writer.writerows(self.rows)
 
@@ -82,6 +82,7 @@ def draft(paths: Paths, *, folder: Path, columns: ColumnNames) -> Draft:
         If none can be read.
     """
     checks: list[str] = []
+    of_runs: dict[str, list[str]] = {}
     logs: dict[str, TidyLog] = {}
     runs: dict[str, RawRun | None] = {}
     kept: dict[str, Source] = {}
@@ -96,7 +97,9 @@ def draft(paths: Paths, *, folder: Path, columns: ColumnNames) -> Draft:
             continue
         logs[source.run], runs[source.run], kept[source.run] = log, raw, source
         notes[source.run] = said
-        checks += [f"{source.run}: {text}" for text in said if AS_DOCUMENTED not in text]
+        for text in said:
+            if AS_DOCUMENTED not in text:
+                of_runs.setdefault(text, []).append(source.run)
     if not logs:
         raise problem or LogError("there are no logs; allowed: at least one path")
 
@@ -108,12 +111,13 @@ def draft(paths: Paths, *, folder: Path, columns: ColumnNames) -> Draft:
         read.append(found)
         rows.append(_row(source, log, found, folder))
         if run is None:
-            checks.append(f"{name}: no rates are logged: fill in its schedule")
+            of_runs.setdefault("no rates are logged: fill in the schedule", []).append(name)
         elif log.total_steps is not None and abs(log.total_steps - found.total_steps) > logging_interval(log.steps):
             checks.append(
                 f"{name}: planned for {log.total_steps} updates, logged up to {found.total_steps}: if it has not "
                 "ended, give its schedule"
             )
+    checks += [f"{listed(names, _NAMED)}: {text}" for text, names in of_runs.items()]
     several = {name: said_sizes for name in kept if len(said_sizes := sizes_in_name(name)) > 1}
     if several:
         first = next(iter(several))
@@ -130,6 +134,9 @@ def draft(paths: Paths, *, folder: Path, columns: ColumnNames) -> Draft:
     unknown = list(dict.fromkeys(row["size"] for row in rows if row["size"] and not row["params"]))
     if unknown:
         checks.append(f"params are not known of {listed(unknown, 3)}: fill them in, without embeddings")
+    unsaid = [what for what in _SETUP if not all(row.get(what) for row in rows)]
+    if unsaid:
+        checks.append(f"logs do not say every run's {' and '.join(unsaid)}: fill in what you know")
     sizes = {row["run"]: row["size"] for row in rows}
     alone = {name: log for name, log in logs.items() if name not in parents}
     peaks = {name: run.curve.schedule.peak_lr for name, run in runs.items() if run is not None}

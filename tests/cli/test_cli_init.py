@@ -47,7 +47,7 @@ def test_a_schedule_to_fill_in(run, tmp_path):
     log(tmp_path / "a.csv", rates=False)
     code, out, _ = run("init", tmp_path / "a.csv", "-o", tmp_path / "runs.csv")
     assert code == 0
-    assert "- a: no rates are logged: fill in its schedule" in out
+    assert "- a: no rates are logged: fill in the schedule" in out
     text = (tmp_path / "runs.csv").read_text()
     code, _, err = run("fit", tmp_path / "runs.csv", "-o", tmp_path / "p.nc")
     assert code == 2
@@ -113,3 +113,16 @@ def test_settings_of_a_table_go_into_the_manifest(run, tmp_path):
     rows = pd.read_csv(tmp_path / "runs.csv")
     assert rows["size"].tolist() == ["width 256", "width 512"]
     assert rows["batch_size"].tolist() == [64, 64]
+    assert rows["weight_decay"].isna().all()
+    assert "- logs do not say every run's weight_decay: fill in what you know" in out
+
+
+def test_what_many_runs_lack_is_said_once(run, tmp_path):
+    for k in range(20):
+        log(tmp_path / "logs" / f"run{k:02}.csv", rates=False)
+    code, out, err = run("init", tmp_path / "logs", "-o", tmp_path / "runs.csv")
+    assert (code, err) == (0, "")
+    said = " ".join(out.split())
+    assert "- run00, run01, run02, ... (20 in all): no rates are logged: fill in the schedule" in said
+    assert said.count("no rates are logged") == 1
+    assert "- logs do not say every run's batch_size and weight_decay: fill in what you know" in said

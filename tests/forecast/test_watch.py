@@ -96,6 +96,16 @@ def made(draws):
     return Watch(plan=plan, looks=(look,), last_step=0, last_loss=np.nan, ci_prob=0.9, alarm_below=0.05)
 
 
+def test_a_single_spike_is_no_alarm(small_posterior, watched, run):
+    """One of six new losses is two nats too high; a run all of whose new losses are a little too high is off."""
+    seen = run.steps > watched.last_step
+    assert seen.sum() >= 6
+    spike = np.where(run.steps == run.steps[seen][2], run.loss + 2.0, run.loss)
+    shifted = np.where(seen, run.loss + 0.1, run.loss)
+    found = [_held(watched, replace(run, loss=loss)) for loss in (run.loss, spike, shifted)]
+    assert [one.alarm for one in found] == [False, False, True]
+
+
 def test_a_forecast_that_nothing_followed_is_held_against_nothing(small_curves):
     """The table shows dashes there, and elsewhere the share and the probability that the sentence has."""
     rng = np.random.default_rng(1)

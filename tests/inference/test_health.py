@@ -96,10 +96,14 @@ def test_a_chain_that_stands_still_fails(small_posterior):
     assert check(doctor(small_posterior, draws=stuck)).status == "FAIL"
 
 
-@pytest.mark.parametrize(("count", "expected"), [(0, "PASS"), (2, "REVIEW"), (40, "FAIL")])
-def test_divergences(small_posterior, count, expected):
+@pytest.mark.parametrize(
+    ("share", "expected"), [(0.0, "PASS"), (0.0009, "PASS"), (0.002, "REVIEW"), (0.009, "REVIEW"), (0.02, "FAIL")]
+)
+def test_divergences(small_posterior, share, expected):
+    """One draw in two thousand is told, and moves nothing."""
+
     def diverged(stats):
-        stats["diverging"][0, :count] = True
+        stats["diverging"].to_numpy().ravel()[: int(share * stats["diverging"].size)] = True
         return stats
 
     assert status(doctor(small_posterior, stats=diverged), "divergences") == expected
