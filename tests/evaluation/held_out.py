@@ -11,6 +11,7 @@
     uv run python tests/evaluation/held_out.py --sizes --quick --level-scatter 0.002     by another prior
     uv run python tests/evaluation/held_out.py --scatter         how far fitted sizes lie from their trend
     uv run python tests/evaluation/held_out.py --trends          how parameters move with size, by source
+    uv run python tests/evaluation/held_out.py --memories        how far memories spread, by set, all runs fitted
     uv run python tests/evaluation/held_out.py --losses          olmo-horizon by each of its validation losses
     uv run python tests/evaluation/held_out.py --losses --apart  the same, each of its sizes on its own
     uv run python tests/evaluation/held_out.py --noise           how noise follows the rate, by third differences
@@ -288,6 +289,12 @@ SIZES: dict[str, Callable[[], CurveSet]] = {
     "tiny-lm": lambda: load("tiny_lm", where="split != 'seed' and not run.str.contains('12000|cyclic')"),
 }
 
+MIXED = (
+    *("mpl-25M", "mpl-100M", "epfl-1e-3", "epfl-5e-4", "tiny-lm", "olmo-1B", "muon", "wmt"),
+    *(f"gemstones-{shape}" for shape in SHAPES[:4]),
+)
+"""Sets whose memories are measured."""
+
 GROUPS: dict[str, list[tuple[tuple[int, ...], int]]] = {
     "epfl": [((0, 1), 2), ((0, 1, 2), 3), ((0, 1, 2, 3), 4), ((0, 1, 2), 4), ((1, 2, 3, 4), 0)],
     "openwebtext2": [((0, 1), 2)],
@@ -473,6 +480,22 @@ def trends() -> pd.DataFrame:
     return pd.DataFrame(rows).T
 
 
+def memories() -> pd.DataFrame:
+    """Measure how memories mix where all runs of a set are fitted, within priors that leave it open."""
+    rows = {}
+    model = ScalingModel(priors={"memory_spread": "LogNormal(0, 1)", "area_memory": "Beta(1, 1)"})
+    for name in MIXED:
+        split = read(name)
+        curves = {curve.name: curve for curve in (*split.test, *split.train)}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", BayeslrWarning)
+            posterior = fit(CurveSet(curves=tuple(curves.values())), model, seed=0, **QUICK)
+        for parameter in model.priors:
+            low, median, high = posterior.draws[parameter].quantile([0.05, 0.5, 0.95]).values
+            rows[name, parameter] = {"runs": len(curves), "low": low, "median": median, "high": high}
+    return pd.DataFrame(rows).T
+
+
 def losses(*, quick: bool, apart: bool) -> pd.DataFrame:
     """Score OLMo's longer runs by every validation loss that was logged; the first is that of the sets."""
     rows = {}
@@ -607,6 +630,7 @@ def main() -> None:
     )
     parser.add_argument("--scatter", action="store_true", help="measure how far fitted sizes lie from their trend")
     parser.add_argument("--trends", action="store_true", help="measure how parameters move with the size")
+    parser.add_argument("--memories", action="store_true", help="measure how memories mix where all runs are fitted")
     parser.add_argument("--losses", action="store_true", help="score OLMo's horizons by each validation loss")
     parser.add_argument("--apart", action="store_true", help="with --losses: each size on its own")
     parser.add_argument("--noise", action="store_true", help="measure noise by the rate")
@@ -635,6 +659,9 @@ def main() -> None:
             return
         if arguments.decays:
             print(decays(arguments.sets or list(DECAYED), quick=arguments.quick).round(4).to_string())
+            return
+        if arguments.memories:
+            print(memories().round(2).to_string())
             return
         if arguments.trends:
             print(trends().round(3).to_string())
