@@ -151,7 +151,7 @@ def fit(
     health, table = bl.check(posterior), posterior.summary()
     keep(posterior, output, force)
     if format == "json":
-        head = {"posterior": str(output), "method": posterior.method}
+        head = {"posterior": str(output), "method": posterior.method, "assumptions": list(posterior.assumptions)}
         print_json(head | {"health": health_values(health), "parameters": rows(table)})
     elif format == "csv":
         print_csv(table, index_label="parameter")

@@ -309,7 +309,9 @@ def _merged(parts: list[Forecast]) -> Forecast:
 
 def _in_order(forecast: Forecast, names: list[str]) -> Forecast:
     whole: dict[str, Any] = {key: value for key, value in vars(forecast).items() if isinstance(value, Mapping)}
-    ordered: dict[str, Any] = {key: {name: value[name] for name in names} for key, value in whole.items()}
+    ordered: dict[str, Any] = {
+        key: {name: value[name] for name in names if name in value} for key, value in whole.items()
+    }
     return replace(forecast, **ordered)
 
 

@@ -1,9 +1,9 @@
 """A run while it runs: forecasts as its log grows, each kept, and an alarm when the run leaves what was forecast.
 
 A look at the log first holds the new observations against the last forecast, draw by draw: how far the run lies from
-the middle of the forecast on average, in units of its width, and how many of the draws lie as far. Draws wander like
-runs do, so that a run that is a little off for long is not taken for many surprises. Then, if the log has grown enough,
-the model is fitted again with it, and the new forecast is kept beside the old ones.
+the middle of the forecast on average, single losses aside, in units of its width, and how many of the draws lie as far.
+Draws wander like runs do, so that a run that is a little off for long is not taken for many surprises. Then, if the log
+has grown enough, the model is fitted again with it, and the new forecast is kept beside the old ones.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
+from scipy.ndimage import median_filter
 
 from bayeslr.curves import LossCurve
 from bayeslr.errors import PosteriorError, untold
@@ -222,10 +223,10 @@ def _held(past: Watch, run: LossCurve) -> Watch:
     places = band["step"].to_numpy(dtype=float)
     drawn = np.array([np.interp(steps, places, row) for row in newest.draws])
     width = np.maximum(upper - lower, 1e-12)
-    # medians, which a single bad batch among the new losses does not move
-    off, drawn_off = np.median((loss - median) / width), np.median((drawn - median) / width, axis=1)
+    # medians of three neighbours leave out single losses of a bad batch, and nothing that lasts
+    off, *drawn_off = median_filter((np.vstack([loss, drawn]) - median) / width, (1, 3), mode="mirror").mean(axis=1)
     # draws and the run itself are exchangeable if it follows the forecast
-    p_value = (1.0 + float((np.abs(drawn_off) >= abs(off)).sum())) / (1.0 + len(drawn_off))
+    p_value = (1.0 + float((np.abs(np.array(drawn_off)) >= abs(off)).sum())) / (1.0 + len(drawn_off))
     checked = replace(
         newest,
         seen=int(new.sum()),

@@ -18,8 +18,8 @@ __all__ = ["LOWERED_SHARE", "STEADY_SHARE", "Check", "Health", "Status", "anneal
 arviz_stats = lazy_loader.load("arviz_stats")
 
 _FEW_DIVERGENT = 0.001
-"""Share of the draws below which divergences leave out too little to be seen: of fits with up to seven times as many,
-final losses had the medians and intervals of fits with steps so short that next to none diverged."""
+"""Share of the draws below which divergences leave out too little to be seen. Fits with up to seven times this share
+gave the same medians and intervals of final losses as fits with shorter steps, in which next to none diverged."""
 _MAX_RHAT = 1.01
 _ESS_PER_CHAIN = 100
 _AMPLE = 2.0

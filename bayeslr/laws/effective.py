@@ -181,7 +181,7 @@ class EffectiveRateLaw(ForwardPowerLaw):
                 support="share",
                 unit="1",
                 meaning="Share of the floor whose memory runs in area instead of in steps.",
-                # with many kinds of schedules 0.3 to 0.9
+                # of the same runs 0.2 to 0.9
                 prior=PriorSpec(family="Beta", center=0.6, spread=3.0),
                 shared=True,
             ),
@@ -210,7 +210,10 @@ class EffectiveRateLaw(ForwardPowerLaw):
         """Say what runs that do not say their weight decay or batch size are taken to have."""
         decays = self.rate.assumed([setup.weight_decay for setup in setups], scale)
         unknown = sum(setup.batch_size is None for setup in setups) if self.batch == "power" else 0
-        batches = f"{unknown} of {len(setups)} runs do not say their batch size, and are taken to have a typical one."
+        batches = (
+            f"{unknown} of {len(setups)} runs do not say their batch size, and are taken to have that of their size's "
+            "reference; if you know it, give it in the manifest."
+        )
         return tuple(filter(None, (decays, batches if 0 < unknown < len(setups) else "")))
 
     def features(self, schedule: Schedule, steps: NDArray[np.int64], scale: Scale, setup: Setup) -> Any:

@@ -304,14 +304,15 @@ class WeightNormRate(RateMap):
         if not unknown:
             return ""
         every = unknown == len(decays)
-        whose = "No run says its weight decay" if every else f"{unknown} of {len(decays)} runs do not say their decay"
+        some = f"{unknown} of {len(decays)} runs do not say their weight decay"
+        whose = "No run says its weight decay" if every else some
         if self.weight_decay == "inferred":
-            taken = "so that it is inferred (weight_decay in the table); if you know it, say it in the manifest"
+            taken = f"so that {'it' if every else 'one for all of them'} is inferred (weight_decay in the table)"
         elif every:
             taken = f"so that all are taken to have {scale.weight_decay:.3g}"
         else:
-            taken = f"and are taken to have the others' mean, {scale.weight_decay:.3g}; say theirs in the manifest"
-        return f"{whose}, {taken}."
+            taken = f"and are taken to have the others' mean, {scale.weight_decay:.3g}"
+        return f"{whose}, {taken}; if you know it, give it in the manifest."
 
     def effective(
         self, lr: Vector, count: Vector, positions: Positions, weight_decay: float | None, scale: Scale

@@ -143,11 +143,14 @@ class Group:
         curves = () if singles.all() else (cls.of(np.flatnonzero(~singles), size_of_run, sizes),)
         return (*curves, cls.of(np.flatnonzero(singles), size_of_run, sizes, single=True))
 
-    def take(self, rows: Array) -> Array:
-        """Take what belongs to these runs, ``[R, ...]`` to ``[G, ...]``; of the last dimension the first alone."""
+    def of_runs(self, rows: Array) -> Array:
+        """Take what belongs to these runs, ``[R, ...]`` to ``[G, ...]``."""
         # all of them are in their order
-        rows = rows if len(self.runs) == len(rows) else rows[self.runs]
-        return rows[..., :1] if self.single else rows
+        return rows if len(self.runs) == len(rows) else rows[self.runs]
+
+    def take(self, rows: Array) -> Array:
+        """Take their observations, ``[R, ..., n]`` to ``[G, ..., n]``, of single ones the first."""
+        return self.of_runs(rows)[..., :1] if self.single else self.of_runs(rows)
 
     def put(self, rows: Array, whole: Array) -> Array:
         """Undo :meth:`take`: put rows of these runs into those of all."""

@@ -47,12 +47,15 @@ def density_of_few(parts: Sequence[Whitened], groups: Sequence[Group], levels: L
     sizes = [jnp.repeat(g.size_of_run, part.rest.shape[1]) for g, part in zip(groups, parts, strict=True)]
     size = jnp.concatenate(sizes)
     inner = jnp.where(size[:, None] == size[None], 1.0, levels.common) * (shared @ shared.T)
-    own = [jax.scipy.linalg.block_diag(*(part.run @ transpose(part.run))) for part in parts if part.run.shape[-1]]
-    if own:
-        # curves come before single observations, whose own effects are in the residual
-        first = sum(map(len, own))
-        inner = inner.at[:first, :first].add(jax.scipy.linalg.block_diag(*own))
-    return jnp.asarray(_by_covariance(inner, rest))
+    own = jax.scipy.linalg.block_diag(*map(_of_runs, parts))
+    return jnp.asarray(_by_covariance(inner + own, rest))
+
+
+def _of_runs(part: Whitened) -> Array:
+    """Return the covariance of a group's observations by the effects of its runs."""
+    if not part.run.shape[-1]:
+        return jnp.zeros((part.rest.size, part.rest.size))
+    return jnp.asarray(jax.scipy.linalg.block_diag(*(part.run @ transpose(part.run))))
 
 
 @jax.custom_vjp

@@ -91,9 +91,9 @@ class Structure:
             sd=group.take(self.sd),
             autocorrelation=group.take(self.autocorrelation),
             run_shapes=group.take(self.run_shapes),
-            run_scale=self.run_scale[group.runs],
+            run_scale=group.of_runs(self.run_scale),
             shared_shapes=group.take(self.shared_shapes),
-            shared_scale=self.shared_scale[group.runs],
+            shared_scale=group.of_runs(self.shared_scale),
             response=group.take(self.response),
             valid=group.take(self.valid),
             size_of_run=group.size_of_run,
@@ -327,7 +327,7 @@ def condition(structure: Structure, loss: Array, normals: Array) -> tuple[Array,
         structure.groups,
         common if structure.common else jnp.zeros(levels.p),
         own.reshape(levels.sizes, levels.p),
-        [of_runs[group.runs] for group in structure.groups],
+        [group.of_runs(of_runs) for group in structure.groups],
     )
     for group, part in zip(structure.groups, parts, strict=True):
         of_runs = group.put(part, of_runs)

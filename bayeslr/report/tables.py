@@ -163,7 +163,7 @@ def final_loss_table(final: pd.DataFrame, *, ci_prob: float, latent: bool = Fals
     table = _table(what, ["schedule"], numbers)
     for name, row in final.iterrows():
         losses = [decimals(row[key]) for key in ("median", "lower", "upper", "sd")]
-        table.add_row(str(name), *(_or_dash(row[key], ".6g") for key in setup), f"{int(row['step']):,}", *losses)
+        table.add_row(str(name), *(_or_dash(row[key], ",.15g") for key in setup), f"{int(row['step']):,}", *losses)
     return table
 
 
@@ -192,7 +192,9 @@ def comparison_tables(comparison: Comparison, *, ci_prob: float) -> list[Table]:
     finals = comparison.final_loss.iterrows()
     for (name, row), best, regret in zip(finals, comparison.p_best, comparison.expected_regret, strict=True):
         losses = [decimals(row[key]) for key in ("median", "lower", "upper")]
-        ends.add_row(str(name), *(_or_dash(row[key], ".6g") for key in setup), *losses, chance(best), decimals(regret))
+        ends.add_row(
+            str(name), *(_or_dash(row[key], ",.15g") for key in setup), *losses, chance(best), decimals(regret)
+        )
     pairs = _table(
         f"First minus second, {_COMPARED[comparison.question]}, without measurement noise",
         ["first", "second"],

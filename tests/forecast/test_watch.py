@@ -97,13 +97,13 @@ def made(draws):
 
 
 def test_a_single_spike_is_no_alarm(small_posterior, watched, run):
-    """One of six new losses is two nats too high; a run all of whose new losses are a little too high is off."""
+    """One of the new losses is two nats too high, also the newest; a run whose last third is too high is off."""
     seen = run.steps > watched.last_step
     assert seen.sum() >= 6
-    spike = np.where(run.steps == run.steps[seen][2], run.loss + 2.0, run.loss)
-    shifted = np.where(seen, run.loss + 0.1, run.loss)
-    found = [_held(watched, replace(run, loss=loss)) for loss in (run.loss, spike, shifted)]
-    assert [one.alarm for one in found] == [False, False, True]
+    spikes = [np.where(run.steps == run.steps[seen][k], run.loss + 2.0, run.loss) for k in (0, 2, -1)]
+    late = np.where(run.steps > run.steps[seen][-seen.sum() // 3], run.loss + 1.0, run.loss)
+    found = [_held(watched, replace(run, loss=loss)) for loss in (run.loss, *spikes, late)]
+    assert [one.alarm for one in found] == [False, False, False, False, True]
 
 
 def test_a_forecast_that_nothing_followed_is_held_against_nothing(small_curves):

@@ -108,7 +108,11 @@ def test_divergences(small_posterior, share, expected):
         stats["diverging"].to_numpy().ravel()[: int(share * stats["diverging"].size)] = True
         return stats
 
-    assert status(doctor(small_posterior, stats=diverged), "divergences") == expected
+    bad = doctor(small_posterior, stats=diverged)
+    assert status(bad, "divergences") == expected
+    (check,) = (item for item in bad.health.checks if item.name == "divergences")
+    assert check.evidence.startswith(f"{int(share * 2800)} of 2800 draws diverged")
+    assert ("too few" in check.evidence) == (share == 0.0009)
 
 
 def test_trajectories_that_were_cut_are_for_review(small_posterior):

@@ -183,16 +183,23 @@ def test_what_is_assumed_of_runs_that_do_not_say_decay_or_batch_is_told():
     given = law.resolved(batches_differ=True, decays_known=True)
     assert given.assumed([said, said], scale) == ()
     assert given.assumed([said, unsaid, unsaid], scale) == (
-        "2 of 3 runs do not say their decay, and are taken to have the others' mean, 0.2; say theirs in the manifest.",
-        "2 of 3 runs do not say their batch size, and are taken to have a typical one.",
+        "2 of 3 runs do not say their weight decay, and are taken to have the others' mean, 0.2; if you know it, give "
+        "it in the manifest.",
+        "2 of 3 runs do not say their batch size, and are taken to have that of their size's reference; if you know "
+        "it, give it in the manifest.",
     )
     # where batches have no influence nothing is taken for granted of them
     alike = law.resolved(batches_differ=False, decays_known=True)
     assert [text[:10] for text in alike.assumed([said, unsaid], scale)] == ["1 of 2 run"]
     fixed = EffectiveRateLaw(rate=WeightNormRate(weight_decay="given"))
-    assert fixed.assumed([unsaid], scale) == ("No run says its weight decay, so that all are taken to have 0.2.",)
+    assert fixed.assumed([unsaid], scale) == (
+        "No run says its weight decay, so that all are taken to have 0.2; if you know it, give it in the manifest.",
+    )
     (inferred,) = law.resolved(batches_differ=False, decays_known=False).assumed([unsaid, unsaid], scale)
     assert inferred.startswith("No run says its weight decay, so that it is inferred")
+    asked = EffectiveRateLaw(rate=WeightNormRate(weight_decay="inferred"))
+    (of_some,) = asked.assumed([said, unsaid], scale)
+    assert of_some.startswith("1 of 2 runs do not say their weight decay, so that one for all of them is inferred")
     for other in (EffectiveRateLaw(rate=PowerRate()), MixedMemoryLaw()):
         assert other.assumed([said, unsaid], scale) == ()
 
