@@ -95,8 +95,8 @@ def three_hundred_runs():
     return simulated(runs=300, sizes=3, steps=24_000), "simulated, 300 runs of 3 sizes"
 
 
-def final_losses(*, runs=3000, sizes=10):
-    """Simulated runs of ten sizes, several lengths, rates and batch sizes, of each of which only the end is known."""
+def final_losses(*, runs=3000, sizes=10, whole=0):
+    """Simulated runs of ten sizes, several lengths, rates and batch sizes; of all but some only the end is known."""
     rng, law = np.random.default_rng(0), EffectiveRateLaw(batch="power")
     truth = {"alpha": 0.5, "memory_spread": 0.7, "area_memory": 0.4, "norm_ratio": 2.0}
     truth |= {"batch_progress": 0.3, "batch_noise": 0.7}
@@ -124,12 +124,13 @@ def final_losses(*, runs=3000, sizes=10):
             "tau": 200.0 * np.exp(off["tau"][size]),
         }
         values = {name: np.asarray(value) for name, value in (truth | own).items()}
-        clean = law.terms(values, law.features(schedule, np.array([steps]), scale, setup)).total
+        at = np.linspace(steps // 20, steps, 60).astype(int)[0 if k < whole else -1 :]
+        clean = law.terms(values, law.features(schedule, at, scale, setup)).total
         curves.append(
             LossCurve(
                 name=f"run{k}",
-                steps=np.array([steps]),
-                loss=np.asarray(clean) + 0.004 * rng.standard_normal(1),
+                steps=at,
+                loss=np.asarray(clean) + 0.004 * rng.standard_normal(at.size),
                 schedule=schedule,
                 params=params,
                 size=f"size{size}",
