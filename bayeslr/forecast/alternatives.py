@@ -216,7 +216,7 @@ def compare(
     ahead = tails | {name: plan for name, plan in named.items() if running is not None and _continues(running, plan)}
     new = {name: plan for name, plan in named.items() if name not in ahead}
     forecast = _together(posterior, running, ahead, new, over, setups, size=size, seed=seed, num_draws=num_draws)
-    forecast = _in_order(forecast, names)
+    forecast = forecast.select(names)
     kinds = dict.fromkeys(ahead, "running") | dict.fromkeys(new, "plan") | dict.fromkeys(over, "finished")
     told = cautions(posterior, forecast.warnings, tuple(names))
     tell(told)
@@ -305,14 +305,6 @@ def _merged(parts: list[Forecast]) -> Forecast:
         name: joined(name) for name, value in vars(parts[0]).items() if isinstance(value, Mapping)
     }
     return replace(parts[0], **mappings, warnings=tuple(dict.fromkeys(told)))
-
-
-def _in_order(forecast: Forecast, names: list[str]) -> Forecast:
-    whole: dict[str, Any] = {key: value for key, value in vars(forecast).items() if isinstance(value, Mapping)}
-    ordered: dict[str, Any] = {
-        key: {name: value[name] for name in names if name in value} for key, value in whole.items()
-    }
-    return replace(forecast, **ordered)
 
 
 def _beats(forecast: Forecast, question: Question, baseline: str | None, by: float) -> "pd.Series[float]":

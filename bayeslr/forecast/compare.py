@@ -1,6 +1,6 @@
 """Comparison of schedules under uncertainty."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import combinations
 from typing import Any
 
@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bayeslr.curves import Setup
 from bayeslr.errors import PosteriorError
 from bayeslr.forecast.forecast import Forecast
 from bayeslr.forecast.questions import ANSWERS, Question, checked_probability, checked_question, final_draws
@@ -77,7 +78,7 @@ class Comparison:
                 "p_best": float(best),
                 "expected_regret": float(regret),
             }
-            | {key: _or_none(row[key]) for key in ("weight_decay", "batch_size") if key in row}
+            | {part.name: _or_none(row[part.name]) for part in fields(Setup) if part.name in row}
             for (name, row), best, regret in zip(
                 self.final_loss.iterrows(), self.p_best, self.expected_regret, strict=True
             )

@@ -224,9 +224,10 @@ def _held(past: Watch, run: LossCurve) -> Watch:
     drawn = np.array([np.interp(steps, places, row) for row in newest.draws])
     width = np.maximum(upper - lower, 1e-12)
     # medians of three neighbours leave out single losses of a bad batch, and nothing that lasts
-    off, *drawn_off = median_filter((np.vstack([loss, drawn]) - median) / width, (1, 3), mode="mirror").mean(axis=1)
+    offs = median_filter((np.vstack([loss, drawn]) - median) / width, (1, 3), mode="mirror").mean(axis=1)
+    off, drawn_off = offs[0], offs[1:]
     # draws and the run itself are exchangeable if it follows the forecast
-    p_value = (1.0 + float((np.abs(np.array(drawn_off)) >= abs(off)).sum())) / (1.0 + len(drawn_off))
+    p_value = (1.0 + float((np.abs(drawn_off) >= abs(off)).sum())) / (1.0 + len(drawn_off))
     checked = replace(
         newest,
         seen=int(new.sum()),

@@ -24,7 +24,7 @@ _COLUMNS: Final = (
     *("total_steps", "warmup_steps", "peak_lr"),
 )
 _NAMED: Final = 3
-"""So many runs are named of which the same has to be checked."""
+"""So many runs or sizes are named of which the same has to be checked."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +133,7 @@ def draft(paths: Paths, *, folder: Path, columns: ColumnNames) -> Draft:
         checks.append(f"sizes are taken from names ({named[0]}): params has to be without embeddings")
     unknown = list(dict.fromkeys(row["size"] for row in rows if row["size"] and not row["params"]))
     if unknown:
-        checks.append(f"params are not known of {listed(unknown, 3)}: fill them in, without embeddings")
+        checks.append(f"params are not known of {listed(unknown, _NAMED)}: fill them in, without embeddings")
     unsaid = [what for what in _SETUP if not all(row.get(what) for row in rows)]
     if unsaid:
         checks.append(f"logs do not say every run's {' and '.join(unsaid)}: fill in what you know")

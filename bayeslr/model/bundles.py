@@ -156,6 +156,4 @@ class Group:
         """Undo :meth:`take`: put rows of these runs into those of all."""
         if rows.shape == whole.shape:
             return rows
-        if rows.shape[1:] == whole.shape[1:]:
-            return whole.at[self.runs].set(rows)
         return whole.at[self.runs, ..., : rows.shape[-1]].set(rows)

@@ -5,6 +5,7 @@ Each function turns numbers into a :class:`rich.table.Table`; :func:`as_text` la
 
 from collections.abc import Iterable, Sequence
 from copy import copy
+from dataclasses import fields
 from io import StringIO
 from textwrap import fill
 
@@ -14,6 +15,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from bayeslr.curves import Setup
 from bayeslr.forecast import Comparison
 from bayeslr.inference import Health
 from bayeslr.written import WIDTH, chance, decimals, folded, nominal
@@ -30,7 +32,6 @@ __all__ = [
 ]
 
 _COMPARED = {"schedule": "schedules", "run": "single runs"}
-_SETUP = {"weight_decay": "weight decay", "batch_size": "batch size"}
 
 
 def as_text(parts: Iterable[Table | str]) -> str:
@@ -158,12 +159,11 @@ def final_loss_table(final: pd.DataFrame, *, ci_prob: float, latent: bool = Fals
         One row per schedule.
     """
     what = "Final loss, without measurement noise" if latent else "Final loss as it would be measured"
-    setup = [key for key in _SETUP if key in final]
-    numbers = [*(_SETUP[key] for key in setup), "step", "median", f"{nominal(ci_prob)} lower", "upper", "sd"]
-    table = _table(what, ["schedule"], numbers)
+    setup = _differing(final)
+    table = _table(what, ["schedule"], [*setup, "step", "median", f"{nominal(ci_prob)} lower", "upper", "sd"])
     for name, row in final.iterrows():
         losses = [decimals(row[key]) for key in ("median", "lower", "upper", "sd")]
-        table.add_row(str(name), *(_or_dash(row[key], ",.15g") for key in setup), f"{int(row['step']):,}", *losses)
+        table.add_row(str(name), *(cells[str(name)] for cells in setup.values()), f"{int(row['step']):,}", *losses)
     return table
 
 
@@ -183,17 +183,17 @@ def comparison_tables(comparison: Comparison, *, ci_prob: float) -> list[Table]:
         Two tables, and a third one if any two curves are likely to cross.
     """
     lower = f"{nominal(ci_prob)} lower"
-    setup = [key for key in _SETUP if key in comparison.final_loss]
+    setup = _differing(comparison.final_loss)
     ends = _table(
         "Final loss as it would be measured",
         ["schedule"],
-        [*(_SETUP[key] for key in setup), "median", lower, "upper", "P(best)", "expected regret"],
+        [*setup, "median", lower, "upper", "P(best)", "expected regret"],
     )
     finals = comparison.final_loss.iterrows()
     for (name, row), best, regret in zip(finals, comparison.p_best, comparison.expected_regret, strict=True):
         losses = [decimals(row[key]) for key in ("median", "lower", "upper")]
         ends.add_row(
-            str(name), *(_or_dash(row[key], ",.15g") for key in setup), *losses, chance(best), decimals(regret)
+            str(name), *(cells[str(name)] for cells in setup.values()), *losses, chance(best), decimals(regret)
         )
     pairs = _table(
         f"First minus second, {_COMPARED[comparison.question]}, without measurement noise",
@@ -254,6 +254,15 @@ def _table(title: str | None, texts: Sequence[str], numbers: Sequence[str]) -> T
         # a header may take two lines, a number never does
         table.add_column(number.replace(" ", "\n"), justify="right", vertical="bottom", no_wrap=True)
     return table
+
+
+def _differing(final: pd.DataFrame) -> dict[str, dict[str, str]]:
+    """Return cells by schedule of weight decay and batch size, by heading, where schedules differ in them."""
+    found = [part.name for part in fields(Setup) if part.name in final]
+    return {
+        name.replace("_", " "): {str(schedule): _or_dash(value, ",.15g") for schedule, value in final[name].items()}
+        for name in found
+    }
 
 
 def _or_dash(value: float, spec: str) -> str:

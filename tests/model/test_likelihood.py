@@ -67,6 +67,36 @@ def conditional(structure, y):
     return total @ gain @ (y - mean), total @ covariance @ total.T
 
 
+def assert_condition_draws_from(general, structure):
+    """Check mean and covariance of what `condition` draws against the dense ones of another form of the structure."""
+    y, loss = observed(general)
+    mean, covariance = conditional(general, y)
+
+    def draw(normals):
+        return jnp.concatenate([part.ravel() for part in condition(structure, loss, normals)])
+
+    zeros = jnp.zeros(count_effects(structure))
+    factor = np.asarray(jax.jacfwd(draw)(zeros))
+    np.testing.assert_allclose(draw(zeros), mean, atol=1e-9)
+    np.testing.assert_allclose(factor @ factor.T, covariance, atol=1e-9)
+
+
+def assert_dense_density_and_gradients_of(general, structure, observations=slice(None)):
+    """Check the density of a structure against the dense one of another form of it, and gradients against its."""
+    mean, residual, columns = dense(general)
+    y, loss = observed(general)
+    expected = multivariate_normal(mean, residual + columns @ columns.T).logpdf(y)
+    assert float(log_density(structure, loss)) == pytest.approx(expected, abs=1e-9)
+    for part in DIFFERENTIATED:
+        one, two = (
+            jax.grad(lambda value, of=of, part=part: log_density(replace(of, **{part: value}), loss))(getattr(of, part))
+            for of in (general, structure)
+        )
+        if part not in ("run_scale", "shared_scale"):
+            one, two = one[:, observations], two[:, observations]
+        np.testing.assert_allclose(one, two, rtol=1e-7, atol=1e-9, err_msg=part)
+
+
 def observed(structure, seed=3):
     mean, residual, columns = dense(structure)
     y = np.random.default_rng(seed).multivariate_normal(mean, residual + columns @ columns.T)
@@ -171,16 +201,7 @@ def linear_map(monkeypatch, draw):
 
 
 def test_condition_draws_from_the_dense_conditional(structure):
-    y, loss = observed(structure)
-    mean, covariance = conditional(structure, y)
-
-    def draw(normals):
-        return jnp.concatenate([part.ravel() for part in condition(structure, loss, normals)])
-
-    zeros = jnp.zeros(count_effects(structure))
-    factor = np.asarray(jax.jacfwd(draw)(zeros))
-    np.testing.assert_allclose(draw(zeros), mean, atol=1e-9)
-    np.testing.assert_allclose(factor @ factor.T, covariance, atol=1e-9)
+    assert_condition_draws_from(structure, structure)
 
 
 @pytest.mark.parametrize("part", DIFFERENTIATED)
@@ -277,32 +298,11 @@ def single(structure):
 def test_single_observations_have_the_dense_density_and_the_gradient_of_whole_runs(single, few, monkeypatch):
     """By effects, and by the covariance of the observations."""
     monkeypatch.setattr(likelihood, "is_few", lambda *_: few)
-    general, packed = single
-    mean, residual, columns = dense(general)
-    y, loss = observed(general)
-    expected = multivariate_normal(mean, residual + columns @ columns.T).logpdf(y)
-    assert float(log_density(packed, loss)) == pytest.approx(expected, abs=1e-9)
-    for part in DIFFERENTIATED:
-        one, two = (
-            jax.grad(lambda value, of=of, part=part: log_density(replace(of, **{part: value}), loss))(getattr(of, part))
-            for of in (general, packed)
-        )
-        first = (one, two) if one.shape[-1] != 2 else (one[:, :1], two[:, :1])
-        np.testing.assert_allclose(*first, rtol=1e-7, atol=1e-9, err_msg=part)
+    assert_dense_density_and_gradients_of(*single, observations=slice(0, 1))
 
 
 def test_single_observations_have_the_dense_conditional(single):
-    general, packed = single
-    y, loss = observed(general)
-    mean, covariance = conditional(general, y)
-
-    def draw(normals):
-        return jnp.concatenate([part.ravel() for part in condition(packed, loss, normals)])
-
-    zeros = jnp.zeros(count_effects(packed))
-    factor = np.asarray(jax.jacfwd(draw)(zeros))
-    np.testing.assert_allclose(draw(zeros), mean, atol=1e-9)
-    np.testing.assert_allclose(factor @ factor.T, covariance, atol=1e-9)
+    assert_condition_draws_from(*single)
 
 
 def test_few_observations_of_many_effects_are_taken_by_their_covariance():
@@ -352,31 +352,11 @@ def mixed(structure):
 def test_curves_and_single_observations_have_the_dense_density_and_the_gradient_of_whole_runs(mixed, few, monkeypatch):
     """By effects, and by the covariance of the observations."""
     monkeypatch.setattr(likelihood, "is_few", lambda groups, *_: few and len(groups) > 1)
-    general, apart = mixed
-    mean, residual, columns = dense(general)
-    y, loss = observed(general)
-    expected = multivariate_normal(mean, residual + columns @ columns.T).logpdf(y)
-    assert float(log_density(apart, loss)) == pytest.approx(expected, abs=1e-9)
-    for part in DIFFERENTIATED:
-        one, two = (
-            jax.grad(lambda value, of=of, part=part: log_density(replace(of, **{part: value}), loss))(getattr(of, part))
-            for of in (general, apart)
-        )
-        np.testing.assert_allclose(one, two, rtol=1e-7, atol=1e-9, err_msg=part)
+    assert_dense_density_and_gradients_of(*mixed)
 
 
 def test_curves_and_single_observations_have_the_dense_conditional(mixed):
-    general, apart = mixed
-    y, loss = observed(general)
-    mean, covariance = conditional(general, y)
-
-    def draw(normals):
-        return jnp.concatenate([part.ravel() for part in condition(apart, loss, normals)])
-
-    zeros = jnp.zeros(count_effects(apart))
-    factor = np.asarray(jax.jacfwd(draw)(zeros))
-    np.testing.assert_allclose(draw(zeros), mean, atol=1e-9)
-    np.testing.assert_allclose(factor @ factor.T, covariance, atol=1e-9)
+    assert_condition_draws_from(*mixed)
 
 
 def test_what_is_left_out_of_curves_and_single_observations(mixed):
