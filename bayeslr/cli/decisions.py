@@ -9,7 +9,19 @@ import typer
 
 import bayeslr as bl
 from bayeslr.cli.answers import draw, print_csv, print_json, print_parts, tell, warned, writable, write
-from bayeslr.cli.options import CiProb, Debug, Draws, Force, Format, Plot, PosteriorFile, Seed, Size
+from bayeslr.cli.options import (
+    BatchSizeOfAll,
+    CiProb,
+    Debug,
+    Draws,
+    Force,
+    Format,
+    Plot,
+    PosteriorFile,
+    Seed,
+    Size,
+    WeightDecayOfAll,
+)
 from bayeslr.cli.questions import probability
 from bayeslr.errors import untold
 
@@ -38,6 +50,8 @@ def optimize(
     posterior: PosteriorFile,
     schedule: Family,
     size: Size = None,
+    batch_size: BatchSizeOfAll = None,
+    weight_decay: WeightDecayOfAll = None,
     within: Annotated[
         float, typer.Option(metavar="LOSS", help="Tolerance: choices that cost no more are as good.")
     ] = 0.002,
@@ -75,6 +89,8 @@ def optimize(
             points=points,
             num_draws=draws,
             ci_prob=ci_prob,
+            weight_decay=weight_decay,
+            batch_size=batch_size,
         )
     from bayeslr.report.answers import optimum_table
 
@@ -93,6 +109,8 @@ def reach(
     loss: Annotated[float | None, typer.Option("--loss", metavar="LOSS", help="The final loss to reach.")] = None,
     beat: Annotated[str | None, typer.Option("--beat", metavar="SPEC", help="Or the schedule to beat.")] = None,
     size: Size = None,
+    batch_size: BatchSizeOfAll = None,
+    weight_decay: WeightDecayOfAll = None,
     tokens_per_step: Annotated[
         float | None, typer.Option(metavar="N", help="Tokens of an update. Default: from the runs, where they say it.")
     ] = None,
@@ -125,6 +143,8 @@ def reach(
             points=points,
             num_draws=draws,
             ci_prob=ci_prob,
+            weight_decay=weight_decay,
+            batch_size=batch_size,
         )
     from bayeslr.report.answers import reach_table
 

@@ -9,6 +9,7 @@ import typer
 __all__ = [
     "Adaptation",
     "BatchSize",
+    "BatchSizeOfAll",
     "BytesPerToken",
     "ChainDraws",
     "Chains",
@@ -30,6 +31,7 @@ __all__ = [
     "Steps",
     "TargetAcceptProb",
     "WeightDecay",
+    "WeightDecayOfAll",
 ]
 
 PosteriorFile = Annotated[Path, typer.Argument(metavar="POSTERIOR.nc", help="A posterior written by `bayeslr fit`.")]
@@ -63,6 +65,18 @@ BatchSize = Annotated[
 WeightDecay = Annotated[
     list[str] | None,
     typer.Option("--weight-decay", metavar="[NAME=]N", help="Decoupled weight decay of the plans, or of one of them."),
+]
+BatchSizeOfAll = Annotated[
+    float | None,
+    typer.Option(
+        "--batch-size",
+        metavar="N",
+        help="Batch size of all runs asked about, in the unit of the fitted runs' batch_size.",
+    ),
+]
+WeightDecayOfAll = Annotated[
+    float | None,
+    typer.Option("--weight-decay", metavar="N", help="Decoupled weight decay of all runs asked about."),
 ]
 Steps = Annotated[
     str | None, typer.Option("--steps", metavar="N|@FILE", help="Every N-th step, or the column step of a CSV.")

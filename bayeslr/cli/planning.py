@@ -7,8 +7,23 @@ import typer
 
 import bayeslr as bl
 from bayeslr.cli.decisions import Asked, Destination, Table, answer, check_files, load
-from bayeslr.cli.options import CiProb, Debug, Draws, Force, Format, Plans, Plot, PosteriorFile, Seed, Size
-from bayeslr.cli.questions import named_specs, probability
+from bayeslr.cli.options import (
+    BatchSize,
+    BatchSizeOfAll,
+    CiProb,
+    Debug,
+    Draws,
+    Force,
+    Format,
+    Plans,
+    Plot,
+    PosteriorFile,
+    Seed,
+    Size,
+    WeightDecay,
+    WeightDecayOfAll,
+)
+from bayeslr.cli.questions import named_specs, probability, setting
 from bayeslr.cli.terminal import say, watched
 from bayeslr.errors import untold
 
@@ -37,6 +52,8 @@ def next_run(
         float | None, typer.Option(metavar="N", help="Tokens of an update, for flops. Default: from the runs.")
     ] = None,
     size: Size = None,
+    batch_size: BatchSizeOfAll = None,
+    weight_decay: WeightDecayOfAll = None,
     question: Asked = "schedule",
     ci_prob: CiProb = 0.9,
     draws: Draws = 4000,
@@ -68,6 +85,8 @@ def next_run(
             seed=seed,
             num_draws=draws,
             ci_prob=ci_prob,
+            weight_decay=weight_decay,
+            batch_size=batch_size,
         )
     from bayeslr.report.answers import next_run_table
 
@@ -92,6 +111,8 @@ def metric(
     ceiling: Annotated[float | None, typer.Option(help="Value that it cannot exceed. Default: inferred.")] = None,
     top: Annotated[float, typer.Option(help="Largest possible value: 1, or 100 for percentages.")] = 1.0,
     size: Size = None,
+    batch_size: BatchSize = None,
+    weight_decay: WeightDecay = None,
     ci_prob: CiProb = 0.9,
     draws: Draws = 2000,
     seed: Seed = 0,
@@ -106,13 +127,16 @@ def metric(
     check_files(output, plot, force)
     plans = {name: bl.schedules.parse_schedule(spec) for name, spec in named_specs(schedule, "--schedule")}
     name, losses, values = _pairs(pairs, loss, column)
+    decays, batches = setting("--weight-decay", weight_decay, plans), setting("--batch-size", batch_size, plans)
     fitted = load(posterior)
     say(f"fitting {name} to {len(losses)} pairs")
     with untold():
         link = bl.fit_metric(
             losses, values, name=name, floor=floor, ceiling=ceiling, top=top, seed=seed, progress=watched()
         )
-        forecast = bl.predict(fitted, plans, size=size, seed=seed, num_draws=draws)
+        forecast = bl.predict(
+            fitted, plans, size=size, seed=seed, num_draws=draws, weight_decay=decays, batch_size=batches
+        )
         found = link.apply(forecast, seed=seed, ci_prob=ci_prob)
     from bayeslr.report.answers import metric_table
 

@@ -6,7 +6,7 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
-from bayeslr.curves import LossCurve
+from bayeslr.curves import LossCurve, Setup
 from bayeslr.curves.counts import count_label
 from bayeslr.errors import PosteriorError
 from bayeslr.forecast.sizes import Target, find_target
@@ -78,10 +78,10 @@ def find_place(posterior: Posterior, name: str, plan: Plan, aim: Target) -> Targ
 
 
 def cost_of(
-    posterior: Posterior, plan: Schedule, where: Target, cost: Cost, tokens: float | None, reuse: bool
+    posterior: Posterior, plan: Schedule, where: Target, setup: Setup, cost: Cost, tokens: float | None, reuse: bool
 ) -> float:
     """Return what a run costs, in steps or FLOPs."""
-    steps = plan.total_steps - (_shared(posterior, plan, where) if reuse else 0)
+    steps = plan.total_steps - (_shared(posterior, plan, where, setup) if reuse else 0)
     if cost == "steps":
         return float(steps)
     if where.params is None:
@@ -105,7 +105,7 @@ def cost_in_words(cost: Cost, tokens: float | None, reuse: bool) -> str:
 
 
 def candidate_notes(
-    posterior: Posterior, plans: Mapping[str, Plan], places: Mapping[str, Target], *, usual: bool
+    posterior: Posterior, plans: Mapping[str, Plan], places: Mapping[str, Target], setup: Setup, *, usual: bool
 ) -> list[str]:
     """Say which candidates have been made already, and of the usual ones how long they are."""
     found = []
@@ -115,28 +115,32 @@ def candidate_notes(
             f"No candidate was named: these are the usual schedules, as long as the longest fitted run ({longest:,} "
             "steps) and half as long. A longer run may tell more: name it as a candidate."
         )
-    made = {name: _made(posterior, plan.schedule, places[name]) for name, plan in plans.items()}
+    made = {name: _made(posterior, plan.schedule, places[name], setup) for name, plan in plans.items()}
     again = [f"{name} ({run})" for name, run in made.items() if run is not None]
     if again:
         found.append(f"Made already, so that only another seed of the run would be seen: {', '.join(again)}.")
     return found
 
 
-def _made(posterior: Posterior, plan: Schedule, where: Target) -> str | None:
+def _made(posterior: Posterior, plan: Schedule, where: Target, setup: Setup) -> str | None:
     """Return the name of a fitted run of this size and schedule that has come to its end."""
     for curve in posterior.curves:
         own = curve.schedule
         whole = own.total_steps == plan.total_steps and curve.steps[-1] >= _WHOLE * own.total_steps
-        if _is_of(curve, where) and whole and np.allclose(own.lr, plan.lr, rtol=0.0, atol=_SAME_RATE * plan.peak_lr):
+        if (
+            _is_of(curve, where, setup)
+            and whole
+            and np.allclose(own.lr, plan.lr, rtol=0.0, atol=_SAME_RATE * plan.peak_lr)
+        ):
             return curve.name
     return None
 
 
-def _shared(posterior: Posterior, plan: Schedule, where: Target) -> int:
+def _shared(posterior: Posterior, plan: Schedule, where: Target, setup: Setup) -> int:
     """Return how many of a plan's first updates a fitted run of its size has made already."""
     most = 0
     for curve in posterior.curves:
-        if not _is_of(curve, where):
+        if not _is_of(curve, where, setup):
             continue
         n = min(int(curve.steps[-1]), plan.total_steps)
         apart = np.flatnonzero(np.abs(plan.lr[:n] - curve.schedule.lr[:n]) > _SAME_RATE * plan.peak_lr)
@@ -145,5 +149,11 @@ def _shared(posterior: Posterior, plan: Schedule, where: Target) -> int:
     return most if most < plan.total_steps else 0
 
 
-def _is_of(curve: LossCurve, where: Target) -> bool:
-    return where.params is None or curve.params is None or curve.params == where.params
+def _is_of(curve: LossCurve, where: Target, setup: Setup) -> bool:
+    """Return whether a run is one of a size and of a setup, as far as both say it."""
+    pairs = [
+        (curve.params, where.params),
+        (curve.weight_decay, setup.weight_decay),
+        (curve.batch_size, setup.batch_size),
+    ]
+    return all(None in pair or pair[0] == pair[1] for pair in pairs)

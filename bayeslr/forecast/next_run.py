@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bayeslr.curves import Setup
 from bayeslr.errors import PosteriorError, untold
 from bayeslr.forecast.candidates import (
     Cost,
@@ -169,6 +170,8 @@ def next_run(
     seed: int = 0,
     num_draws: int | None = 4000,
     ci_prob: float = 0.9,
+    weight_decay: float | None = None,
+    batch_size: float | None = None,
 ) -> NextRun:
     """Ask which run to make next.
 
@@ -189,8 +192,8 @@ def next_run(
     reuse
         Whether a candidate that begins like a fitted run goes on from a checkpoint of it, and costs only the rest.
     tokens_per_step
-        Tokens of an update, for flops. Default: from the curves' columns; 1 where unknown, which ranks candidates of
-        one batch size alike.
+        Tokens of an update, for flops. Default: from the curves' columns, for the batch size that is asked for; 1 where
+        unknown, which ranks candidates of one batch size alike.
     question
         ``"schedule"``: the target's loss without the luck of a single run; ``"run"``: with it.
     seed
@@ -199,6 +202,9 @@ def next_run(
         At most this many posterior draws.
     ci_prob
         Probability of the interval.
+    weight_decay, batch_size
+        Those of all runs that are asked about, as in :func:`bayeslr.predict`. Default: what the fitted runs have in
+        common.
 
     Returns
     -------
@@ -225,8 +231,9 @@ def next_run(
     if len(deciding) == 1:
         raise PosteriorError("next_run: there is one choice; allowed: at least two, or none")
     places = {name: find_place(posterior, name, plan, aim) for name, plan in plans.items()}
-    final, seen, told = _predicted(posterior, target, plans, deciding, size, seed, num_draws, question)
-    per = tokens_of_a_step(posterior.curves) if tokens_per_step is None else tokens_per_step
+    setup = Setup(weight_decay=weight_decay, batch_size=batch_size)
+    final, seen, told = _predicted(posterior, target, plans, deciding, size, seed, num_draws, question, setup)
+    per = tokens_of_a_step(posterior.curves, batch_size) if tokens_per_step is None else tokens_per_step
     tail = (1.0 - ci_prob) / 2.0
     width = float(np.diff(np.quantile(final[:, 0], [tail, 1.0 - tail]))[0])
     rows = {}
@@ -236,7 +243,7 @@ def next_run(
         missed = float(((final[:, 0] - known[:, 0]) ** 2).mean()) / penalty(*seen[name].shape)
         left = min(float(np.sqrt(missed / final[:, 0].var())), 1.0)
         row: dict[str, Any] = {"size": where.label, "schedule": plan.schedule.spec, "steps": plan.schedule.total_steps}
-        row["cost"] = cost_of(posterior, plan.schedule, where, cost, per, reuse)
+        row["cost"] = cost_of(posterior, plan.schedule, where, setup, cost, per, reuse)
         row |= {"width": width, "width_after": width * left, "narrowing": 1.0 - left}
         if deciding:
             row |= decided(final[:, 1:], known[:, 1:])
@@ -254,7 +261,10 @@ def next_run(
         ci_prob=float(ci_prob),
         seed=seed,
         advice=_advice(posterior),
-        notes=(cost_in_words(cost, per, reuse), *candidate_notes(posterior, plans, places, usual=candidates is None)),
+        notes=(
+            cost_in_words(cost, per, reuse),
+            *candidate_notes(posterior, plans, places, setup, usual=candidates is None),
+        ),
         basis=rests_on(posterior, [target, *deciding.values()], size),
         warnings=lines,
     )
@@ -269,6 +279,7 @@ def _predicted(
     seed: int,
     num_draws: int | None,
     question: Question,
+    setup: Setup,
 ) -> tuple[Draws, dict[str, Draws], list[str]]:
     """Draw the final losses of target and choices, ``[draws, 1 + choices]``, and what each candidate would log."""
     groups: dict[float | str | None, dict[str, Schedule]] = {size: {}}
@@ -286,7 +297,16 @@ def _predicted(
             continue
         with untold():
             # sizes that were not fitted draw deviations of their own: never those of another size
-            forecast = predict(posterior, asked, size=where, steps=steps, seed=seed + k, num_draws=num_draws)
+            forecast = predict(
+                posterior,
+                asked,
+                size=where,
+                steps=steps,
+                seed=seed + k,
+                num_draws=num_draws,
+                weight_decay=setup.weight_decay,
+                batch_size=setup.batch_size,
+            )
         if k == 0:
             final = final_draws(_only(forecast, list(wanted)), question)
         seen |= {name: _logged(posterior, forecast, name) for name in group}

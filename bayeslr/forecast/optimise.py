@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bayeslr.curves import Setup
 from bayeslr.errors import PosteriorError
 from bayeslr.forecast.questions import (
     ANSWERS,
@@ -169,6 +170,8 @@ def optimize(
     points: int | None = None,
     num_draws: int | None = 4000,
     ci_prob: float = 0.9,
+    weight_decay: float | None = None,
+    batch_size: float | None = None,
 ) -> Optimum:
     """Choose the best schedule of a family.
 
@@ -196,6 +199,8 @@ def optimize(
         At most this many posterior draws.
     ci_prob
         Probability of the intervals.
+    weight_decay, batch_size
+        Those of all choices, as in :func:`bayeslr.predict`. Default: what the fitted runs have in common.
 
     Returns
     -------
@@ -226,7 +231,14 @@ def optimize(
     _check_rates(posterior, chosen)
     members = chosen.members(points=points)
     plans = {member.name: member.schedule for member in members}
-    forecast = ask_finals(posterior, plans, size=size, seed=seed, num_draws=num_draws)
+    forecast = ask_finals(
+        posterior,
+        plans,
+        size=size,
+        seed=seed,
+        num_draws=num_draws,
+        setup=Setup(weight_decay=weight_decay, batch_size=batch_size),
+    )
     final = final_draws(forecast, question)
     score = final.mean(axis=0) if risk is None else np.quantile(final, risk, axis=0)
     best = int(score.argmin())

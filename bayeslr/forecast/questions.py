@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from bayeslr.curves import Setup
 from bayeslr.errors import PACKAGE, ExtrapolationWarning, FitWarning, PosteriorError, untold
 from bayeslr.forecast.extrapolation import AREA_FACTOR
 from bayeslr.forecast.forecast import Forecast
@@ -92,11 +93,21 @@ def ask_finals(
     size: float | str | None,
     seed: int,
     num_draws: int | None,
+    setup: Setup,
 ) -> Forecast:
     """Predict the last step of many schedules in one call, so that their draws are paired; nothing is warned of yet."""
     steps = {name: np.array([plan.total_steps]) for name, plan in plans.items()}
     with untold():
-        return predict(posterior, plans, size=size, steps=steps, seed=seed, num_draws=num_draws)
+        return predict(
+            posterior,
+            plans,
+            size=size,
+            steps=steps,
+            seed=seed,
+            num_draws=num_draws,
+            weight_decay=setup.weight_decay,
+            batch_size=setup.batch_size,
+        )
 
 
 def cautions(posterior: Posterior, found: Sequence[str], plans: Sequence[str]) -> tuple[str, ...]:

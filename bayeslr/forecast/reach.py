@@ -5,16 +5,19 @@ the target is, as a function of the length, the distribution function of the len
 the longest run asked about is the probability that the target is reached at all.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bayeslr.curves import Setup
 from bayeslr.curves.counts import count_label
 from bayeslr.errors import PosteriorError
+from bayeslr.forecast.forecast import Forecast
 from bayeslr.forecast.questions import (
     ANSWERS,
     Question,
@@ -230,6 +233,8 @@ def reach(
     points: int | None = None,
     num_draws: int | None = 4000,
     ci_prob: float = 0.9,
+    weight_decay: float | None = None,
+    batch_size: float | None = None,
 ) -> Reach:
     """Ask how long a run must be to end at a loss, or to beat another schedule.
 
@@ -248,7 +253,8 @@ def reach(
     seed
         Seed of the forecast, default 0.
     tokens_per_step
-        Tokens of an update. Default: from the curves' columns, where they agree on one.
+        Tokens of an update. Default: from the curves' columns, where they agree on one, for the batch size that is
+        asked for.
     question
         ``"schedule"`` asks about what runs of a schedule have in common, ``"run"`` about single runs.
     points
@@ -257,6 +263,9 @@ def reach(
         At most this many posterior draws.
     ci_prob
         Probability of the intervals.
+    weight_decay, batch_size
+        Those of all runs that are asked about, as in :func:`bayeslr.predict`. Default: what the fitted runs have in
+        common.
 
     Returns
     -------
@@ -286,11 +295,19 @@ def reach(
     free = [argument.name for argument in chosen.free]
     if free != ["total_steps"]:
         raise PosteriorError(f"reach: free is {', '.join(free)}; allowed: total_steps alone, as total_steps=lo..hi")
-    per = tokens_of_a_step(posterior.curves) if tokens_per_step is None else _positive(tokens_per_step)
+    per = tokens_of_a_step(posterior.curves, batch_size) if tokens_per_step is None else _positive(tokens_per_step)
     members = sorted(chosen.members(points=points), key=lambda member: member.schedule.total_steps)
     plans: dict[str, Schedule] = {member.name: member.schedule for member in members}
     asked: Mapping[str, Schedule] = plans if baseline is None else {_BASELINE: baseline, **plans}
-    forecast = ask_finals(posterior, asked, size=size, seed=seed, num_draws=num_draws)
+    ask = partial(
+        ask_finals,
+        posterior,
+        size=size,
+        seed=seed,
+        num_draws=num_draws,
+        setup=Setup(weight_decay=weight_decay, batch_size=batch_size),
+    )
+    forecast = ask(asked)
     final = final_draws(forecast, question)
     target, final = (float(loss), final) if loss is not None else (final[:, :1], final[:, 1:])
     chances = np.maximum.accumulate((final <= target).mean(axis=0))
@@ -301,7 +318,7 @@ def reach(
     tell(told)
     floor = None
     if chances[-1] < _EVEN:
-        ends = _floor(posterior, chosen, int(steps[-1]), size=size, seed=seed, num_draws=num_draws)
+        ends = _floor(ask, chosen, int(steps[-1]))
         floor = dict(
             zip(("lower", "median", "upper"), np.quantile(ends, [tail, 0.5, 1.0 - tail]).tolist(), strict=True)
         )
@@ -324,21 +341,12 @@ def reach(
     )
 
 
-def _floor(
-    posterior: Posterior,
-    family: ScheduleFamily,
-    longest: int,
-    *,
-    size: float | str | None,
-    seed: int,
-    num_draws: int | None,
-) -> Draws:
+def _floor(ask: Callable[[Mapping[str, Schedule]], Forecast], family: ScheduleFamily, longest: int) -> Draws:
     """Draw the loss that the law brings runs of a family towards: that of a far longer run, progress excepted."""
     far = float(min(_FAR * longest, max(_FAR_STEPS, longest + 1)))
     lengths = replace(family.free[0], low=float(longest), high=far, choices=())
     member = replace(family, free=(lengths,)).members(points=2)[-1]
-    forecast = ask_finals(posterior, {member.name: member.schedule}, size=size, seed=seed, num_draws=num_draws)
-    parts = forecast.parts[member.name]
+    parts = ask({member.name: member.schedule}).parts[member.name]
     ends: Draws = np.asarray(parts.base - parts.annealing)[:, -1]
     return ends
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from bayeslr.curves import CurveSet
+from bayeslr.curves import CurveSet, LossCurve
 from bayeslr.curves.curve import BATCH_SEQUENCES, BATCH_TOKENS, first_number
 
 __all__ = ["tokens_of_a_step"]
@@ -11,7 +11,7 @@ __all__ = ["tokens_of_a_step"]
 _LENGTHS: Final = ("sequence_length", "seq_len", "seq_length", "context_length", "block_size")
 
 
-def tokens_of_a_step(curves: CurveSet) -> float | None:
+def tokens_of_a_step(curves: CurveSet, batch_size: float | None = None) -> float | None:
     """Return the tokens of an update where the curves' columns say it, and agree.
 
     Parameters
@@ -19,14 +19,26 @@ def tokens_of_a_step(curves: CurveSet) -> float | None:
     curves
         Curves whose metadata may have ``batch_tokens`` (or ``tokens_per_step``), or ``batch_size`` in sequences
         together with ``sequence_length``.
+    batch_size
+        Batch size of the run whose tokens are asked for, in the unit of the curves'. Default: that of the curves.
 
     Returns
     -------
     float or None
         Tokens; None where they are unknown or differ.
     """
-    found = {_tokens(curve.metadata) for curve in curves}
-    return found.pop() if len(found) == 1 else None
+    if batch_size is None:
+        found = {_tokens(curve.metadata) for curve in curves}
+        return found.pop() if len(found) == 1 else None
+    units = {_unit(curve) for curve in curves}
+    unit = units.pop() if len(units) == 1 else None
+    return None if unit is None else unit * batch_size
+
+
+def _unit(curve: LossCurve) -> float | None:
+    """Return the tokens in a unit of a run's batch size."""
+    tokens = _tokens(curve.metadata)
+    return None if tokens is None or not curve.batch_size else tokens / curve.batch_size
 
 
 def _tokens(metadata: Mapping[str, object]) -> float | None:

@@ -2,13 +2,15 @@
 
 import html
 import json
+import warnings
 
 import pytest
 
 import bayeslr as bl
-from bayeslr.errors import ExtrapolationWarning
+from bayeslr.errors import BayeslrWarning, ExtrapolationWarning
 
 FAMILY = "wsd(peak_lr=1e-3, warmup_steps=100, total_steps=2000, decay_steps=100..1900)"
+TARGET = FAMILY.replace("100..1900", "400")
 LENGTHS = "wsd(peak_lr=1e-3, warmup_steps=100, total_steps=800..4000, decay_steps=20%)"
 
 
@@ -139,7 +141,7 @@ def test_wrong_alternatives_are_one_line(run, posterior_file, arguments, found):
 
 
 def test_next_run_prints_what_the_library_says(run, posterior_file, tmp_path):
-    target = FAMILY.replace("100..1900", "400")
+    target = TARGET
     short = "cosine(peak_lr=1e-3, warmup_steps=100, total_steps=1000)"
     picture = tmp_path / "gain.png"
     arguments = ("next-run", posterior_file, "--target", target, "--candidate", f"short={short}", "--candidate", target)
@@ -152,6 +154,28 @@ def test_next_run_prints_what_the_library_says(run, posterior_file, tmp_path):
     code, out, err = run(*arguments[:4], "--candidate", f"a={short} on nowhere")
     assert (code, out) == (2, "")
     assert "size: found 'nowhere'" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "ask"),
+    [
+        (("optimize", "--schedule", FAMILY, "--points", 3), lambda p, **s: bl.optimize(p, FAMILY, points=3, **s)),
+        (("reach", "--schedule", LENGTHS, "--loss", 2.9), lambda p, **s: bl.reach(p, LENGTHS, loss=2.9, **s)),
+        (
+            ("next-run", "--target", TARGET, "--draws", 300),
+            lambda p, **s: bl.next_run(p, bl.schedules.parse_schedule(TARGET), num_draws=300, **s),
+        ),
+    ],
+)
+def test_batch_size_and_weight_decay_are_those_of_all_runs_asked_about(run, posterior_file, arguments, ask):
+    command, *rest = arguments
+    code, out, err = run(command, posterior_file, *rest, "--weight-decay", 0.02, "--batch-size", 64, "--format", "json")
+    assert code == 0, err
+    assert "batch size 64" in err
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", BayeslrWarning)
+        found = ask(bl.load_posterior(posterior_file), weight_decay=0.02, batch_size=64.0)
+    assert json.loads(out) == json.loads(json.dumps(found.to_dict()))
 
 
 def test_watch_keeps_its_forecasts_and_ends_with_1_after_an_alarm(run, posterior_file, partial_run, tmp_path):
@@ -188,7 +212,7 @@ def test_plans_alone_are_compared_as_schedules(run, posterior_file):
 
 
 def test_a_candidate_of_a_size_that_is_none_is_named(run, posterior_file):
-    target = FAMILY.replace("100..1900", "400")
+    target = TARGET
     code, out, err = run("next-run", posterior_file, "--target", target, "--candidate", f"tiny={target} on 25k")
     assert (code, out) == (2, "")
     assert err.startswith("error: candidate tiny: size: found '25k', but this posterior knows small (10,000,000) alone")

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from bayeslr.errors import PosteriorError
+from bayeslr.errors import ExtrapolationWarning, PosteriorError
 from bayeslr.forecast import Plan, next_run, predict, usual_candidates
 from bayeslr.forecast.next_run import _logged, _points
 from bayeslr.forecast.regression import decided, explained, penalty
@@ -122,6 +122,17 @@ def test_checkpoints_and_flops_are_counted(small_posterior):
     assert steps["cosine"] == 1999
     flops = next_run(small_posterior, TARGET, candidates, seed=3, cost="flops", tokens_per_step=50, num_draws=300)
     assert flops.candidates["cost"]["branch"] == pytest.approx(6 * 1e7 * 2000 * 50)
+
+
+def test_a_run_of_another_batch_size_was_not_made_yet(of_one_batch):
+    made = of_one_batch.curves.curves[0]
+    asked = {"candidates": {"again": made.schedule}, "seed": 3, "reuse": True, "num_draws": 300}
+    same = next_run(of_one_batch, TARGET, **asked, batch_size=256)
+    assert f"again ({made.name})" in " ".join(same.notes)
+    with pytest.warns(ExtrapolationWarning, match="no run of this size has the batch size 1024"):
+        other = next_run(of_one_batch, TARGET, **asked, batch_size=1024)
+    assert "Made already" not in " ".join(other.notes)
+    assert other.candidates["cost"]["again"] == made.schedule.total_steps
 
 
 def test_usual_candidates_have_the_scale_of_the_data(small_posterior):

@@ -95,3 +95,20 @@ def test_the_end_of_a_range_and_long_runs_are_told_once(small_posterior):
 def test_wrong_questions_are_refused(small_posterior, family, settings, error, found):
     with pytest.raises(error, match=found):
         optimize(small_posterior, family, seed=0, **settings)
+
+
+@pytest.mark.filterwarnings("ignore::bayeslr.errors.ExtrapolationWarning")
+def test_a_batch_size_and_a_weight_decay_are_those_of_all_choices(of_one_batch):
+    asked = {"batch_size": 1024.0, "weight_decay": 0.05}
+    found = optimize(of_one_batch, FAMILY, seed=3, points=3, **asked)
+    told = "\n".join(found.warnings)
+    assert "no run of this size has the batch size 1024" in told
+    assert "no fitted run has the weight decay 0.05" in told
+    plans = dict(found.schedules)
+    forecast = predict(of_one_batch, plans, seed=3, num_draws=4000, steps={n: [2000] for n in plans}, **asked)
+    ends = [float(np.asarray(forecast.parts[name].expected)[:, -1].mean()) for name in plans]
+    np.testing.assert_allclose(found.candidates["mean"], ends, rtol=1e-9)
+    usual = optimize(of_one_batch, FAMILY, seed=3, points=3)
+    assert (found.candidates["mean"] < usual.candidates["mean"]).all()
+    with pytest.raises(PosteriorError, match="batch_size: found -1"):
+        optimize(of_one_batch, FAMILY, points=3, batch_size=-1)

@@ -309,14 +309,6 @@ def plan_rate(forecast, name):
     return forecast.schedules[name].lr[-1]
 
 
-@pytest.fixture(scope="module")
-def of_one_batch(small_posterior):
-    """The small posterior, as if all of its runs had batches of 256."""
-    curves = CurveSet(curves=tuple(replace(c, batch_size=256.0) for c in small_posterior.curves))
-    scale = small_posterior.settings["scale"] | {"batch": 0.0, "batches": [256.0]}
-    return replace(small_posterior, curves=curves, settings=small_posterior.settings | {"scale": scale})
-
-
 def test_a_batch_that_was_not_fitted_is_as_uncertain_as_theory(of_one_batch, small_posterior):
     known = predict(small_posterior, WSD, seed=3)
     same = predict(of_one_batch, WSD, seed=3)

@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import norm
 
 from bayeslr.curves import CurveSet
-from bayeslr.errors import PosteriorError, ScheduleError
+from bayeslr.errors import ExtrapolationWarning, PosteriorError, ScheduleError
 from bayeslr.forecast import Reach, reach
 from bayeslr.forecast.tokens import tokens_of_a_step
 from bayeslr.schedules import wsd
@@ -122,15 +122,28 @@ def test_probabilities_rise_with_the_length_and_fall_with_the_target(small_poste
 
 
 def test_tokens_come_from_the_columns_of_the_runs(small_curves):
-    def having(*columns):
-        curves = [replace(c, metadata=m) for c, m in zip(small_curves, columns * 3, strict=False)]
-        return tokens_of_a_step(CurveSet(curves=tuple(curves)))
+    def having(*columns, batch_size=None):
+        # a batch that a curve had before stays its own
+        curves = [replace(c, metadata=m, batch_size=None) for c, m in zip(small_curves, columns * 3, strict=False)]
+        return tokens_of_a_step(CurveSet(curves=tuple(curves)), batch_size)
 
     assert having({"batch_tokens": "524288"}) == 524288
     assert having({"batch_size": 512, "seq_len": 2048.0}) == 512 * 2048
     assert having({"batch_size": 512}) is None
     assert having({"batch_tokens": 1}, {"batch_tokens": 2}) is None
     assert having({"batch_tokens": "nan"}) is None
+    # of another batch, in the unit that runs have theirs in
+    assert having({"batch_tokens": 1000}, {"batch_tokens": 2000}, batch_size=3000.0) == 3000
+    assert having({"batch_size": 512, "seq_len": 2048.0}, batch_size=256.0) == 256 * 2048
+    assert having({"batch_size": 512}, batch_size=256.0) is None
+
+
+def test_a_larger_batch_needs_fewer_steps(of_one_batch):
+    """By theory alone, as no fitted run has another: progress grows and the floor falls with the batch."""
+    usual = reach(of_one_batch, FAMILY, loss=2.9, seed=2, points=9)
+    with pytest.warns(ExtrapolationWarning, match="no run of this size has the batch size 1024"):
+        larger = reach(of_one_batch, FAMILY, loss=2.9, seed=2, points=9, batch_size=1024)
+    assert (larger.lengths["median"] < usual.lengths["median"]).all()
 
 
 @pytest.mark.parametrize(
