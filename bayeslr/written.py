@@ -6,6 +6,7 @@ certainty. What complements each other before rounding does so afterwards: 0.184
 """
 
 import math
+import re
 from collections.abc import Mapping
 from textwrap import fill
 from typing import TYPE_CHECKING, Final
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["WIDTH", "chance", "decimals", "estimate", "folded", "in_format", "nominal", "share"]
+__all__ = ["WIDTH", "chance", "decimals", "estimate", "folded", "in_format", "nominal", "share", "without_numbers"]
 
 WIDTH: Final = 80
 """Columns of a terminal that tables and text fit."""
@@ -64,6 +65,11 @@ def estimate(loss: "Mapping[str, float] | pd.Series[float]", ci_prob: float) -> 
     """Write ``median``, ``lower`` and ``upper`` of a loss: ``2.8312 (90% interval 2.8201 to 2.8433)``."""
     median, lower, upper = (decimals(float(loss[key])) for key in ("median", "lower", "upper"))
     return f"{median} ({nominal(ci_prob)} interval {lower} to {upper})"
+
+
+def without_numbers(text: str) -> str:
+    """Return what a finding says but for its numbers, which are others each time it is found."""
+    return re.sub(r"[\d.]+(e[+-]?\d+)?", "#", text)
 
 
 def folded(text: str, width: int = WIDTH) -> str:

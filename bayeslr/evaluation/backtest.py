@@ -29,6 +29,7 @@ from bayeslr.inference import prepare_devices, progress_bar
 from bayeslr.laws import AnnealingLaw
 from bayeslr.markup import box, paragraph, table
 from bayeslr.model import ScalingModel
+from bayeslr.written import without_numbers
 
 __all__ = ["Backtest", "backtest", "default_forecasters"]
 
@@ -235,7 +236,8 @@ def backtest(
     Warns
     -----
     ConvergenceWarning
-        For each fit that fails its check, by the names of the split and the forecaster. Its scores stay in the table.
+        Of fits that fail their check, by the names of the split and the forecaster; what several splits have in common
+        is said once. Their scores stay in the table.
     """
     splits = _splits(curves)
     entrants = default_forecasters() if forecasters is None else dict(forecasters)
@@ -255,9 +257,14 @@ def backtest(
             for job in jobs:
                 results.append(_run(*job, seed))
                 bar.update()
+    told: dict[tuple[str, str], list[tuple[str, str]]] = {}
     for (split, name, _), result in zip(jobs, results, strict=True):
         for problem in result.problems:
-            warnings.warn(f"split {split.name!r}, {name}: {problem}", ConvergenceWarning, stacklevel=2)
+            told.setdefault((name, without_numbers(problem)), []).append((split.name, problem))
+    for (name, _), found in told.items():
+        (where, problem), others = found[0], len(found) - 1
+        also = f" (and {others} of the other {len(splits) - 1} splits)" if others else ""
+        warnings.warn(f"split {where!r}{also}, {name}: {problem}", ConvergenceWarning, stacklevel=2)
     places = [part for result in results for part in result.places]
     return Backtest(
         runs=pd.DataFrame([row for result in results for row in result.rows]),

@@ -5,7 +5,6 @@ single run (seed, order of the data) is left out, since it would fall on either 
 that luck in it. The first one has the narrower answer.
 """
 
-import re
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Literal
@@ -23,6 +22,7 @@ from bayeslr.inference import Posterior
 from bayeslr.inference.laplace import LAPLACE_LABEL
 from bayeslr.inference.verdict import DISTRUSTED
 from bayeslr.schedules import Schedule
+from bayeslr.written import without_numbers
 
 __all__ = [
     "ANSWERS",
@@ -146,9 +146,7 @@ def cautions(posterior: Posterior, found: Sequence[str], plans: Sequence[str]) -
             continue
         name = next((plan for plan in plans if message.startswith(f"{plan}: ")), "")
         text = message.removeprefix(f"{name}: ") if name else message
-        # the same finding has other numbers for each plan
-        finding = re.sub(r"[\d.]+(e[+-]?\d+)?", "#", text) if name else text
-        grouped.setdefault(finding, []).append((name, text))
+        grouped.setdefault(without_numbers(text) if name else text, []).append((name, text))
     for members in grouped.values():
         name, text = members[-1]
         if len(members) == 1:

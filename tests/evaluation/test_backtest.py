@@ -131,6 +131,15 @@ def test_a_fit_that_fails_is_named_and_stays(small_curves):
     assert len(result.runs) == 1
 
 
+def test_what_several_splits_have_in_common_is_said_once(small_curves):
+    with pytest.warns(ConvergenceWarning) as told:
+        backtest(leave_one_run_out(small_curves), {"guess": Guess(problems=("r_hat is 1.2", "slow"))}, seed=0)
+    first = small_curves.names[0]
+    assert sorted(str(warning.message) for warning in told) == [
+        f"split {first!r} (and 2 of the other 2 splits), guess: {problem}" for problem in ("r_hat is 1.2", "slow")
+    ]
+
+
 def test_every_executor_gives_the_same(small_curves):
     splits = leave_one_run_out(small_curves)[:2]
     forecasters = {"bootstrap": BlockBootstrap(num_draws=5, starts=1)}
