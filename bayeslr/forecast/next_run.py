@@ -334,10 +334,12 @@ def _logged(posterior: Posterior, forecast: Forecast, name: str) -> Draws:
 
     Each of them stands for several that a fit would see, whose noise averages out.
     """
-    latent, measured = forecast.latent[name], forecast.observed[name]
+    # what is left over of its schedule belongs to what is asked of the target
+    whole = np.asarray(forecast.parts[name].expected + forecast.parts[name].run)
+    noise = forecast.observed[name] - forecast.latent[name]
     usual = float(np.median([len(curve) for curve in posterior.fitted]))
     kept = min(float(posterior.settings["max_points_per_run"]), usual)
-    return latent + float(np.sqrt(min(latent.shape[1] / kept, 1.0))) * (measured - latent)
+    return whole + float(np.sqrt(min(whole.shape[1] / kept, 1.0))) * noise
 
 
 def _ranked(table: pd.DataFrame, *, decides: bool) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from zlib import crc32
 
 import numpy as np
@@ -14,7 +15,7 @@ from bayeslr.forecast.continuation import check_continues, fit_with, fitted_run,
 from bayeslr.forecast.extrapolation import extrapolations
 from bayeslr.forecast.forecast import Forecast
 from bayeslr.forecast.guard import require_numbers, require_room
-from bayeslr.forecast.residual import residual_process
+from bayeslr.forecast.residual import CommonResidual, residual_process
 from bayeslr.forecast.setups import Setting, find_setups, with_setup
 from bayeslr.forecast.sizes import draw_size, find_target, fitted_runs
 from bayeslr.inference import Posterior
@@ -151,7 +152,13 @@ def predict(
     latent, measured, parts = {}, {}, {}
     curves = evaluate(model.composition, common.values, common.effects, places, questions, scale)
     length, df = model.discrepancy.residual_correlation_length, model.noise.df
-    for name, rng, (curve, noise, at) in zip(named, rngs, curves, strict=True):
+    left_over = CommonResidual.of(
+        length, model.discrepancy.residual_likeness, len(draws["noise"]), np.random.default_rng([seed, 2])
+    )
+    for name, rng, (curve, noise, at, exposed) in zip(named, rngs, curves, strict=True):
+        # of a run that has started the residual is its own
+        common_part = left_over.at(at, exposed) if started is None else 0.0
+        curve = replace(curve, residual=curve.residual_sd * common_part)
         parts[name], latent[name], sd = _curve(curve, noise, at, wanted[name], length, rng, started)
         measured[name] = latent[name] + sd * _white(df, rng, sd.shape)
     require_numbers(latent, measured, posterior.curves)
@@ -227,7 +234,7 @@ def _curve(
     started: LossCurve | None,
 ) -> tuple[CurveParts, Draws, Draws]:
     """Return parts, latent curve and sd of the noise of one schedule, of a new run or of one that has started."""
-    smooth, sd = parts.expected + parts.run, parts.residual_sd
+    smooth, sd = parts.smooth + parts.run, parts.residual_sd
     if started is None:
         return parts, smooth + residual_process(sd, places, length, rng), noise
     n = steps.size

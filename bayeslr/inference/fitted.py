@@ -62,7 +62,7 @@ def fitted_curves(
             }
             plans.append(PlannedCurve(schedule=curve.schedule, steps=curve.steps, setup=curve.setup, effects=own))
         evaluated = evaluate(model.composition, values, shared, posterior.places, plans, posterior.scale_of(size))
-        for curve, (parts, noise, _) in zip(curves, evaluated, strict=True):
+        for curve, (parts, noise, *_) in zip(curves, evaluated, strict=True):
             yield curve.name, curve.steps, curve.loss, parts, noise
 
 

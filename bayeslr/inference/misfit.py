@@ -45,7 +45,7 @@ def misfit_checks(posterior: Posterior) -> list[Check]:
 def _follows(posterior: Posterior) -> Check:
     worst, problems, failed = 0.0, [], False
     for name, steps, loss, parts, noise in fitted_curves(posterior, num_draws=_DRAWS):
-        fitted = parts.expected + parts.run
+        fitted = parts.smooth + parts.run
         sd = np.sqrt(np.median(parts.residual_sd, axis=0) ** 2 + np.median(noise, axis=0) ** 2 + fitted.var(axis=0))
         away = loss - np.median(fitted, axis=0)
         if not (np.isfinite(fitted).all() and np.isfinite(sd).all()):

@@ -37,6 +37,8 @@ class CurveParts:
         What is the run's own.
     residual_sd
         Standard deviation of the residual process.
+    residual
+        What is left over, as far as runs of one schedule have it in common; 0 where it is not asked for.
     """
 
     base: Draws
@@ -45,6 +47,7 @@ class CurveParts:
     shared: Draws
     run: Draws
     residual_sd: Draws
+    residual: Draws
 
     @property
     def law(self) -> Draws:
@@ -54,6 +57,11 @@ class CurveParts:
     @property
     def expected(self) -> Draws:
         """The curve that the runs of this schedule have in common."""
+        return self.smooth + self.residual
+
+    @property
+    def smooth(self) -> Draws:
+        """The same without what is left over."""
         return self.law + self.shared
 
 
@@ -91,7 +99,7 @@ def evaluate(
     places: Mapping[str, NDArray[np.float64]],
     plans: Iterable[PlannedCurve],
     scale: Scale,
-) -> Iterator[tuple[CurveParts, Draws, Draws]]:
+) -> Iterator[tuple[CurveParts, Draws, Draws, Draws]]:
     """Evaluate the parts of several curves, and how noisy their losses are, for every draw.
 
     Many short questions are answered together: a call of a compiled program takes longer than its work.
@@ -119,13 +127,15 @@ def evaluate(
         Standard deviation of the white noise, ``[draws, n]``.
     log_area : numpy.ndarray
         Where the steps lie: logarithm of the area over that of the scale, ``[n]``.
+    memory
+        Share of the peak rate removed so far, as seen through memories, ``[8, n]``.
     """
     require_unforked()
     sites = {name: jnp.asarray(value) for name, value in values.items()}
     of_size = {name: jnp.asarray(value) for name, value in effects.items()}
     known = {name: jnp.asarray(array) for name, array in places.items()}
 
-    def asked(group: Sequence[PlannedCurve]) -> tuple[Draws, Mapping[str, Array]]:
+    def asked(group: Sequence[PlannedCurve]) -> tuple[tuple[Draws, Draws], Mapping[str, Array]]:
         """Ask for a group of curves; the answer is computed while the caller does something else."""
         width = _width(len(group[0].steps))
         inputs = [prepare(model.law, plan.schedule, _filled(plan.steps, width), scale, plan.setup) for plan in group]
@@ -134,22 +144,25 @@ def evaluate(
         fill = (1 << (len(group) - 1).bit_length()) - len(group)
         stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *inputs, *inputs[-1:] * fill)
         of_run = jax.tree.map(lambda *leaves: np.stack(leaves), *own, *own[-1:] * fill)
-        return stacked.exposure.log_area, _evaluate(model, sites, of_size, known, stacked, of_run)
+        seen = stacked.exposure.log_area, stacked.exposure.memory
+        return seen, _evaluate(model, sites, of_size, known, stacked, of_run)
 
     def told(
-        group: Sequence[PlannedCurve], log_area: Draws, answer: Mapping[str, Array]
-    ) -> Iterator[tuple[CurveParts, Draws, Draws]]:
+        group: Sequence[PlannedCurve], log_area: Draws, memory: Draws, answer: Mapping[str, Array]
+    ) -> Iterator[tuple[CurveParts, Draws, Draws, Draws]]:
         whole = {name: np.asarray(part) for name, part in answer.items()}
         for place, plan in enumerate(group):
             count = len(plan.steps)
             parts = {name: part[place, :count].T for name, part in whole.items()}
             noise = parts.pop("noise")
-            yield CurveParts(**parts), noise, log_area[place, :count]
+            curve = CurveParts(**parts, residual=np.zeros_like(noise))
+            yield curve, noise, log_area[place, :count], memory[place, :, :count]
 
     # what the next group sees of its schedules is prepared while the one before is computed
     answers = ((group, asked(group)) for group in _groups(plans))
-    for (group, (log_area, answer)), _ in pairwise(chain(answers, [([], (np.zeros(0), {}))])):
-        yield from told(group, log_area, answer)
+    nothing = np.zeros(0)
+    for (group, (seen, answer)), _ in pairwise(chain(answers, [([], ((nothing, nothing), {}))])):
+        yield from told(group, *seen, answer)
 
 
 def _filled(steps: NDArray[np.int64], width: int) -> NDArray[np.int64]:

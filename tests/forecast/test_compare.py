@@ -22,7 +22,9 @@ def forecast_of(**curves):
 
     def terms(values):
         zero = np.zeros_like(values)
-        return CurveParts(base=values, forward=zero, annealing=zero, shared=zero, run=zero, residual_sd=zero)
+        return CurveParts(
+            base=values, forward=zero, annealing=zero, shared=zero, run=zero, residual_sd=zero, residual=zero
+        )
 
     return Forecast(
         schedules=dict.fromkeys(curves, plan),

@@ -23,7 +23,7 @@ def forecast(center, *, draws=500, warnings=(), plans=PLANS, size="1M", points=4
     steps = {name: np.linspace(20, plan.total_steps, points).astype(np.int64) for name, plan in plans.items()}
     latent = {name: level - 0.1 * k + np.zeros((1, points)) for k, name in enumerate(plans)}
     zero = jnp.zeros((draws, points))
-    parts = dict.fromkeys(("forward", "annealing", "shared", "run", "residual_sd"), zero)
+    parts = dict.fromkeys(("forward", "annealing", "shared", "run", "residual_sd", "residual"), zero)
     return Forecast(
         schedules=plans,
         steps=steps,
