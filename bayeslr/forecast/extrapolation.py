@@ -109,8 +109,11 @@ def extrapolations(
         {name: setup.batch_size for name, setup in setups.items()},
         lambda batch_size: _of_batch(of_size, own, batch_size, unseen=target.index is None),
     )
+    # a law that takes something of runs that do not say their decay has an influence of it
+    counts = bool(posterior.model.law.assumed([Setup()], own))
     return found + _by_value(
-        {name: setup.weight_decay for name, setup in setups.items()}, lambda decay: _of_decay(decays, decay)
+        {name: setup.weight_decay for name, setup in setups.items()},
+        lambda decay: _of_decay(decays, decay, own.weight_decay if counts else None),
     )
 
 
@@ -128,9 +131,14 @@ def _by_value(asked: Mapping[str, float | None], tell: Callable[[float | None], 
     return found
 
 
-def _of_decay(fitted: Sequence[float], weight_decay: float | None) -> str:
-    """Say where a question's weight decay is not one that was fitted; empty: it is."""
-    if weight_decay is None or any(abs(weight_decay - decay) <= _SAME_RATE * decay for decay in fitted):
+def _of_decay(fitted: Sequence[float], weight_decay: float | None, taken: float | None) -> str:
+    """Say where a question's weight decay is not one that was fitted, or which one is taken; empty: neither."""
+    if weight_decay is None:
+        if len(fitted) < 2 or taken is None:
+            return ""
+        listed = ", ".join(f"{decay:.3g}" for decay in fitted)
+        return f"weight decay: none was given, and fitted runs have {listed}; taken to be their mean, {taken:.3g}"
+    if any(abs(weight_decay - decay) <= _SAME_RATE * decay for decay in fitted):
         return ""
     known = f"(fitted: {', '.join(f'{decay:.3g}' for decay in fitted)})" if fitted else "(none says its own)"
     return (

@@ -178,18 +178,20 @@ def rests_on(posterior: Posterior, plans: Iterable[Schedule], size: float | str 
     of_size = fitted_runs(posterior, target)
     lengths = [(float(area(plan, np.array([plan.total_steps]))[0]), plan.total_steps) for plan in plans]
     furthest, longest = max(whole for whole, _ in lengths), max(steps for _, steps in lengths)
-    seen = max(float(area(curve.schedule, curve.steps[-1:])[0]) for curve in of_size)
+    # of a size that was not fitted as long as such a run would be
+    seen = posterior.scale_of(target.index, target.params).area
     steps = max(int(curve.steps[-1]) for curve in of_size)
     peaks = list(dict.fromkeys(f"{peak:.3g}" for peak in sorted(curve.schedule.peak_lr for curve in of_size)))
     rates = f"peak rates {peaks[0]} to {peaks[-1]}" if len(peaks) > 1 else f"peak rate {peaks[0]}"
     runs = "one run" if len(of_size) == 1 else f"{len(of_size)} runs"
-    where = "" if target.index is not None else " of other sizes"
+    where, whose = ("", "") if target.index is not None else (" of other sizes", ", carried over to this size")
     ratio = furthest / seen
     beyond = "no further than they go"
     if longest > _FURTHER * steps:
         beyond = f"for up to {longest:,} steps, at rates so low that their sum goes no further"
     if ratio > _FURTHER:
-        beyond = f"up to {ratio:.1f} times the area (sum of rates) of the longest of them, " + (
+        far = f"for up to {longest:,} steps, {ratio:.1f} times the area (sum of rates) of the longest of them{whose}, "
+        beyond = far + (
             f"within the {AREA_FACTOR:g} times up to which intervals are tested: they widen with it"
             if ratio <= AREA_FACTOR
             else f"beyond the {AREA_FACTOR:g} times up to which intervals are tested: they may be too narrow"

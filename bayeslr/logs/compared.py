@@ -7,7 +7,7 @@ import numpy as np
 
 from bayeslr.logs.columns import data_words, plain_name
 from bayeslr.logs.limits import listed, shown
-from bayeslr.logs.model_sizes import SMALLEST_MODEL, sizes_in_name
+from bayeslr.logs.model_sizes import SMALLEST_MODEL, shape_in_name, sizes_in_name
 from bayeslr.logs.tidy import TidyLog
 
 __all__ = ["mixed_kinds", "odd_peaks", "odd_sizes", "other_units", "own_steps"]
@@ -174,12 +174,15 @@ def odd_sizes(runs: Mapping[str, tuple[str | None, float | None]], batches: Mapp
             f"params {listed(dict.fromkeys(small), 3)}: fewer than any language model has; in millions or billions? "
             "Write 125M or 1.3B"
         )
-    named = {run: said[0] for run in runs if len(said := sizes_in_name(run)) == 1}
-    if all(size is None and params is None for size, params in runs.values()) and len({*named.values()}) > 1:
-        found.append(
-            f"the names of the runs say sizes ({listed(dict.fromkeys(named.values()), 3)}), which are not read: all "
-            "runs count as one size; give `params` or `size`"
-        )
+    if all(size is None and params is None for size, params in runs.values()):
+        said = dict.fromkeys(sizes[0] for run in runs if len(sizes := sizes_in_name(run)) == 1)
+        if len(said) < 2:
+            said = dict.fromkeys(shape for run in runs if (shape := shape_in_name(run)))
+        if len(said) > 1:
+            found.append(
+                f"the names of the runs say sizes ({listed(said, 3)}), which are not read: all runs count as "
+                "one size; give `params` or `size`"
+            )
     known = [batch for batch in batches.values() if batch]
     if known and max(known) > _OTHER_BATCH * min(known):
         found.append(

@@ -18,6 +18,7 @@ __all__ = [
     "Settings",
     "settings_in",
     "setup_number",
+    "shape_in_name",
     "sizes_in_name",
     "unclear_size",
     "with_known_names",
@@ -44,6 +45,12 @@ _NOT_A_SIZE: Final = re.compile(
     r"|(?:batch|bs|tok|tokens|data|corpus|ctx)[-_= ]?\d+(?:\.\d+)?[MB](?![A-Za-z0-9])",
     re.IGNORECASE,
 )
+_SHAPE: Final = re.compile(
+    r"(?<![A-Za-z0-9.])(?:\d{3,5}x\d{1,3}|L\d{1,3}(?:H\d{1,3})?D\d{2,5}"
+    r"|(?:d_?model|n_?embd|width|hidden(?:_?(?:size|dim))?)[-_=]?\d{2,5})(?![A-Za-z0-9])",
+    re.IGNORECASE,
+)
+"""Width by depth, and layers, heads and width, as runs are called for."""
 _OF_A_RUN: Final = re.compile(
     r"(?<![A-Za-z])(?:run|train|trained|training|for|budget|horizon|after)[-_= ]?(\d+(?:\.\d+)?)B(?![A-Za-z0-9])",
     re.IGNORECASE,
@@ -84,6 +91,23 @@ def sizes_in_name(name: str) -> list[str]:
     text = _OF_A_RUN.sub(" ", _NOT_A_SIZE.sub(" ", name.replace("/", " ")))
     sizes = (f"{number}{unit.upper()}" for number, unit in _SIZE.findall(text.replace("_", " ")))
     return list(dict.fromkeys(sizes))
+
+
+def shape_in_name(name: str) -> str:
+    """Return what may be the shape of a model in a name.
+
+    Parameters
+    ----------
+    name
+        The name of a run.
+
+    Returns
+    -------
+    str
+        ``1024x28`` or ``L12H10D640``; empty of most names.
+    """
+    found = _SHAPE.search(name.replace("/", " "))
+    return "" if found is None else found[0]
 
 
 def unclear_size(name: str) -> str:

@@ -14,6 +14,7 @@
     uv run python tests/evaluation/held_out.py --memories        how far memories spread, by set, all runs fitted
     uv run python tests/evaluation/held_out.py --losses          olmo-horizon by each of its validation losses
     uv run python tests/evaluation/held_out.py --losses --apart  the same, each of its sizes on its own
+    uv run python tests/evaluation/held_out.py --schedules       differences of final losses, as schedules and as runs
     uv run python tests/evaluation/held_out.py --noise           how noise follows the rate, by third differences
     uv run python tests/evaluation/held_out.py --seeds           how far seeds differ, against the noise
     uv run python tests/evaluation/held_out.py --decays --quick  weight decays as logged, not said, and wrong
@@ -27,6 +28,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +48,8 @@ from bayeslr.evaluation import (
     by_query,
     default_forecasters,
 )
+from bayeslr.forecast import predict
+from bayeslr.forecast.questions import final_draws
 from bayeslr.inference import Posterior, fit
 from bayeslr.laws import AnnealingLaw, EffectiveRateLaw, IdentityRate, MixedMemoryLaw, Parameter, PowerRate
 from bayeslr.laws.annealing import LEVEL
@@ -295,6 +299,12 @@ MIXED = (
 )
 """Sets whose memories are measured."""
 
+DIFFERENT = (
+    *("mpl-25M", "mpl-100M", "epfl-1e-3", "epfl-5e-4", "epfl-cosines", "epfl-124M-two-rates", "tiny-lm"),
+    *(f"gemstones-{shape}-two-rates" for shape in SHAPES),
+)
+"""Sets whose differences are scored by both questions."""
+
 GROUPS: dict[str, list[tuple[tuple[int, ...], int]]] = {
     "epfl": [((0, 1), 2), ((0, 1, 2), 3), ((0, 1, 2, 3), 4), ((0, 1, 2), 4), ((1, 2, 3, 4), 0)],
     "openwebtext2": [((0, 1), 2)],
@@ -496,6 +506,40 @@ def memories() -> pd.DataFrame:
     return pd.DataFrame(rows).T
 
 
+def differences_of_schedules(names: list[str], *, quick: bool) -> pd.DataFrame:
+    """Score differences of final losses by both questions, of all pairs of test runs of a fitted size."""
+    rows: dict[tuple[str, str], dict[str, float]] = {}
+    for name in names:
+        split = read(name)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", BayeslrWarning)
+            posterior = fit(split.train, seed=0, **(QUICK if quick else {}))
+            found: dict[str, list[tuple[bool, float]]] = {"schedule": [], "run": []}
+            for size in {curve.size for curve in split.test} & {curve.size for curve in split.train}:
+                runs = [curve for curve in split.test if curve.size == size]
+                forecast = predict(
+                    posterior,
+                    {run.name: run.schedule for run in runs},
+                    size=size,
+                    seed=0,
+                    steps={run.name: run.steps[-1:] for run in runs},
+                    num_draws=4000,
+                    weight_decay={run.name: run.weight_decay for run in runs},
+                    batch_size={run.name: run.batch_size for run in runs},
+                )
+                ends = {question: final_draws(forecast, question) for question in found}
+                for one, other in combinations(range(len(runs)), 2):
+                    measured = runs[one].loss[-1] - runs[other].loss[-1]
+                    for question, final in ends.items():
+                        low, high = np.quantile(final[:, one] - final[:, other], [0.05, 0.95])
+                        found[question].append((low <= measured <= high, high - low))
+        for question, scored in found.items():
+            held, width = np.mean(scored, axis=0)
+            rows[name, question] = {"pairs": len(scored), "in_90": held, "width_90": width}
+        print(name, {key: rows[name, key] for key in found}, flush=True)
+    return pd.DataFrame(rows).T
+
+
 def losses(*, quick: bool, apart: bool) -> pd.DataFrame:
     """Score OLMo's longer runs by every validation loss that was logged; the first is that of the sets."""
     rows = {}
@@ -633,6 +677,7 @@ def main() -> None:
     parser.add_argument("--memories", action="store_true", help="measure how memories mix where all runs are fitted")
     parser.add_argument("--losses", action="store_true", help="score OLMo's horizons by each validation loss")
     parser.add_argument("--apart", action="store_true", help="with --losses: each size on its own")
+    parser.add_argument("--schedules", action="store_true", help="score differences of schedules and of single runs")
     parser.add_argument("--noise", action="store_true", help="measure noise by the rate")
     parser.add_argument("--seeds", action="store_true", help="measure how far seeds differ, against the noise")
     parser.add_argument("--decays", action="store_true", help="score weight decays as they are, not said, and wrong")
@@ -648,6 +693,10 @@ def main() -> None:
         if arguments.laws:
             found = laws(arguments.sets or [name for name in COMPARED if name != "epfl-5e-4"])
             print(found.to_string())
+            return
+        if arguments.schedules:
+            names = arguments.sets or DIFFERENT
+            print(differences_of_schedules(list(names), quick=arguments.quick).round(4).to_string())
             return
         if arguments.noise:
             print(noise().round(2).to_string())

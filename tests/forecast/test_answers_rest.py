@@ -42,7 +42,8 @@ def test_how_far_beyond_the_runs_was_asked(small_posterior):
     # a warm-up from zero counts half; the runs were seen up to step 1,980
     further, ratio = constant(**COMMON | {"total_steps": 9800}), (9800 - 50) / (1980 - 50)
     told = rests_on(small_posterior, [TARGET, further], None)
-    assert f"was asked up to {ratio:.1f} times the area (sum of rates) of the longest of them, beyond the 4" in told
+    far = f"was asked for up to 9,800 steps, {ratio:.1f} times the area (sum of rates) of the longest of them"
+    assert f"{far}, beyond the 4" in told
     assert "they may be too narrow" in told
     near = rests_on(small_posterior, [constant(**COMMON | {"total_steps": 4000})], None)
     assert "of the longest of them, within the 4 times up to which intervals are tested: they widen with it" in near

@@ -14,6 +14,7 @@ from bayeslr.forecast.residual import residual_process
 from bayeslr.forecast.setups import find_setups, with_setup
 from bayeslr.forecast.sizes import find_target
 from bayeslr.laws import AnnealingLaw
+from bayeslr.model import ScalingModel
 from bayeslr.schedules import constant, cosine, parse_schedule, wsd
 
 COMMON = {"peak_lr": 1e-3, "warmup_steps": 100, "total_steps": 2000}
@@ -374,6 +375,21 @@ def test_schedules_of_one_batch_are_named_together(of_one_batch):
     first, second = extrapolations(of_one_batch, {}, {}, find_target(of_one_batch, None), setups)
     assert first.startswith("plan 0, plan 1, plan 2, 6 more: no run of this size has the batch size 1024 ")
     assert second.startswith("other: no run of this size has the batch size 64 ")
+
+
+def test_among_several_weight_decays_the_one_that_is_meant_is_said(small_posterior):
+    first, *rest = small_posterior.curves
+    settings = small_posterior.settings | {"scale": small_posterior.settings["scale"] | {"weight_decay": 0.08}}
+    curves = CurveSet(curves=(replace(first, weight_decay=0.04), *rest))
+    mixed = replace(small_posterior, curves=curves, settings=settings)
+    taken = "weight decay: none was given, and fitted runs have 0.04, 0.1; taken to be their mean, 0.08"
+    with pytest.warns(ExtrapolationWarning, match=taken):
+        by_default = predict(mixed, WSD, seed=3)
+    given = predict(mixed, WSD, seed=3, weight_decay=0.1)
+    assert given.latent["schedule"][:, -1].mean() != by_default.latent["schedule"][:, -1].mean()
+    # a law that does not know of weight decays takes none
+    plain = replace(mixed, model=ScalingModel(law=AnnealingLaw()))
+    assert extrapolations(plain, {}, {}, find_target(plain, None), {"plan": Setup()}) == []
 
 
 def test_a_weight_decay_that_was_not_fitted_is_named(of_one_batch):

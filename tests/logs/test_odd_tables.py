@@ -238,6 +238,25 @@ def test_sizes_that_only_names_say_are_spoken_of(tmp_path):
     assert "which are not read" not in said
 
 
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (("hot-1024x28", "hot-512x12"), "1024x28, 512x12"),
+        (("L12H12D768_wsd", "L8H6D384_wsd"), "L12H12D768, L8H6D384"),
+        (("d_model512", "d_model1024"), "d_model512, d_model1024"),
+        # one shape, and numbers that are none
+        (("hot-1024x28", "half-1024x28"), ""),
+        (("decay_d1000_8x4", "decay_d2000_4x4"), ""),
+    ],
+)
+def test_shapes_that_only_names_say_are_spoken_of(tmp_path, names, said):
+    for name in names:
+        write(tmp_path, table(), f"{name}.csv")
+    _, found = read([tmp_path / f"{name}.csv" for name in names])
+    assert (f"the names of the runs say sizes ({said}), which are not read" in found) == bool(said)
+    assert ("which are not read" in found) == bool(said)
+
+
 @pytest.mark.parametrize("column", ["Batch Size", "batch-size", "BATCH_SIZE", "Global Batch Size"])
 def test_batch_and_weight_decay_by_other_spellings(tmp_path, column):
     write(tmp_path, table())
