@@ -10,6 +10,7 @@ from bayeslr.cli.answers import print_parts, writable, write
 from bayeslr.cli.options import BytesPerToken, Debug, Force, LossColumn, LossUnit
 from bayeslr.cli.questions import losses_of
 from bayeslr.cli.terminal import hint
+from bayeslr.errors import BayeslrError
 
 __all__ = ["init"]
 
@@ -27,10 +28,16 @@ def init(
 ) -> None:
     """Write a manifest of your logs, and say what to check in it."""
     from bayeslr.logs.draft import draft
+    from bayeslr.logs.formats import looks_like_manifest
     from bayeslr.logs.limits import counted
     from bayeslr.logs.reading import column_names
     from bayeslr.logs.summary import summary_lines
 
+    for path in paths:
+        if path.is_file() and looks_like_manifest(path):
+            raise BayeslrError(
+                f"{path}: a manifest already (bayeslr fit {path} reads it); allowed: logs, and folders of logs"
+            )
     writable(output, "--output", force)
     found = draft(
         list(paths),

@@ -43,6 +43,15 @@ def test_a_manifest_of_a_folder(run, tmp_path):
     assert curves.select("size == '25M' and warmup_steps > 0").names == ("trunk",)
 
 
+def test_a_manifest_is_no_log(run, tmp_path):
+    log(tmp_path / "runs" / "a.csv")
+    assert run("init", tmp_path / "runs", "-o", tmp_path / "runs.csv")[0] == 0
+    code, out, err = run("init", tmp_path / "runs.csv", "-o", tmp_path / "other.csv")
+    assert (code, out) == (2, "")
+    assert "a manifest already (bayeslr fit" in err
+    assert not (tmp_path / "other.csv").exists()
+
+
 def test_a_schedule_to_fill_in(run, tmp_path):
     log(tmp_path / "a.csv", rates=False)
     code, out, _ = run("init", tmp_path / "a.csv", "-o", tmp_path / "runs.csv")

@@ -43,8 +43,8 @@ def plot_next_run(answer: NextRun, *, title: str | None = None, ax: Axes | None 
     Returns
     -------
     matplotlib.figure.Figure
-        One bar for each candidate, the most useful for its cost on top; the thin bar is the gain for the cost,
-        relative to the best.
+        One bar for each candidate, the most useful for its cost on top; the thin bar, with its value, is the gain
+        for the cost, relative to the best.
     """
     table = answer.candidates.head(_MOST)
     with mpl.rc_context(settings()):
@@ -55,7 +55,9 @@ def plot_next_run(answer: NextRun, *, title: str | None = None, ax: Axes | None 
         most = float(table["narrowing"].max())
         ax.barh(places - 0.12, 100 * table["narrowing"], height=0.46, color=colour(0), label="narrower, in percent")
         relative = 100 * most * table[key].to_numpy()
-        ax.barh(places + 0.26, relative, height=0.18, color=colour(1), label="gain for the cost, of the best")
+        thin = ax.barh(places + 0.26, relative, height=0.18, color=colour(1), label="gain for the cost (the best: 1)")
+        # another scale than that of the axis
+        ax.bar_label(thin, labels=[f"{value:.2f}" for value in table[key]], padding=3, fontsize="small")
         ax.set_yticks(places, [str(name) for name in table.index])
         ax.set_ylim(len(table) - 0.5, -0.5)
         ax.tick_params(axis="y", length=0)
