@@ -188,8 +188,7 @@ class ErrorModel(ABC):
         """How far apart two schedules are when their residuals have little in common.
 
         The distance is that of their :attr:`Exposure.memory`: from a cool-down over a tenth of 50,000 steps it is 0.3
-        to one over a fifth, and 0.7 to one over three fifths. Default: 0.3. Of 0.1 to 1 intervals of differences hold
-        about the same share (docs/tried.md).
+        to one over a fifth, and 0.7 to one over three fifths. Default: 0.3.
         """
         return 0.3
 
