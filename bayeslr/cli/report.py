@@ -12,6 +12,7 @@ import bayeslr as bl
 from bayeslr.cli.answers import print_parts, warned, writable
 from bayeslr.cli.decisions import load
 from bayeslr.cli.options import (
+    BatchSizeOfAll,
     BytesPerToken,
     CiProb,
     Debug,
@@ -22,6 +23,7 @@ from bayeslr.cli.options import (
     PosteriorFile,
     Seed,
     Size,
+    WeightDecayOfAll,
 )
 from bayeslr.cli.questions import losses_of, named_specs, probability, read_run
 from bayeslr.errors import untold
@@ -49,6 +51,8 @@ def report(
         Path | None, typer.Option(metavar="JSON", help="What `bayeslr backtest --format json` printed.")
     ] = None,
     size: Size = None,
+    batch_size: BatchSizeOfAll = None,
+    weight_decay: WeightDecayOfAll = None,
     loss: LossColumn = None,
     loss_unit: LossUnit = None,
     bytes_per_token: BytesPerToken = None,
@@ -74,7 +78,13 @@ def report(
     runs = [
         read_run("--measured", text, fitted, losses_of(loss, loss_unit, bytes_per_token)) for text in measured or ()
     ]
-    common: dict[str, Any] = {"size": size, "seed": seed, "ci_prob": ci_prob}
+    common: dict[str, Any] = {
+        "size": size,
+        "seed": seed,
+        "ci_prob": ci_prob,
+        "weight_decay": weight_decay,
+        "batch_size": batch_size,
+    }
     # a decision on the page is the answer that its own command gives
     common |= {} if draws is None else {"num_draws": draws}
     with untold():

@@ -11,6 +11,7 @@ import bayeslr as bl
 from bayeslr.cli.answers import draw, print_csv, print_json, print_parts, tell, warned, writable
 from bayeslr.cli.decisions import PICTURES, load
 from bayeslr.cli.options import (
+    BatchSizeOfAll,
     BytesPerToken,
     CiProb,
     Debug,
@@ -22,6 +23,7 @@ from bayeslr.cli.options import (
     PosteriorFile,
     Seed,
     Size,
+    WeightDecayOfAll,
 )
 from bayeslr.cli.questions import Losses, losses_of, probability, read_log
 from bayeslr.cli.terminal import watched
@@ -50,6 +52,8 @@ def watch(
         float, typer.Option(metavar="P", help="Alarm where the run is as far off with less than P.")
     ] = 0.01,
     size: Size = None,
+    batch_size: BatchSizeOfAll = None,
+    weight_decay: WeightDecayOfAll = None,
     loss: LossColumn = None,
     loss_unit: LossUnit = None,
     bytes_per_token: BytesPerToken = None,
@@ -85,6 +89,8 @@ def watch(
                 ci_prob=ci_prob,
                 num_draws=draws,
                 progress=watched(),
+                weight_decay=weight_decay,
+                batch_size=batch_size,
             )
         found.save(kept)
         if plot is not None:

@@ -43,6 +43,8 @@ def watch(
     ci_prob: float = 0.9,
     num_draws: int | None = 2000,
     progress: bool | None = None,
+    weight_decay: float | None = None,
+    batch_size: float | None = None,
 ) -> Watch:
     """Look at a run: hold what is new against the last forecast, and forecast the rest again.
 
@@ -72,6 +74,8 @@ def watch(
         At most this many posterior draws.
     progress
         Whether fits show a progress bar.
+    weight_decay, batch_size
+        Those of the run, where its log does not say them. Default: what the fitted runs have in common.
 
     Returns
     -------
@@ -90,7 +94,14 @@ def watch(
     """
     checked_probability("alarm_below", alarm_below)
     checked_probability("ci_prob", ci_prob)
-    settings = {"size": size, "seed": seed, "num_draws": num_draws, "progress": progress}
+    settings = {
+        "size": size,
+        "seed": seed,
+        "num_draws": num_draws,
+        "progress": progress,
+        "weight_decay": weight_decay,
+        "batch_size": batch_size,
+    }
     quick = posterior if method is None else replace(posterior, settings={**posterior.settings, "method": method})
     if past is None:
         first, told = _look(posterior, posterior, None, plan, ci_prob, settings)

@@ -197,6 +197,22 @@ def test_watch_keeps_its_forecasts_and_ends_with_1_after_an_alarm(run, posterior
     assert "ALARM" in out
 
 
+@pytest.mark.filterwarnings("ignore::bayeslr.errors.BayeslrWarning")
+def test_watch_and_report_take_a_weight_decay(run, posterior_file, tmp_path):
+    plan = "constant(peak_lr=1e-3, warmup_steps=100, total_steps=2000)"
+    ends = {}
+    for decay in (0.1, 5.0):
+        forecast = bl.predict(bl.load_posterior(posterior_file), bl.schedules.parse_schedule(plan), weight_decay=decay)
+        ends[decay] = forecast.final_loss().iloc[0]["median"]
+        log, page = tmp_path / f"{decay}.csv", tmp_path / f"{decay}.html"
+        arguments = (posterior_file, "--weight-decay", decay, "--schedule")
+        out = run("watch", *arguments, plan, "--observed", log, "--format", "json")[1]
+        assert json.loads(out)["forecasts"][0]["median"] == pytest.approx(ends[decay], abs=2e-4)
+        assert run("report", *arguments, plan, "-o", page)[0] == 0
+        assert f"{ends[decay]:.4f}" in page.read_text()
+    assert abs(ends[0.1] - ends[5.0]) > 1e-3
+
+
 def test_plans_alone_are_compared_as_schedules(run, posterior_file):
     plans = (
         "--schedule",

@@ -20,6 +20,7 @@ from bayeslr.forecast import (
     predict,
 )
 from bayeslr.forecast.questions import cautions, rests_on
+from bayeslr.forecast.setups import Setting
 from bayeslr.inference import Posterior
 from bayeslr.report.html.figures import inline_svg
 from bayeslr.report.html.parts import (
@@ -115,6 +116,8 @@ def build_report(
     commands: Sequence[str] = (),
     ci_prob: float = 0.9,
     num_draws: int | None = 2000,
+    weight_decay: Setting = None,
+    batch_size: Setting = None,
 ) -> Report:
     """Write up a forecast and the decisions that follow from it, for somebody who knows nothing of the library.
 
@@ -142,6 +145,8 @@ def build_report(
         Probability of intervals and bands.
     num_draws
         At most this many posterior draws for bands and comparison; decisions were made with draws of their own.
+    weight_decay, batch_size
+        Those of the schedules, as in :func:`bayeslr.predict`; a comparison that was made before has its own.
 
     Returns
     -------
@@ -162,7 +167,14 @@ def build_report(
     """
     render, scores = _template(), score_means(backtest)
     runs = list(measured)
-    compared, forecast, told = _forecast(posterior, plans, size=size, seed=seed, num_draws=num_draws, ci_prob=ci_prob)
+    settings: dict[str, Any] = {
+        "size": size,
+        "seed": seed,
+        "num_draws": num_draws,
+        "weight_decay": weight_decay,
+        "batch_size": batch_size,
+    }
+    compared, forecast, told = _forecast(posterior, plans, ci_prob, settings)
     final = forecast.final_loss(ci_prob=ci_prob)
     notes = list(dict.fromkeys([*told, *(line for item in decisions for line in item.warnings)]))
     health = posterior.health
@@ -232,19 +244,16 @@ def _template() -> Callable[..., str]:
 def _forecast(
     posterior: Posterior,
     plans: Mapping[str, Schedule] | Schedule | Alternatives,
-    *,
-    size: float | str | None,
-    seed: int,
-    num_draws: int | None,
     ci_prob: float,
+    settings: Mapping[str, Any],
 ) -> tuple[Alternatives | None, Forecast, tuple[str, ...]]:
     if isinstance(plans, Alternatives):
         return plans, plans.forecast, plans.warnings
     named = {"schedule": plans} if isinstance(plans, Schedule) else dict(plans)
     if len(named) > 1:
-        found = compare(posterior, named, size=size, seed=seed, num_draws=num_draws, ci_prob=ci_prob)
+        found = compare(posterior, named, ci_prob=ci_prob, **settings)
         return found, found.forecast, found.warnings
-    forecast = predict(posterior, named, size=size, seed=seed, num_draws=num_draws)
+    forecast = predict(posterior, named, **settings)
     return None, forecast, cautions(posterior, forecast.warnings, tuple(named))
 
 
