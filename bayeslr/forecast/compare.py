@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, fields
 from itertools import combinations
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -18,6 +18,8 @@ __all__ = ["ALL_PAIRS", "Comparison", "compare_schedules"]
 
 ALL_PAIRS = 20
 """Up to so many schedules every pair is compared; of more, each with the one of the least expected regret."""
+_APART: Final = 0.001
+"""Curves that are closer than this are on no side of each other: single runs of one schedule differ by as much."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -39,7 +41,7 @@ class Comparison:
         the probability that the first ends lower, ``p_first_lower``.
     crossings
         One row per pair: the probability that the two curves cross, and the step at which they do so for the last time:
-        ``first, second, probability, median, lower, upper``.
+        ``first, second, probability, median, lower, upper``. Curves that come from less than 0.001 apart do not cross.
     question
         ``"schedule"``: what runs of a schedule have in common is compared, ``"run"``: single runs.
     warnings, health
@@ -182,9 +184,14 @@ def _last_crossing(
         return np.full(len(one), np.nan)
     one, other = _interpolated(grid, steps, one), _interpolated(grid, other_steps, other)
     gap = one - other
-    # while both follow the same rates their expected curves are equal to rounding: that is no crossing
-    gap = np.where(np.abs(gap) < 1e-9, 0.0, gap)
-    turns = gap[:, :-1] * gap[:, 1:] < 0.0
+    # while both follow nearly the same rates they are apart by nothing to speak of: that is no crossing
+    side = np.where(np.abs(gap) < _APART, 0.0, np.sign(gap))
+    reached = np.maximum.accumulate(np.where(side != 0.0, np.arange(grid.size), 0), axis=1)
+    side = np.take_along_axis(side, reached, axis=1)
+    changed = side[:, :-1] * side[:, 1:] < 0.0
+    until = gap.shape[1] - 2 - np.argmax(changed[:, ::-1], axis=1)
+    before_it = changed.any(axis=1)[:, None] & (np.arange(grid.size - 1) <= until[:, None])
+    turns = before_it & (gap[:, :-1] * gap[:, 1:] <= 0.0)
     last = gap.shape[1] - 2 - np.argmax(turns[:, ::-1], axis=1)
     rows = np.arange(len(gap))
     before, after = gap[rows, last], gap[rows, last + 1]

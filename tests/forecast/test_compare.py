@@ -58,6 +58,20 @@ def test_pairing_makes_small_differences_sure():
     assert pair["upper"] - pair["lower"] == pytest.approx(2 * 1.645 * 0.001, rel=0.1)
 
 
+def test_curves_that_were_never_apart_do_not_cross():
+    """What flutters about nothing has no side; a crossing is where the gap is zero, whatever flutters later."""
+    steps, still = np.arange(1, 9), np.zeros((4, 8))
+    gap = np.array(
+        [
+            [2e-4, -2e-4, 2e-4, -0.01, -0.02, -0.03, -0.03, -0.03],
+            [0.01, 0.0005, -0.0005, -0.01, -0.02, -0.03, -0.03, -0.03],
+            [0.01, 0.01, 0.01, -0.01, -0.01, -0.0005, 0.0005, -0.01],
+            [-0.01, -0.01, -0.01, -0.01, -0.01, -0.0005, 0.0005, 0.0009],
+        ]
+    )
+    np.testing.assert_allclose(_last_crossing(steps, gap, steps, still), [np.nan, 2.5, 3.5, np.nan])
+
+
 def test_crossings_of_straight_lines():
     rng = np.random.default_rng(1)
     where = rng.uniform(12.0, 38.0, size=500)
