@@ -310,7 +310,9 @@ def reach(
     forecast = ask(asked)
     final = final_draws(forecast, question)
     target, final = (float(loss), final) if loss is not None else (final[:, :1], final[:, 1:])
-    chances = np.maximum.accumulate((final <= target).mean(axis=0))
+    # what a schedule's runs have in common is reached by the shortest length that does; luck is not tried again
+    ends = np.minimum.accumulate(final, axis=1) if question == "schedule" else final
+    chances = np.maximum.accumulate((ends <= target).mean(axis=0))
     lower, median, upper = np.quantile(final, [tail, 0.5, 1.0 - tail], axis=0)
     steps = np.array([member.schedule.total_steps for member in members])
     tokens = {} if per is None else {"tokens": steps * per}
@@ -318,11 +320,11 @@ def reach(
     tell(told)
     floor = None
     if chances[-1] < _EVEN:
-        ends = _floor(ask, chosen, int(steps[-1]))
+        lowest = _floor(ask, chosen, int(steps[-1]))
         floor = dict(
-            zip(("lower", "median", "upper"), np.quantile(ends, [tail, 0.5, 1.0 - tail]).tolist(), strict=True)
+            zip(("lower", "median", "upper"), np.quantile(lowest, [tail, 0.5, 1.0 - tail]).tolist(), strict=True)
         )
-        floor["p_reached"] = float((ends <= np.ravel(target)).mean())
+        floor["p_reached"] = float((lowest <= np.ravel(target)).mean())
     return Reach(
         family=chosen,
         size=forecast.size,
