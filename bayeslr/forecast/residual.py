@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import cauchy, norm, qmc
+from scipy.special import ndtri
 
 __all__ = ["CommonResidual", "residual_process"]
 
@@ -55,8 +55,10 @@ class CommonResidual:
 @lru_cache(maxsize=4)
 def _waves(dimensions: int) -> Draws:
     """Return frequencies, ``[512, dimensions]``: of the spectrum of an exponential correlation, and Gaussian ones."""
-    even = qmc.Sobol(dimensions, rng=0).random(_WAVES)
-    return np.column_stack([cauchy.ppf(even[:, 0]), norm.ppf(even[:, 1:])])
+    # evenly spread, as multiples of powers of the root of x^(d + 1) = x + 1 are (a generalised golden ratio)
+    golden = float(np.roots([1.0, *[0.0] * (dimensions - 1), -1.0, -1.0]).real.max())
+    even = (0.5 + np.outer(np.arange(1, _WAVES + 1), golden ** -np.arange(1.0, dimensions + 1))) % 1.0
+    return np.column_stack([np.tan(np.pi * (even[:, 0] - 0.5)), ndtri(even[:, 1:])])
 
 
 def residual_process(
