@@ -262,8 +262,8 @@ def backtest(
         for problem in result.problems:
             told.setdefault((name, without_numbers(problem)), []).append((split.name, problem))
     for (name, _), found in told.items():
-        (where, problem), others = found[0], len(found) - 1
-        also = f" (and {others} of the other {len(splits) - 1} splits)" if others else ""
+        (where, problem), others = found[0], len(dict(found)) - 1
+        also = f" (for example, as {others} of the other {len(splits) - 1} splits)" if others else ""
         warnings.warn(f"split {where!r}{also}, {name}: {problem}", ConvergenceWarning, stacklevel=2)
     places = [part for result in results for part in result.places]
     return Backtest(

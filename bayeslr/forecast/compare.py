@@ -41,7 +41,8 @@ class Comparison:
         the probability that the first ends lower, ``p_first_lower``.
     crossings
         One row per pair: the probability that the two curves cross, and the step at which they do so for the last time:
-        ``first, second, probability, median, lower, upper``. Curves that come from less than 0.001 apart do not cross.
+        ``first, second, probability, median, lower, upper``. A crossing counts where the curves are at least 0.001
+        apart before and after it. Of single runs the curves are without what wanders along a run.
     question
         ``"schedule"``: what runs of a schedule have in common is compared, ``"run"``: single runs.
     warnings, health
@@ -140,10 +141,14 @@ def compare_schedules(forecast: Forecast, *, question: Question | None = None, c
     first, second = np.array(pairs).T
     gaps = final[:, first] - final[:, second]
     lower, median, upper = np.quantile(gaps, [tail, 0.5, 1.0 - tail], axis=0)
-    expected = {name: np.asarray(forecast.parts[name].expected) for name in names}
+    parts = forecast.parts
+    curves = {
+        name: np.asarray(parts[name].expected if asked == "schedule" else parts[name].smooth + parts[name].run)
+        for name in names
+    }
     crossings = []
     for a, b in zip(columns["first"], columns["second"], strict=True):
-        step = _last_crossing(forecast.steps[a], expected[a], forecast.steps[b], expected[b])
+        step = _last_crossing(forecast.steps[a], curves[a], forecast.steps[b], curves[b])
         crossed = step[np.isfinite(step)]
         places = np.quantile(crossed, [tail, 0.5, 1.0 - tail]) if crossed.size else np.full(3, np.nan)
         crossings.append((crossed.size / step.size, *places))

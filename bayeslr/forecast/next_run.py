@@ -334,12 +334,11 @@ def _logged(posterior: Posterior, forecast: Forecast, name: str) -> Draws:
 
     Each of them stands for several that a fit would see, whose noise averages out.
     """
-    # what is left over of its schedule belongs to what is asked of the target
-    whole = np.asarray(forecast.parts[name].expected + forecast.parts[name].run)
-    noise = forecast.observed[name] - forecast.latent[name]
+    # with a residual of its own: what is left over of the target is not told by fitting a run of its schedule
+    latent, measured = forecast.latent[name], forecast.observed[name]
     usual = float(np.median([len(curve) for curve in posterior.fitted]))
     kept = min(float(posterior.settings["max_points_per_run"]), usual)
-    return whole + float(np.sqrt(min(whole.shape[1] / kept, 1.0))) * noise
+    return latent + float(np.sqrt(min(latent.shape[1] / kept, 1.0))) * (measured - latent)
 
 
 def _ranked(table: pd.DataFrame, *, decides: bool) -> pd.DataFrame:

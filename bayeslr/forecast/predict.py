@@ -152,13 +152,14 @@ def predict(
     latent, measured, parts = {}, {}, {}
     curves = evaluate(model.composition, common.values, common.effects, places, questions, scale)
     length, df = model.discrepancy.residual_correlation_length, model.noise.df
-    left_over = CommonResidual.of(
-        length, model.discrepancy.residual_likeness, len(draws["noise"]), np.random.default_rng([seed, 2])
-    )
-    for name, rng, (curve, noise, at, exposed) in zip(named, rngs, curves, strict=True):
+    left_over = None
+    if started is None:
         # of a run that has started the residual is its own
-        common_part = left_over.at(at, exposed) if started is None else 0.0
-        curve = replace(curve, residual=curve.residual_sd * common_part)
+        rng, likeness = np.random.default_rng([seed, 2]), model.discrepancy.residual_likeness
+        left_over = CommonResidual.of(length, likeness, len(draws["noise"]), rng)
+    for name, rng, (curve, noise, at, exposed) in zip(named, rngs, curves, strict=True):
+        if left_over is not None:
+            curve = replace(curve, residual=curve.residual_sd * left_over.at(at, exposed))
         parts[name], latent[name], sd = _curve(curve, noise, at, wanted[name], length, rng, started)
         measured[name] = latent[name] + sd * _white(df, rng, sd.shape)
     require_numbers(latent, measured, posterior.curves)

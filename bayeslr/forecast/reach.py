@@ -310,9 +310,7 @@ def reach(
     forecast = ask(asked)
     final = final_draws(forecast, question)
     target, final = (float(loss), final) if loss is not None else (final[:, :1], final[:, 1:])
-    # what a schedule's runs have in common is reached by the shortest length that does; luck is not tried again
-    ends = np.minimum.accumulate(final, axis=1) if question == "schedule" else final
-    chances = np.maximum.accumulate((ends <= target).mean(axis=0))
+    chances = np.maximum.accumulate((final <= target).mean(axis=0))
     lower, median, upper = np.quantile(final, [tail, 0.5, 1.0 - tail], axis=0)
     steps = np.array([member.schedule.total_steps for member in members])
     tokens = {} if per is None else {"tokens": steps * per}
@@ -324,7 +322,8 @@ def reach(
         floor = dict(
             zip(("lower", "median", "upper"), np.quantile(lowest, [tail, 0.5, 1.0 - tail]).tolist(), strict=True)
         )
-        floor["p_reached"] = float((lowest <= np.ravel(target)).mean())
+        # errors of the law may bring a run below what the law has for a floor
+        floor["p_reached"] = max(float((lowest <= np.ravel(target)).mean()), float(chances[-1]))
     return Reach(
         family=chosen,
         size=forecast.size,

@@ -13,7 +13,7 @@ __all__ = ["CommonResidual", "residual_process"]
 type Draws = NDArray[np.float64]
 
 _WAVES: Final = 512
-"""Waves that a random function is made of; correlations are exact to about a fiftieth (tested)."""
+"""Waves of a random function: correlations are exact to a fiftieth on average, to a tenth at worst (tested)."""
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,8 @@ class CurveParts:
     residual_sd
         Standard deviation of the residual process.
     residual
-        What is left over, as far as runs of one schedule have it in common; 0 where it is not asked for.
+        What is left over, as far as runs of one schedule have it in common; 0 of fitted runs, and of a run that has
+        started, whose residual is its own.
     """
 
     base: Draws

@@ -54,11 +54,9 @@ def test_a_run_is_looked_at_along_its_length_and_where_it_falls():
 def test_few_steps_stand_for_all_that_a_fit_would_see(small_posterior):
     """A fitted run has 47 losses after its warm-up: each of twelve stands for four, of half the noise."""
     forecast = predict(small_posterior, {"a": TARGET}, steps=np.linspace(200, 2000, 12).astype(int), seed=0)
-    parts = forecast.parts["a"]
-    found = _logged(small_posterior, forecast, "a") - np.asarray(parts.expected + parts.run)
-    assert found.std() / (forecast.observed["a"] - forecast.latent["a"]).std() == pytest.approx(
-        np.sqrt(12 / 47), rel=1e-9
-    )
+    latent, measured = forecast.latent["a"], forecast.observed["a"]
+    found = _logged(small_posterior, forecast, "a") - latent
+    assert found.std() / (measured - latent).std() == pytest.approx(np.sqrt(12 / 47), rel=1e-9)
 
 
 def test_the_target_itself_tells_most(small_posterior):
