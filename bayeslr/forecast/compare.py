@@ -194,15 +194,19 @@ def _last_crossing(
     reached = np.maximum.accumulate(np.where(side != 0.0, np.arange(grid.size), 0), axis=1)
     side = np.take_along_axis(side, reached, axis=1)
     changed = side[:, :-1] * side[:, 1:] < 0.0
-    until = gap.shape[1] - 2 - np.argmax(changed[:, ::-1], axis=1)
-    before_it = changed.any(axis=1)[:, None] & (np.arange(grid.size - 1) <= until[:, None])
+    before_it = changed.any(axis=1)[:, None] & (np.arange(grid.size - 1) <= _last(changed)[:, None])
     turns = before_it & (gap[:, :-1] * gap[:, 1:] <= 0.0)
-    last = gap.shape[1] - 2 - np.argmax(turns[:, ::-1], axis=1)
+    last = _last(turns)
     rows = np.arange(len(gap))
     before, after = gap[rows, last], gap[rows, last + 1]
     with np.errstate(divide="ignore", invalid="ignore"):
         place = grid[last] + before / (before - after) * (grid[last + 1] - grid[last])
     return np.where(turns.any(axis=1), place, np.nan)
+
+
+def _last(true: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Return the last place of each row that is true; that of a row without one is the last of all."""
+    return np.asarray(true.shape[1] - 1 - np.argmax(true[:, ::-1], axis=1))
 
 
 def _interpolated(

@@ -89,8 +89,8 @@ def extrapolations(
             )
         elif target.index is not None and all(abs(np.log(plan.peak_lr / rate)) > _SAME_RATE for rate in own_peaks):
             found.append(
-                f"{name}: no run of this size has the peak rate {plan.peak_lr:.3g} (fitted: "
-                f"{', '.join(f'{rate:.3g}' for rate in own_peaks)}); its band is wider for it"
+                f"{name}: no run of this size has the peak rate {plan.peak_lr:.3g} (fitted: {_listed(own_peaks)}); its "
+                "band is wider for it"
             )
     if target.rounded is not None and target.rounded[1] > ROUNDING_FACTOR * target.rounded[0]:
         low, high = target.rounded
@@ -136,11 +136,11 @@ def _of_decay(fitted: Sequence[float], weight_decay: float | None, taken: float 
     if weight_decay is None:
         if len(fitted) < 2 or taken is None:
             return ""
-        listed = ", ".join(f"{decay:.3g}" for decay in fitted)
-        return f"weight decay: none was given, and fitted runs have {listed}; taken to be their mean, {taken:.3g}"
+        known = _listed(fitted)
+        return f"weight decay: none was given, and fitted runs have {known}; taken to be their mean, {taken:.3g}"
     if any(abs(weight_decay - decay) <= _SAME_RATE * decay for decay in fitted):
         return ""
-    known = f"(fitted: {', '.join(f'{decay:.3g}' for decay in fitted)})" if fitted else "(none says its own)"
+    known = f"(fitted: {_listed(fitted)})" if fitted else "(none says its own)"
     return (
         f"no fitted run has the weight decay {weight_decay:.3g} {known}; what another one does is known from theory "
         "alone, and was not tested"
@@ -163,6 +163,10 @@ def _of_batch(of_size: Sequence[LossCurve], own: Scale, batch_size: float | None
     return (
         f"no run of this size has the batch size {batch_size:.6g} (fitted: {listed}){learnt}; its band is wider for it"
     )
+
+
+def _listed(values: Sequence[float]) -> str:
+    return ", ".join(f"{value:.3g}" for value in values)
 
 
 def _span(values: Sequence[float]) -> str:

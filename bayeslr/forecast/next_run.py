@@ -298,14 +298,7 @@ def _predicted(
         with untold():
             # sizes that were not fitted draw deviations of their own: never those of another size
             forecast = predict(
-                posterior,
-                asked,
-                size=where,
-                steps=steps,
-                seed=seed + k,
-                num_draws=num_draws,
-                weight_decay=setup.weight_decay,
-                batch_size=setup.batch_size,
+                posterior, asked, size=where, steps=steps, seed=seed + k, num_draws=num_draws, **vars(setup)
             )
         if k == 0:
             final = final_draws(_only(forecast, list(wanted)), question)

@@ -98,16 +98,7 @@ def ask_finals(
     """Predict the last step of many schedules in one call, so that their draws are paired; nothing is warned of yet."""
     steps = {name: np.array([plan.total_steps]) for name, plan in plans.items()}
     with untold():
-        return predict(
-            posterior,
-            plans,
-            size=size,
-            steps=steps,
-            seed=seed,
-            num_draws=num_draws,
-            weight_decay=setup.weight_decay,
-            batch_size=setup.batch_size,
-        )
+        return predict(posterior, plans, size=size, steps=steps, seed=seed, num_draws=num_draws, **vars(setup))
 
 
 def cautions(posterior: Posterior, found: Sequence[str], plans: Sequence[str]) -> tuple[str, ...]:

@@ -27,12 +27,9 @@ def tokens_of_a_step(curves: CurveSet, batch_size: float | None = None) -> float
     float or None
         Tokens; None where they are unknown or differ.
     """
-    if batch_size is None:
-        found = {_tokens(curve.metadata) for curve in curves}
-        return found.pop() if len(found) == 1 else None
-    units = {_unit(curve) for curve in curves}
-    unit = units.pop() if len(units) == 1 else None
-    return None if unit is None else unit * batch_size
+    found = {_tokens(curve.metadata) if batch_size is None else _unit(curve) for curve in curves}
+    tokens = found.pop() if len(found) == 1 else None
+    return tokens if tokens is None or batch_size is None else tokens * batch_size
 
 
 def _unit(curve: LossCurve) -> float | None:

@@ -156,7 +156,7 @@ def evaluate(
             count = len(plan.steps)
             parts = {name: part[place, :count].T for name, part in whole.items()}
             noise = parts.pop("noise")
-            curve = CurveParts(**parts, residual=np.zeros_like(noise))
+            curve = CurveParts(**parts, residual=np.broadcast_to(0.0, noise.shape))
             yield curve, noise, log_area[place, :count], memory[place, :, :count]
 
     # what the next group sees of its schedules is prepared while the one before is computed
