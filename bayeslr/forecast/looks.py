@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bayeslr.curves import Setup
 from bayeslr.errors import PosteriorError
 from bayeslr.files import write_atomically
 from bayeslr.schedules import Schedule
@@ -72,6 +73,10 @@ class Watch:
         Probability of the bands.
     alarm_below
         An alarm is given where the run is as far off as it would be with less than this probability.
+    size
+        Its size, as it was asked for; none: the only fitted one.
+    setup
+        Weight decay and batch size that were said of it, which its log may not say.
     seed
         Seed of the newest forecast.
     basis
@@ -86,6 +91,8 @@ class Watch:
     last_loss: float
     ci_prob: float
     alarm_below: float
+    size: float | str | None = None
+    setup: Setup = field(default_factory=Setup)
     seed: int | None = None
     basis: str = ""
     warnings: tuple[str, ...] = field(default=())
@@ -183,6 +190,8 @@ class Watch:
             "last_loss": None if np.isnan(self.last_loss) else self.last_loss,
             "ci_prob": self.ci_prob,
             "alarm_below": self.alarm_below,
+            "size": self.size if isinstance(self.size, str | None) else float(self.size),
+            **vars(self.setup),
             "seed": self.seed,
             "basis": self.basis,
             "warnings": list(self.warnings),
@@ -203,6 +212,10 @@ class Watch:
             f"Watch(step={self.last_step} of {self.plan.total_steps}, final={decimals(final['median'])} "
             f"[{decimals(final['lower'])}, {decimals(final['upper'])}], {state}, seed={self.seed})"
         )
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None else float(value)
 
 
 def load_watch(path: str | Path) -> Watch:
@@ -250,6 +263,8 @@ def load_watch(path: str | Path) -> Watch:
             last_loss=float("nan") if values["last_loss"] is None else float(values["last_loss"]),
             ci_prob=float(values["ci_prob"]),
             alarm_below=float(values["alarm_below"]),
+            size=values.get("size"),
+            setup=Setup(**{part.name: _number(values.get(part.name)) for part in fields(Setup)}),
             seed=None if values.get("seed") is None else int(values["seed"]),
             basis=str(values.get("basis", "")),
             warnings=tuple(map(str, values["warnings"])),

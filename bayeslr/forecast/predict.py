@@ -3,7 +3,8 @@
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
+from functools import partial
 from zlib import crc32
 
 import numpy as np
@@ -155,11 +156,10 @@ def predict(
     left_over = None
     if started is None:
         # of a run that has started the residual is its own
-        rng, likeness = np.random.default_rng([seed, 2]), model.discrepancy.residual_likeness
-        left_over = CommonResidual.of(length, likeness, len(draws["noise"]), rng)
+        left_over = CommonResidual(length, model.discrepancy.residual_likeness, len(draws["noise"]), (seed, 2))
     for name, rng, (curve, noise, at, exposed) in zip(named, rngs, curves, strict=True):
         if left_over is not None:
-            curve = replace(curve, residual=curve.residual_sd * left_over.at(at, exposed))
+            curve = replace(curve, left_over=partial(left_over.at, at, exposed))
         parts[name], latent[name], sd = _curve(curve, noise, at, wanted[name], length, rng, started)
         measured[name] = latent[name] + sd * _white(df, rng, sd.shape)
     require_numbers(latent, measured, posterior.curves)
@@ -247,8 +247,8 @@ def _curve(
     residual = np.empty_like(smooth[:, :n])
     residual[:, ~ahead] = residual_process(sd[:, :n][:, ~ahead], places[:n][~ahead], length, rng)
     residual[:, ahead] = residual_process(sd[:, :n][:, ahead], places[:n][ahead], length, rng, start=known)
-    shown = CurveParts(**{name: value[:, :n] for name, value in vars(parts).items()})
-    return shown, smooth[:, :n] + residual, noise[:, :n]
+    arrays = {part.name: getattr(parts, part.name)[:, :n] for part in fields(parts) if part.name != "left_over"}
+    return CurveParts(**arrays), smooth[:, :n] + residual, noise[:, :n]
 
 
 def _white(df: float | None, rng: np.random.Generator, shape: tuple[int, ...]) -> Draws:

@@ -1,7 +1,7 @@
 """Draws of the residual process: of a run, and of what runs of one schedule have in common of it."""
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Final
 
 import numpy as np
@@ -23,7 +23,7 @@ class CommonResidual:
     Two schedules that hardly differ hardly differ in what the law leaves over. So this is a Gaussian process whose
     correlation is ``exp(-|a - a'| / length)`` in log area, as along a run, times ``exp(-|m - m'|^2 / (2 likeness^2))``
     in the memories' shares of what was removed. It is drawn by random Fourier features (Rahimi and Recht 2007), so that
-    schedules that are asked about one by one belong together.
+    schedules that are asked about one by one belong together. Nothing is drawn before it is asked for.
 
     Parameters
     ----------
@@ -31,18 +31,21 @@ class CommonResidual:
         Correlation length in log area.
     likeness
         Distance of exposures.
-    weights
-        Standard normal draws, ``[draws, 2 * 512]``.
+    num_draws
+        Number of functions.
+    seed
+        Seed of the functions.
     """
 
     length: float
     likeness: float
-    weights: Draws
+    num_draws: int
+    seed: tuple[int, ...]
 
-    @classmethod
-    def of(cls, length: float, likeness: float, num_draws: int, rng: np.random.Generator) -> "CommonResidual":
-        """Draw as many functions."""
-        return cls(length, likeness, rng.standard_normal((num_draws, 2 * _WAVES)))
+    @cached_property
+    def weights(self) -> Draws:
+        """Standard normal draws, ``[draws, 2 * 512]``."""
+        return np.random.default_rng(self.seed).standard_normal((self.num_draws, 2 * _WAVES))
 
     def at(self, log_area: Draws, memory: Draws) -> Draws:
         """Return the functions, of variance one, at places ``[n]`` with exposures ``[k, n]``: ``[draws, n]``."""

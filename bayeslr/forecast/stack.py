@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,9 @@ from bayeslr.forecast.forecast import Forecast
 from bayeslr.model import CurveParts
 
 __all__ = ["stack"]
+
+type Draws = NDArray[np.float64]
+type Rows = NDArray[np.int64]
 
 
 def stack(forecasts: Mapping[str, Forecast], weights: Mapping[str, float] | pd.Series) -> Forecast:
@@ -55,11 +59,7 @@ def stack(forecasts: Mapping[str, Forecast], weights: Mapping[str, float] | pd.S
     # models take turns, so that any stretch of the draws is a mixture as well
     order = np.argsort(np.concatenate([(np.arange(count) + 0.5) / count for count in counts]), kind="stable")
 
-    def mixed(*parts: ArrayLike) -> NDArray[np.float64]:
-        taken = [np.asarray(part)[keep] for part, keep in zip(parts, rows, strict=True)]
-        whole: NDArray[np.float64] = np.concatenate(taken)[order]
-        return whole
-
+    mixed = partial(_mixed, rows, order)
     members = list(chosen.values())
     return replace(
         members[0],
@@ -71,9 +71,25 @@ def stack(forecasts: Mapping[str, Forecast], weights: Mapping[str, float] | pd.S
     )
 
 
-def _mixed_parts(mixed: Callable[..., NDArray[np.float64]], curves: list[CurveParts]) -> CurveParts:
-    parts = {field.name: [getattr(curve, field.name) for curve in curves] for field in fields(CurveParts)}
-    return CurveParts(**{name: mixed(*arrays) for name, arrays in parts.items()})
+def _mixed(rows: list[Rows], order: Rows, *parts: ArrayLike) -> Draws:
+    """Take rows of each model's draws, in this order."""
+    taken = [np.asarray(part)[keep] for part, keep in zip(parts, rows, strict=True)]
+    whole: Draws = np.concatenate(taken)[order]
+    return whole
+
+
+def _mixed_parts(mixed: Callable[..., Draws], curves: list[CurveParts]) -> CurveParts:
+    names = [field.name for field in fields(CurveParts) if field.name != "left_over"]
+    left_over = [curve.left_over for curve in curves if curve.left_over is not None]
+    return CurveParts(
+        **{name: mixed(*(getattr(curve, name) for curve in curves)) for name in names},
+        # members continue a run all of them, or none
+        left_over=partial(_mixed_left_over, mixed, left_over) if len(left_over) == len(curves) else None,
+    )
+
+
+def _mixed_left_over(mixed: Callable[..., Draws], members: list[Callable[[], Draws]]) -> Draws:
+    return mixed(*(member() for member in members))
 
 
 def _shares(forecasts: Mapping[str, Forecast], weights: Mapping[str, float]) -> dict[str, float]:

@@ -13,12 +13,13 @@ from typing import Any, Literal
 import numpy as np
 from scipy.ndimage import median_filter
 
-from bayeslr.curves import LossCurve
+from bayeslr.curves import LossCurve, Setup
 from bayeslr.errors import PosteriorError, untold
 from bayeslr.forecast.forecast import Forecast
 from bayeslr.forecast.looks import Look, Watch
 from bayeslr.forecast.predict import predict
 from bayeslr.forecast.questions import cautions, checked_probability, rests_on, tell
+from bayeslr.forecast.sizes import find_target
 from bayeslr.inference import Posterior, progress_bar
 from bayeslr.schedules import Schedule
 
@@ -61,7 +62,7 @@ def watch(
     every
         Steps that must be new for another fit and forecast. Default: a twentieth of the run.
     size
-        Model size, as in :func:`bayeslr.predict`.
+        Model size, as in :func:`bayeslr.predict`. Default: that of the past looks.
     method
         How the model is fitted again. Default: as the posterior was. ``"laplace"`` takes seconds.
     seed
@@ -75,7 +76,8 @@ def watch(
     progress
         Whether fits show a progress bar.
     weight_decay, batch_size
-        Those of the run, where its log does not say them. Default: what the fitted runs have in common.
+        Those of the run, where its log does not say them. Default: those of the past looks, else what the fitted runs
+        have in common.
 
     Returns
     -------
@@ -85,7 +87,8 @@ def watch(
     Raises
     ------
     PosteriorError
-        If the plan is not that of the past looks, does not continue the run, or the log has become shorter.
+        If plan, size, weight decay or batch size are not those of the past looks, the plan does not continue the run,
+        or the log has become shorter.
 
     Warns
     -----
@@ -94,14 +97,10 @@ def watch(
     """
     checked_probability("alarm_below", alarm_below)
     checked_probability("ci_prob", ci_prob)
-    settings = {
-        "size": size,
-        "seed": seed,
-        "num_draws": num_draws,
-        "progress": progress,
-        "weight_decay": weight_decay,
-        "batch_size": batch_size,
-    }
+    setup = Setup(weight_decay=weight_decay, batch_size=batch_size)
+    if past is not None:
+        size, setup = _as_before(posterior, past, plan, size, setup)
+    settings = {"size": size, "seed": seed, "num_draws": num_draws, "progress": progress, **vars(setup)}
     quick = posterior if method is None else replace(posterior, settings={**posterior.settings, "method": method})
     if past is None:
         first, told = _look(posterior, posterior, None, plan, ci_prob, settings)
@@ -112,13 +111,12 @@ def watch(
             last_loss=np.nan,
             ci_prob=ci_prob,
             alarm_below=alarm_below,
+            size=size,
             seed=seed,
             basis=rests_on(posterior, [plan], size),
             warnings=told,
         )
-    elif not (past.plan.total_steps == plan.total_steps and np.allclose(past.plan.lr, plan.lr, rtol=1e-6)):
-        raise PosteriorError("watch: the plan is not that of the forecasts so far; allowed: the same, or a new watch")
-    found = past
+    found = replace(past, setup=setup)
     if observed is not None and observed.past_warmup.any():
         run = observed.after_warmup()
         found = _held(past, run)
@@ -180,11 +178,34 @@ def replay(
                 alarm_below=alarm_below,
                 ci_prob=ci_prob,
                 progress=False,
+                weight_decay=run.weight_decay,
+                batch_size=run.batch_size,
             )
             bar.update()
     if found is None:
         raise PosteriorError("replay: there is no share to look at; allowed: at least one")
     return found
+
+
+def _as_before(
+    posterior: Posterior, past: Watch, plan: Schedule, size: float | str | None, setup: Setup
+) -> tuple[float | str | None, Setup]:
+    """Return size and setup of the run, as past looks have them; refuse a question about another run."""
+    if not (past.plan.total_steps == plan.total_steps and np.allclose(past.plan.lr, plan.lr, rtol=1e-6)):
+        raise PosteriorError("watch: the plan is not that of the forecasts so far; allowed: the same, or a new watch")
+    before = size if past.size is None else past.size
+    if size is not None and find_target(posterior, size).label != find_target(posterior, before).label:
+        raise PosteriorError(
+            f"watch: found size {size}, but the forecasts so far are for {past.size}; allowed: the same, or a new watch"
+        )
+    known = {what: value for what, value in vars(past.setup).items() if value is not None}
+    for what, value in vars(setup).items():
+        if value is not None and known.setdefault(what, value) != value:
+            raise PosteriorError(
+                f"watch: found {what} {value:.6g}, but the forecasts so far are for {known[what]:.6g}; "
+                "allowed: the same, or a new watch"
+            )
+    return before, Setup(**known)
 
 
 def _look(

@@ -1,8 +1,8 @@
 """Curves that somebody asks for, evaluated for every draw of a posterior: those of a forecast, and those of the fit."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from itertools import chain, pairwise
 
 import jax
@@ -37,9 +37,9 @@ class CurveParts:
         What is the run's own.
     residual_sd
         Standard deviation of the residual process.
-    residual
-        What is left over, as far as runs of one schedule have it in common; 0 of fitted runs, and of a run that has
-        started, whose residual is its own.
+    left_over
+        What gives the part of the residual that runs of one schedule have in common, in standard deviations; it is
+        asked once it is needed. None of fitted runs, and of a run that has started, whose residual is its own.
     """
 
     base: Draws
@@ -48,12 +48,17 @@ class CurveParts:
     shared: Draws
     run: Draws
     residual_sd: Draws
-    residual: Draws
+    left_over: Callable[[], Draws] | None = None
 
     @property
     def law(self) -> Draws:
         """The law alone."""
         return self.base + self.forward - self.annealing
+
+    @cached_property
+    def residual(self) -> Draws:
+        """What is left over, as far as runs of this schedule have it in common."""
+        return np.zeros_like(self.residual_sd) if self.left_over is None else self.residual_sd * self.left_over()
 
     @property
     def expected(self) -> Draws:
@@ -156,8 +161,7 @@ def evaluate(
             count = len(plan.steps)
             parts = {name: part[place, :count].T for name, part in whole.items()}
             noise = parts.pop("noise")
-            curve = CurveParts(**parts, residual=np.broadcast_to(0.0, noise.shape))
-            yield curve, noise, log_area[place, :count], memory[place, :, :count]
+            yield CurveParts(**parts, left_over=None), noise, log_area[place, :count], memory[place, :, :count]
 
     # what the next group sees of its schedules is prepared while the one before is computed
     answers = ((group, asked(group)) for group in _groups(plans))

@@ -266,7 +266,7 @@ def test_a_stack_mixes_by_weights_that_only_training_runs_decide(small_curves, m
         draws = {curve.name: np.full((200, len(curve)), level[posterior.name])}
         parts = {
             curve.name: CurveParts(
-                **dict.fromkeys(("base", "forward", "annealing", "shared", "run", "residual"), draws[curve.name]),
+                **dict.fromkeys(("base", "forward", "annealing", "shared", "run"), draws[curve.name]),
                 residual_sd=draws[curve.name],
             )
         }

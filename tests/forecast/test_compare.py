@@ -22,9 +22,7 @@ def forecast_of(**curves):
 
     def terms(values):
         zero = np.zeros_like(values)
-        return CurveParts(
-            base=values, forward=zero, annealing=zero, shared=zero, run=zero, residual_sd=zero, residual=zero
-        )
+        return CurveParts(base=values, forward=zero, annealing=zero, shared=zero, run=zero, residual_sd=zero)
 
     return Forecast(
         schedules=dict.fromkeys(curves, plan),

@@ -17,7 +17,7 @@ def test_the_correlation_is_that_of_a_gaussian_process():
     """Of 20,000 draws at 40 random places; a correlation of few draws would be off by 1/sqrt(n) = 0.007."""
     rng = np.random.default_rng(1)
     log_area, memory = rng.uniform(-2.0, 0.5, 40), rng.uniform(0.0, 0.3, (8, 40))
-    found = np.corrcoef(CommonResidual.of(0.5, 0.3, 20_000, rng).at(log_area, memory).T)
+    found = np.corrcoef(CommonResidual(0.5, 0.3, 20_000, (1,)).at(log_area, memory).T)
     apart = np.square(memory[:, :, None] - memory[:, None]).sum(axis=0)
     wanted = np.exp(-np.abs(log_area[:, None] - log_area) / 0.5 - apart / (2 * 0.3**2))
     error = np.abs(found - wanted)
@@ -56,3 +56,14 @@ def test_schedules_asked_about_one_by_one_belong_together(small_posterior):
         np.testing.assert_allclose(both.parts[name].expected, alone.expected, rtol=1e-9)
     elsewhere = predict(small_posterior, one, seed=5).parts["schedule"].residual
     assert not np.allclose(elsewhere, both.parts["one"].residual)
+
+
+def test_nothing_of_it_is_drawn_for_a_band(small_posterior, monkeypatch):
+    asked = []
+    monkeypatch.setattr(CommonResidual, "at", lambda *_: asked.append(1) or 0.0)
+    forecast = predict(small_posterior, {"one": cool_down(0.2), "other": cool_down(0.6)}, seed=4)
+    forecast.band()
+    compare_schedules(forecast, question="run")
+    assert not asked
+    compare_schedules(forecast)
+    assert len(asked) == 2

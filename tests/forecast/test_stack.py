@@ -23,14 +23,18 @@ def forecast(center, *, draws=500, warnings=(), plans=PLANS, size="1M", points=4
     steps = {name: np.linspace(20, plan.total_steps, points).astype(np.int64) for name, plan in plans.items()}
     latent = {name: level - 0.1 * k + np.zeros((1, points)) for k, name in enumerate(plans)}
     zero = jnp.zeros((draws, points))
-    parts = dict.fromkeys(("forward", "annealing", "shared", "run", "residual_sd", "residual"), zero)
+    parts = dict.fromkeys(("annealing", "shared", "run"), zero) | {"forward": zero + 0.25, "residual_sd": zero + 0.5}
+
+    def half():
+        return np.full((draws, points), -0.5)
+
     return Forecast(
         schedules=plans,
         steps=steps,
         size=size,
         latent=latent,
         observed={name: curve + 1.0 for name, curve in latent.items()},
-        parts={name: CurveParts(base=jnp.asarray(curve), **parts) for name, curve in latent.items()},
+        parts={name: CurveParts(base=jnp.asarray(curve), left_over=half, **parts) for name, curve in latent.items()},
         warnings=warnings,
     )
 

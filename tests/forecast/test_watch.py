@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bayeslr.curves import Setup
 from bayeslr.errors import FitWarning, PosteriorError
 from bayeslr.forecast import load_watch, predict, replay, watch
 from bayeslr.forecast.looks import Look, Watch
@@ -144,3 +145,33 @@ def test_warnings_name_the_code_that_asked(small_posterior, run):
     with pytest.warns(FitWarning) as said:
         replay(small_posterior, run, shares=(0.1,), method="laplace", seed=0)
     assert {warning.filename for warning in said} == {__file__}
+
+
+NEWS = pytest.mark.filterwarnings("ignore::bayeslr.errors.ExtrapolationWarning")
+
+
+@NEWS
+def test_what_was_said_of_the_run_is_kept_for_the_next_look(small_posterior, run, tmp_path):
+    """Of a log that does not say its weight decay, the first look is told; a look that is not is the same."""
+    early = replace(run.take(run.steps <= 700), weight_decay=None)
+    first = watch(small_posterior, None, PLAN, weight_decay=0.3, size=small_posterior.sizes[0], seed=0)
+    kept = load_watch(first.save(tmp_path / "kept.json"))
+    assert (kept.setup.batch_size, kept.setup.weight_decay, kept.size) == (None, 0.3, small_posterior.sizes[0])
+    with said_to_be_approximate():
+        found = [
+            watch(small_posterior, early, PLAN, past=past, method="laplace", seed=0, **said)
+            for past, said in ((kept, {}), (first, {"weight_decay": 0.3}), (replace(first, setup=Setup()), {}))
+        ]
+    told, again, other = [look.to_dataframe()["median"].iloc[-1] for look in found]
+    assert told == again != other
+    for what, said in (("weight_decay 0.2", {"weight_decay": 0.2}), ("size", {"size": 3e6})):
+        with pytest.raises(PosteriorError, match=f"found {what}.*but the forecasts so far"):
+            watch(small_posterior, early, PLAN, past=kept, seed=0, **said)
+    added = watch(small_posterior, None, PLAN, past=first, batch_size=64.0, seed=0)
+    assert added.setup == Setup(weight_decay=0.3, batch_size=64.0)
+
+
+@NEWS
+def test_a_run_that_is_replayed_has_its_own_setup(small_posterior, run):
+    own = replace(run, weight_decay=0.3, batch_size=7.0)
+    assert replay(small_posterior, own, shares=(0.01,), seed=0).setup == Setup(weight_decay=0.3, batch_size=7.0)
