@@ -116,7 +116,7 @@ def watch(
             basis=rests_on(posterior, [plan], size),
             warnings=told,
         )
-    found = replace(past, setup=setup)
+    past = found = replace(past, setup=setup)
     if observed is not None and observed.past_warmup.any():
         run = observed.after_warmup()
         found = _held(past, run)

@@ -153,7 +153,7 @@ NEWS = pytest.mark.filterwarnings("ignore::bayeslr.errors.ExtrapolationWarning")
 @NEWS
 def test_what_was_said_of_the_run_is_kept_for_the_next_look(small_posterior, run, tmp_path):
     """Of a log that does not say its weight decay, the first look is told; a look that is not is the same."""
-    early = replace(run.take(run.steps <= 700), weight_decay=None)
+    early = replace(run.take(run.steps <= 700), weight_decay=None, metadata={})
     first = watch(small_posterior, None, PLAN, weight_decay=0.3, size=small_posterior.sizes[0], seed=0)
     kept = load_watch(first.save(tmp_path / "kept.json"))
     assert (kept.setup.batch_size, kept.setup.weight_decay, kept.size) == (None, 0.3, small_posterior.sizes[0])
@@ -162,11 +162,13 @@ def test_what_was_said_of_the_run_is_kept_for_the_next_look(small_posterior, run
             watch(small_posterior, early, PLAN, past=past, method="laplace", seed=0, **said)
             for past, said in ((kept, {}), (first, {"weight_decay": 0.3}), (replace(first, setup=Setup()), {}))
         ]
+    assert [look.setup.weight_decay for look in found] == [0.3, 0.3, None]
     told, again, other = [look.to_dataframe()["median"].iloc[-1] for look in found]
     assert told == again != other
-    for what, said in (("weight_decay 0.2", {"weight_decay": 0.2}), ("size", {"size": 3e6})):
-        with pytest.raises(PosteriorError, match=f"found {what}.*but the forecasts so far"):
-            watch(small_posterior, early, PLAN, past=kept, seed=0, **said)
+    several = replace(small_posterior, model=replace(small_posterior.model, pooling="complete"))
+    for what, said in (("weight_decay 0.2", {"weight_decay": 0.2}), ("size 3000000.0", {"size": 3e6})):
+        with pytest.raises(PosteriorError, match=f"found {what}, but the forecasts so far"):
+            watch(several, early, PLAN, past=kept, seed=0, **said)
     added = watch(small_posterior, None, PLAN, past=first, batch_size=64.0, seed=0)
     assert added.setup == Setup(weight_decay=0.3, batch_size=64.0)
 
