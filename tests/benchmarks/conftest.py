@@ -1,4 +1,4 @@
-"""Benchmarks run only where their folder is named: ``uv run --group peers pytest tests/benchmarks``.
+"""Benchmarks run only where their folder is named: ``uv run --group peers pytest -n 0 tests/benchmarks``.
 
 Their figures go to ``docs/performance.json`` and from there into ``docs/performance.md``. With BAYESLR_BENCH_QUICK=1
 everything runs with tiny settings, to see that it works, and the figures go to a temporary folder.
@@ -28,6 +28,9 @@ def figures(tmp_path_factory):
     """Figures by table; what is measured replaces the table of an earlier session, the other tables stay."""
     import benchmark_page
     from benchmark_cases import quick
+
+    if "PYTEST_XDIST_WORKER" in os.environ and not quick():
+        pytest.exit("benchmarks are measured one at a time; add -n 0", returncode=4)
 
     folder = tmp_path_factory.mktemp("docs") if quick() else DOCS
     target = folder / "performance.json"
