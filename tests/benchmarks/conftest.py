@@ -16,11 +16,24 @@ HERE = Path(__file__).parent
 DOCS = HERE.parents[1] / "docs"
 
 
+def pytest_configure(config):
+    """Refuse to measure two things at once."""
+    if (
+        _named(config)
+        and config.getoption("numprocesses", None)
+        and os.environ.get("BAYESLR_BENCH_QUICK", "0") in ("", "0")
+    ):
+        raise pytest.UsageError("benchmarks are measured one at a time; allowed: -n 0")
+
+
 def pytest_ignore_collect(collection_path, config):
     """Leave the benchmarks out of the default suite."""
+    return None if _named(config) or collection_path == HERE else True
+
+
+def _named(config):
     wanted = [Path(argument.split("::")[0]).resolve() for argument in config.args]
-    named = any(path == HERE or HERE in path.parents for path in wanted)
-    return None if named or collection_path == HERE else True
+    return any(path == HERE or HERE in path.parents for path in wanted)
 
 
 @pytest.fixture(scope="session")
@@ -28,9 +41,6 @@ def figures(tmp_path_factory):
     """Figures by table; what is measured replaces the table of an earlier session, the other tables stay."""
     import benchmark_page
     from benchmark_cases import quick
-
-    if "PYTEST_XDIST_WORKER" in os.environ and not quick():
-        pytest.exit("benchmarks are measured one at a time; add -n 0", returncode=4)
 
     folder = tmp_path_factory.mktemp("docs") if quick() else DOCS
     target = folder / "performance.json"
