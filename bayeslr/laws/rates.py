@@ -289,9 +289,9 @@ class WeightNormRate(RateMap):
         low, high = float(np.log(0.6)), float(np.log(15.0))
         if self.weight_decay != "inferred":
             return (Axis(low=low, high=high, count=8),)
-        # products of two: six of each are exact to about a thousandth
-        decays = Axis(low=float(np.log(0.015)), high=float(np.log(0.6)), count=6)
-        return (Axis(low=low, high=high, count=6), decays)
+        # products of two, of a degree up to eight: with six nodes log densities are off by up to one
+        decays = Axis(low=float(np.log(0.015)), high=float(np.log(0.6)), count=8)
+        return (Axis(low=low, high=high, count=8), decays)
 
     def resolved(self, *, decays_known: bool) -> "WeightNormRate":
         """Choose what to do with runs that do not say their weight decay."""

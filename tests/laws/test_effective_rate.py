@@ -1,6 +1,6 @@
 """The effective rate and its law against plain loops over updates."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import jax
 import jax.numpy as jnp
@@ -129,6 +129,53 @@ def test_an_unknown_weight_decay_is_a_parameter(plan, weight_decay):
     # a control: the usual decay is another law
     other = INFERRED.terms(values | {"weight_decay": jnp.asarray(0.1)}, features).total
     assert np.abs(np.asarray(other) - found).max() > 1e-3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Nodes(WeightNormRate):
+    """The same map, tabulated at another number of nodes."""
+
+    count: int
+
+    @property
+    def axes(self):
+        return tuple(replace(axis, count=self.count) for axis in super().axes)
+
+
+@pytest.mark.parametrize(("steps", "peak"), [(24_000, 3e-4), (24_000, 3e-3), (100_000, 1e-3)])
+def test_nodes_suffice_for_all_decays_and_ratios_that_priors_hold(steps, peak):
+    """Thirty draws of the priors; losses measured to a thousandth would see six nodes an axis, which are a control."""
+    plan = schedules.wsd(
+        peak_lr=peak, warmup_steps=steps // 50, decay_steps=steps // 5, total_steps=steps, final_lr=0.0
+    )
+    at, rng = np.linspace(steps // 40, steps, 30).astype(int), np.random.default_rng(0)
+    scale = Scale(area=peak * steps, rate=peak, loss=3.0, memory=steps**0.5)
+    usual = VALUES | {"tau": 3.0 * scale.memory, "memory_spread": 1.5, "area_memory": 0.5}
+    draws = {
+        "weight_decay": jnp.asarray(np.exp(rng.normal(np.log(0.1), 0.5, 30))),
+        "norm_ratio": jnp.asarray(np.exp(rng.normal(np.log(2.0), 0.3, 30))),
+    }
+
+    def losses(rate):
+        law = EffectiveRateLaw(rate=rate)
+        features = law.features(plan, at, scale, Setup())
+        known = {name: jnp.asarray(value) for name, value in usual.items()}
+        return jax.vmap(lambda own: law.terms(known | own, features).total)(draws)
+
+    exact = losses(Nodes(weight_decay="inferred", count=20))
+    assert jnp.abs(losses(INFERRED.rate) - exact).max() < 3e-4
+    assert jnp.abs(losses(Nodes(weight_decay="inferred", count=6)) - exact).max() > 6e-4
+
+
+def test_products_of_two_axes_are_compressed_and_the_loss_is_the_same():
+    each = [INFERRED.features(plan, STEPS, SCALE, Setup()) for plan in PLANS.values()]
+    small, common = INFERRED.compressed(jax.tree.map(lambda *leaves: np.stack(leaves), *each))
+    assert small.log_progress.shape[2] == common["rate_products"].shape[0] < each[0].log_progress.shape[1]
+    values = {name: jnp.asarray(value) for name, value in VALUES.items()} | {"weight_decay": jnp.asarray(0.07)}
+    for place, features in enumerate(each):
+        own = jax.tree.map(lambda leaf, place=place: leaf[place], small)
+        ours = INFERRED.terms({**values, **common}, own).total
+        np.testing.assert_allclose(ours, INFERRED.terms(values, features).total, atol=3e-6)
 
 
 def test_a_run_that_says_its_weight_decay_has_it_whatever_that_of_the_others_is():
