@@ -6,6 +6,7 @@ search of the mode says whether another explanation of the same curves fits near
 
 import numpy as np
 
+from bayeslr.curves.scatter import ORDER, WHITE_NOISE, differences
 from bayeslr.inference.fitted import fitted_curves
 from bayeslr.inference.posterior import Posterior
 from bayeslr.inference.verdict import Check, Status
@@ -16,8 +17,9 @@ _DRAWS = 100
 _PARTS = 3
 _LARGE, _TOO_LARGE = 2.0, 4.0
 """Root mean square of standardised residuals of a part of a run; 1 is as expected."""
-_SHARE = 0.2
-"""Median misfit of a run as a share of how far its losses spread: beyond, it is no fit of the curve."""
+_SHARE, _SCATTER = 0.2, 1.5
+"""Median misfit of a run as a share of how far its losses spread, and of how far they scatter from one to the next:
+beyond both, it is no fit of the curve. Of noise alone, as in a short stretch of training losses, it is 0.2 and 0.67."""
 _NEAR = 5.0
 """Log density by which another mode lies lower and still matters: a factor of 150 in probability."""
 _APART = 4.0
@@ -43,7 +45,7 @@ def misfit_checks(posterior: Posterior) -> list[Check]:
 
 
 def _follows(posterior: Posterior) -> Check:
-    worst, problems, failed = 0.0, [], False
+    worst, problems, hidden, failed = 0.0, [], [], False
     for name, steps, loss, parts, noise in fitted_curves(posterior, num_draws=_DRAWS):
         fitted = parts.smooth + parts.run
         sd = np.sqrt(np.median(parts.residual_sd, axis=0) ** 2 + np.median(noise, axis=0) ** 2 + fitted.var(axis=0))
@@ -53,10 +55,12 @@ def _follows(posterior: Posterior) -> Check:
             failed = True
             continue
         spread = float(np.quantile(loss, 0.95) - np.quantile(loss, 0.05))
-        if len(loss) >= _PARTS and np.median(np.abs(away)) > _SHARE * max(spread, 1e-12):
-            problems.append(
-                f"{name}: fitted {np.median(np.abs(away)):.3g} away from the losses, which span {spread:.3g}"
-            )
+        scatter = float(np.median(differences(loss))) / WHITE_NOISE if len(loss) > ORDER else 0.0
+        misfit = float(np.median(np.abs(away)))
+        follows = len(loss) < _PARTS or misfit <= _SHARE * max(spread, 1e-12)
+        hidden.append(not follows)
+        if not follows and misfit > _SCATTER * scatter:
+            problems.append(f"{name}: fitted {misfit:.3g} away from the losses, which span {spread:.3g}")
             failed = True
             continue
         for part in np.array_split(np.arange(len(loss)), min(_PARTS, len(loss))):
@@ -65,6 +69,9 @@ def _follows(posterior: Posterior) -> Check:
             if size > _LARGE:
                 where = f"steps {steps[part[0]]} to {steps[part[-1]]}"
                 problems.append(f"{name}, {where}: losses are {size:.1f} times as far away as the model says")
+    if all(hidden) and not problems:
+        problems.append("losses scatter so much that in no run a curve is to be seen")
+        failed = True
     bad: Status = "FAIL" if failed or worst > _TOO_LARGE else "REVIEW"
     shown = problems[:3] + ([f"and {len(problems) - 3} more"] if len(problems) > 3 else [])
     return Check(

@@ -302,7 +302,7 @@ class EffectiveRateLaw(ForwardPowerLaw):
         for parameter, axis in zip(self.rate.parameters, self.rate.axes, strict=True):
             own = axis.polynomials(parameter.unconstrain(values[parameter.name]))
             place = (place[:, None] * own[None]).ravel()
-        return place[_kept(self.rate)]
+        return place if len(self.rate.axes) < 2 else place[_kept(self.rate)]
 
 
 def _with_fewer_products(features: Any) -> tuple[Any, dict[str, NDArray[np.float64]]]:

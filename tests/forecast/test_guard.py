@@ -93,7 +93,7 @@ def test_noise_above_the_signal_is_modelled_and_said(small_curves):
     noisy = CurveSet(
         curves=tuple(replace(curve, loss=3.0 + 0.4 * rng.uniform(-1, 1, len(curve))) for curve in small_curves)
     )
-    with pytest.warns(ConvergenceWarning, match="away from the losses"):
+    with pytest.warns(ConvergenceWarning, match="in no run a curve is to be seen"):
         posterior = inference.fit(noisy, seed=0, method="laplace", num_chains=1, num_samples=400)
     with pytest.warns(FitWarning, match=r"Laplace|do not trust"):
         final = predict(posterior, PLAN, seed=0).final_loss(ci_prob=0.9).iloc[0]

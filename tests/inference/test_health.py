@@ -10,7 +10,7 @@ import pytest
 import xarray as xr
 
 from bayeslr.curves import CurveSet
-from bayeslr.inference import check, steady_share
+from bayeslr.inference import check, fit, steady_share
 from bayeslr.laws import EffectiveRateLaw
 from bayeslr.laws.annealing import TAU
 
@@ -243,3 +243,17 @@ def test_rates_that_fall_all_along_are_for_review(small_posterior):
     early = small_posterior.curves["constant"]
     short = replace(small_posterior, curves=CurveSet(curves=(curve, early.take(early.steps <= 300))))
     assert status(short, "constant stretch in the runs") == "REVIEW"
+
+
+def test_a_stretch_of_noisy_losses_is_no_misfit(small_curves):
+    """Training losses: over a short cool-down they fall by less than they scatter. A run that is off is found still."""
+    rng = np.random.default_rng(1)
+    cosine = small_curves["cosine"]
+    short = [replace(cosine.take(cosine.steps > 1200), name=f"short{k}") for k in range(4)]
+    curves = [
+        replace(curve, loss=curve.loss + 0.3 * rng.standard_normal(len(curve))) for curve in (*small_curves, *short)
+    ]
+    found = fit(CurveSet(curves=tuple(curves)), method="laplace", seed=0, progress=False)
+    assert status(found, "distance of fit and losses") == "PASS"
+    off = [replace(curve, loss=curve.loss + (3.0 if curve.name == "short0" else 0.0)) for curve in found.curves]
+    assert status(replace(found, curves=CurveSet(curves=tuple(off))), "distance of fit and losses") == "FAIL"
