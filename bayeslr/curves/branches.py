@@ -32,7 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayeslr.curves.branch_points import checked_branch_point, no_parent, rates_apart, shifted
-from bayeslr.curves.curve import LossCurve
+from bayeslr.curves.curve import DIVERGED, MISMATCH, LossCurve
 from bayeslr.curves.sharing import common_updates
 from bayeslr.errors import CurveError
 from bayeslr.schedules import Schedule
@@ -51,7 +51,9 @@ _SAME_STATE = 2e-4
 """Losses of the same weights agree up to this share."""
 _NEAR = 0.05
 """Losses of the same weights agree up to this share even if they are noisy."""
-_NOT_COMPARED = frozenset({"file", "schedule", "split", "source", "first_step", "last_step", "parent", "run", "name"})
+_NOT_COMPARED = frozenset(
+    {"file", "schedule", "split", "source", "first_step", "last_step", "parent", "run", "name", DIVERGED, MISMATCH}
+)
 """Metadata that says nothing about whether two runs have the same past."""
 
 

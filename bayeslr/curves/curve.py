@@ -40,6 +40,9 @@ BATCH_TOKENS = ("batch_tokens", "tokens_per_step", "tokens_per_batch")
 BATCH_SEQUENCES = ("batch_size", "batch_sequences", "global_batch_size")
 """Columns that say how large a batch is, in tokens and in sequences."""
 
+DIVERGED, MISMATCH = "diverged", "schedule_mismatch"
+"""Metadata of what was found at reading: that a log ends without losses, that its rates are not the schedule's."""
+
 _MAX_NAME = 500
 """Longest name of a run or a size, in characters."""
 

@@ -32,7 +32,7 @@ from bayeslr.forecast.sizes import find_target
 from bayeslr.inference import Posterior
 from bayeslr.schedules import Schedule
 from bayeslr.schedules.tails import parse_tail
-from bayeslr.written import chance, estimate
+from bayeslr.written import chance, estimate, nominal
 
 __all__ = ["Alternatives", "compare"]
 
@@ -92,6 +92,13 @@ class Alternatives:
             f"{self.best} is expected to end lowest, at {estimate(found.final_loss.T[self.best], self.ci_prob)}; it is "
             f"the best with probability {chance(found.p_best[self.best])}."
         ]
+        second = str(found.expected_regret.drop(self.best).idxmin())
+        gaps = found.differences
+        pair = gaps["first"].isin([self.best, second]) & gaps["second"].isin([self.best, second])
+        lower, upper = gaps.loc[pair, ["lower", "upper"]].to_numpy(float)[0]
+        if lower <= 0.0 <= upper:
+            held = f"the {nominal(self.ci_prob)} interval of their difference holds 0"
+            lines.append(f"Whether it ends below {second} is open: {held}.")
         if self.baseline is not None:
             margin = f" by at least {self.by:g}" if self.by > 0.0 else ""
             chances = [f"{name} with probability {chance(p)}" for name, p in self.p_beats.items()]

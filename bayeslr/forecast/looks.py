@@ -77,6 +77,8 @@ class Watch:
         Its size, as it was asked for; none: the only fitted one.
     setup
         Weight decay and batch size that were said of it, which its log may not say.
+    diverged
+        Whether the log goes on without losses.
     seed
         Seed of the newest forecast.
     basis
@@ -93,13 +95,18 @@ class Watch:
     alarm_below: float
     size: float | str | None = None
     setup: Setup = field(default_factory=Setup)
+    diverged: bool = False
     seed: int | None = None
     basis: str = ""
     warnings: tuple[str, ...] = field(default=())
 
     @property
     def alarm(self) -> bool:
-        """Whether the newest observations left the forecast that they were held against."""
+        """Whether the newest observations left the forecast that they were held against, or there are none any more."""
+        return self.diverged or self._left
+
+    @property
+    def _left(self) -> bool:
         held = [look for look in self.looks if look.seen]
         return bool(held) and held[-1].p_value < self.alarm_below
 
@@ -108,14 +115,18 @@ class Watch:
         """What a look says, in words."""
         newest, band = self.looks[-1], nominal(self.ci_prob)
         where = f"{self.last_step:,} of {self.plan.total_steps:,} steps"
-        lines = [f"{where}: the run is forecast to end at {estimate(newest.final, self.ci_prob)}."]
+        forecast = f"{where}: the run is forecast to end at {estimate(newest.final, self.ci_prob)}"
+        lines = [f"{forecast}{', which counts for little after an alarm' if self.alarm else ''}."]
         held = [look for look in self.looks if look.seen]
-        if self.alarm:
+        if self.diverged:
+            lines.insert(0, f"ALARM: after step {self.last_step:,} the log has no loss any more: the run diverged.")
+        elif self._left:
             side = "higher" if held[-1].high else "lower"
-            lines.append(
+            lines.insert(
+                0,
                 f"ALARM: since step {held[-1].step:,} the loss is {side} than forecast; a run that follows its "
                 f"forecast would be so far off with probability {chance(held[-1].p_value)}. Look at the run, its data "
-                "and its rate; if they are in order, the forecast is wrong."
+                "and its rate; if they are in order, the forecast is wrong.",
             )
         elif held:
             lines.append(
@@ -147,6 +158,7 @@ class Watch:
             "step": self.last_step,
             "total_steps": self.plan.total_steps,
             "alarm": self.alarm,
+            "diverged": self.diverged,
             "seed": self.seed,
             "forecasts": self.to_dataframe().to_dict("records"),
             "sentences": list(self.sentences),
@@ -192,6 +204,7 @@ class Watch:
             "alarm_below": self.alarm_below,
             "size": self.size if isinstance(self.size, str | None) else float(self.size),
             **vars(self.setup),
+            "diverged": self.diverged,
             "seed": self.seed,
             "basis": self.basis,
             "warnings": list(self.warnings),
@@ -265,6 +278,7 @@ def load_watch(path: str | Path) -> Watch:
             alarm_below=float(values["alarm_below"]),
             size=values.get("size"),
             setup=Setup(**{part.name: _number(values.get(part.name)) for part in fields(Setup)}),
+            diverged=bool(values.get("diverged", False)),
             seed=None if values.get("seed") is None else int(values["seed"]),
             basis=str(values.get("basis", "")),
             warnings=tuple(map(str, values["warnings"])),

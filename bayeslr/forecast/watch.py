@@ -14,6 +14,7 @@ import numpy as np
 from scipy.ndimage import median_filter
 
 from bayeslr.curves import LossCurve, Setup
+from bayeslr.curves.curve import DIVERGED
 from bayeslr.errors import PosteriorError, untold
 from bayeslr.forecast.forecast import Forecast
 from bayeslr.forecast.looks import Look, Watch
@@ -116,7 +117,8 @@ def watch(
             basis=rests_on(posterior, [plan], size),
             warnings=told,
         )
-    past = found = replace(past, setup=setup)
+    lost = observed is not None and bool(observed.metadata.get(DIVERGED))
+    past = found = replace(past, setup=setup, diverged=lost)
     if observed is not None and observed.past_warmup.any():
         run = observed.after_warmup()
         found = _held(past, run)
@@ -166,9 +168,11 @@ def replay(
     with progress_bar(total=len(places), desc="watch", unit="look", progress=progress) as bar:
         for share in places:
             kept = run.steps <= share * run.schedule.total_steps
+            # how its log ends is not known before
+            metadata = run.metadata if kept.all() else {**run.metadata, DIVERGED: False}
             found = watch(
                 posterior,
-                run.take(kept) if kept.any() else None,
+                replace(run.take(kept), metadata=metadata) if kept.any() else None,
                 run.schedule,
                 past=found,
                 every=1,

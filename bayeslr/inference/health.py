@@ -5,6 +5,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from bayeslr.curves.curve import MISMATCH
 from bayeslr.forking import require_unforked
 from bayeslr.inference.laplace import MAX_PARETO_K, pareto_k
 from bayeslr.inference.misfit import misfit_checks
@@ -65,7 +66,13 @@ def check(posterior: Posterior) -> Health:
     else:
         sampling = [*_convergence(posterior), *_geometry(posterior)]
     return Health(
-        checks=(*sampling, *_identification(posterior), *_errors_of_the_law(posterior), *misfit_checks(posterior))
+        checks=(
+            *sampling,
+            *_identification(posterior),
+            *_errors_of_the_law(posterior),
+            *misfit_checks(posterior),
+            *_schedules(posterior),
+        )
     )
 
 
@@ -262,6 +269,24 @@ def _errors_of_the_law(posterior: Posterior) -> list[Check]:
             "rely on them"
             if large
             else "",
+        )
+    ]
+
+
+def _schedules(posterior: Posterior) -> list[Check]:
+    """Repeat what was said at reading: that a run's logged rates are not those of its schedule."""
+    found = {curve.name: str(said) for curve in posterior.fitted if (said := curve.metadata.get(MISMATCH))}
+    if not found:
+        return []
+    first, said = next(iter(found.items()))
+    more = f"; and {len(found) - 1} more" if len(found) > 1 else ""
+    return [
+        Check(
+            name="agreement of schedules and logs",
+            status="REVIEW",
+            evidence=f"{first}: {said}{more}",
+            advice="every forecast rests on the schedule that a run is said to have: correct it, or leave it out where "
+            "rates are logged, and fit again",
         )
     ]
 

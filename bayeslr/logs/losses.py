@@ -182,8 +182,8 @@ def odd_ratio(cells: Cells, name: str, column: Column, others: Sequence[str]) ->
     return ""
 
 
-def not_finite(finite: NDArray[np.bool_], numbers: NDArray[np.int64], unit: str) -> str:
-    """Return what to say of losses that are NaN or infinite.
+def not_finite(finite: NDArray[np.bool_], numbers: NDArray[np.int64], unit: str) -> tuple[str, bool]:
+    """Return what to say of losses that are NaN or infinite, and whether the run diverged.
 
     Parameters
     ----------
@@ -196,9 +196,13 @@ def not_finite(finite: NDArray[np.bool_], numbers: NDArray[np.int64], unit: str)
 
     Returns
     -------
-    str
+    sentence : str
         One sentence.
+    diverged : bool
+        Whether two or more at the end are.
     """
     dropped = f"{counted(int((~finite).sum()), 'loss', ARE)} NaN or infinite: dropped"
     last = int(np.argmax(finite[::-1]))
-    return f"{dropped}; from {unit} {numbers[-last]} to the end all are: the run diverged" if last > 1 else dropped
+    if last < 2:
+        return dropped, False
+    return f"{dropped}; from {unit} {numbers[-last]} to the end all are: the run diverged", True

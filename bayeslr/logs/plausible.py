@@ -35,10 +35,13 @@ class Judged:
         True for each value that may be a loss, shape ``[n]``.
     notes
         What was dropped and what is odd.
+    diverged
+        Whether two or more at the end are 0, as after an overflow.
     """
 
     keep: NDArray[np.bool_]
     notes: tuple[str, ...]
+    diverged: bool = False
 
 
 def judged(steps: NDArray[np.int64], values: NDArray[np.float64], numbers: NDArray[np.int64], *, unit: str) -> Judged:
@@ -59,16 +62,18 @@ def judged(steps: NDArray[np.int64], values: NDArray[np.float64], numbers: NDArr
         Which to keep, and what to say.
     """
     notes: list[str] = []
-    keep = np.ones(values.size, dtype=bool)
+    keep, diverged = np.ones(values.size, dtype=bool), False
     for empty, why in ((0.0, "as after an overflow"), (-1.0, "as where nothing was measured")):
         blank = values == empty
         others = values[~blank & keep]
         if blank.any() and others.size and others.min() >= 0 and others.max() > 0:
             keep &= ~blank
             first = int(np.flatnonzero(blank)[0])
+            diverged = diverged or (empty == 0.0 and bool(blank[-2:].all()))
             notes.append(
                 f"{counted(int(blank.sum()), 'loss', ARE)} {empty}, {why} (first at step {steps[first]}, {unit} "
                 f"{numbers[first]}): dropped"
+                + ("; so are the last: the run diverged" if empty == 0.0 and diverged else "")
             )
     held, measured = _held(values, keep)
     if held > 1:
@@ -113,7 +118,7 @@ def judged(steps: NDArray[np.int64], values: NDArray[np.float64], numbers: NDArr
         notes.append(
             f"all losses are below {_TOO_LOW}, the largest is {rest.max():.3g}: are these rates, or another unit?"
         )
-    return Judged(keep=keep, notes=tuple(notes))
+    return Judged(keep=keep, notes=tuple(notes), diverged=diverged)
 
 
 def _held(values: NDArray[np.float64], keep: NDArray[np.bool_]) -> tuple[int, NDArray[np.bool_]]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from bayeslr.curves import CurveSet, LossCurve
 from bayeslr.curves.branches import Joined, RawRun, join_branches, logging_interval, starts_late
+from bayeslr.curves.curve import DIVERGED, MISMATCH
 from bayeslr.curves.rates import interpolate_rates
 from bayeslr.errors import PACKAGE, DataWarning, LogError, ScheduleMismatchWarning
 from bayeslr.files import is_there
@@ -280,8 +281,12 @@ def _with_schedule(source: Source, log: TidyLog) -> _Run:
         notes += [_Note(category=DataWarning, text=text) for text in odd if text]
     whole = source.branch_step is not None and schedule.total_steps >= source.branch_step + int(log.steps[-1])
     compared = replace(log, rate_steps=log.rate_steps + (source.branch_step or 0)) if whole else log
+    metadata = dict(source.metadata)
     if source.schedule is not None and (mismatch := rate_mismatch(compared, schedule)):
         notes.append(_Note(category=ScheduleMismatchWarning, text=mismatch))
+        metadata[MISMATCH] = mismatch
+    if log.diverged:
+        metadata[DIVERGED] = True
     curve = LossCurve(
         name=source.run,
         steps=log.steps[inside],
@@ -289,7 +294,7 @@ def _with_schedule(source: Source, log: TidyLog) -> _Run:
         schedule=schedule,
         params=source.params,
         size=source.size,
-        metadata=source.metadata,
+        metadata=metadata,
     )
     run = RawRun(
         curve=curve,

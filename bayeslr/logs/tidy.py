@@ -65,6 +65,8 @@ class TidyLog:
         What the loss was measured on: ``validation``, ``test``, ``training``, or ``plain`` where nothing says it.
     dropped
         Number of rows with a loss that do not count.
+    diverged
+        Whether the last rows have no loss that counts: NaN, infinite or 0.
     total_steps
         Number of updates that the log says the run was planned for; None where it does not.
     what
@@ -83,6 +85,7 @@ class TidyLog:
     rate_column: str | None = None
     kind: str = "plain"
     dropped: int = 0
+    diverged: bool = False
     total_steps: int | None = None
     what: str = "log"
 
@@ -191,6 +194,7 @@ class _Found:
     kind: str
     notes: tuple[str, ...]
     dropped: int
+    diverged: bool
 
 
 def _with_values(raw: RawLog, cells: Cells, name: str) -> Column:
@@ -237,6 +241,7 @@ def _chosen_loss(counter: Counter, names: list[str], rate: Column | None, planne
                 kind=found.kind,
                 notes=(*found.notes, *notes),
                 dropped=found.dropped,
+                diverged=found.diverged,
             )
         trouble = trouble or problem
     raise LogError(
@@ -267,9 +272,10 @@ def _found(counter: Counter, name: str) -> _Found:
         rows, values = rows[keep], values[keep]
         break
     finite = np.isfinite(values)
-    dropped = int((~finite).sum())
+    dropped, diverged = int((~finite).sum()), False
     if dropped:
-        notes.append(not_finite(finite, cells.numbers[rows], raw.unit))
+        note, diverged = not_finite(finite, cells.numbers[rows], raw.unit)
+        notes.append(note)
     if not finite.any():
         raise LogError(f"{raw.path}: no finite loss in the column {name!r}; allowed: at least one")
     column = Column(rows=rows[finite], values=values[finite])
@@ -286,6 +292,7 @@ def _found(counter: Counter, name: str) -> _Found:
         kind=kind,
         notes=(*notes, *series.notes),
         dropped=dropped + column.rows.size - series.steps.size,
+        diverged=diverged,
     )
 
 
@@ -377,6 +384,7 @@ def _tidied(
         rate_column=rate,
         kind=found.kind,
         dropped=found.dropped + int((~verdict.keep).sum()),
+        diverged=found.diverged or verdict.diverged,
         total_steps=total,
         what=raw.what,
     )

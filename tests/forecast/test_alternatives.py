@@ -35,6 +35,15 @@ def test_plans_alone_are_the_comparison_of_their_forecast(small_posterior):
     assert len(repr(found)) < 120
 
 
+def test_what_is_open_is_said(small_posterior):
+    """Two runs of nearly one schedule, whose difference may be nothing, and two schedules that are far apart."""
+    near = {"one": wsd(decay_steps=500, **COMMON), "other": wsd(decay_steps=505, **COMMON)}
+    far = {"one": wsd(decay_steps=500, **COMMON), "other": constant(**COMMON)}
+    found = [compare(small_posterior, near, question="run", seed=0), compare(small_posterior, far, seed=0)]
+    said = "is open: the 90% interval of their difference holds 0."
+    assert [any(line.endswith(said) for line in each.sentences) for each in found] == [True, False]
+
+
 def test_schedules_are_compared_more_surely_than_single_runs(small_posterior):
     single, common = (compare(small_posterior, PLANS, seed=5, question=q) for q in ("run", None))
     widths = [(f.comparison.differences["upper"] - f.comparison.differences["lower"]).iloc[0] for f in (single, common)]

@@ -10,10 +10,11 @@ import pandas as pd
 import pytest
 
 from bayeslr.curves import Setup
-from bayeslr.errors import FitWarning, PosteriorError
+from bayeslr.errors import DataWarning, FitWarning, PosteriorError
 from bayeslr.forecast import load_watch, predict, replay, watch
 from bayeslr.forecast.looks import Look, Watch
 from bayeslr.forecast.watch import _held
+from bayeslr.logs import read_logs
 from bayeslr.report import tables
 from bayeslr.report.answers import watch_table
 from bayeslr.schedules import constant, wsd
@@ -82,8 +83,9 @@ def test_a_run_that_leaves_its_band_gives_an_alarm_without_a_fit(small_posterior
         found = watch(small_posterior, off, PLAN, past=watched, every=1000, seed=0)
     assert len(found.looks) == len(watched.looks)
     assert found.alarm
-    assert "ALARM" in found.sentences[1]
-    assert "higher" in found.sentences[1]
+    assert found.sentences[0].startswith("ALARM: since step")
+    assert "higher" in found.sentences[0]
+    assert "counts for little" in found.sentences[1]
     assert found.looks[-1].outside == 1.0
 
 
@@ -117,7 +119,7 @@ def test_a_forecast_that_nothing_followed_is_held_against_nothing(small_curves):
     assert last[-3:] == ["0", "-", "-"]
     *_, seen, outside, chance, state = tables.as_text([watch_table(held)]).splitlines()[-1].split()
     assert (seen, state) == ("39", "ALARM")
-    assert f"with probability {chance}." in held.sentences[1]
+    assert f"with probability {chance}." in held.sentences[0]
     assert outside.endswith("%")
 
 
@@ -177,3 +179,22 @@ def test_what_was_said_of_the_run_is_kept_for_the_next_look(small_posterior, run
 def test_a_run_that_is_replayed_has_its_own_setup(small_posterior, run):
     own = replace(run, weight_decay=0.3, batch_size=7.0)
     assert replay(small_posterior, own, shares=(0.01,), seed=0).setup == Setup(weight_decay=0.3, batch_size=7.0)
+
+
+@pytest.mark.parametrize("lost", ["nan", "0.0"])
+def test_a_run_that_diverged_gives_an_alarm(small_posterior, run, tmp_path, lost):
+    """Its log goes on, without losses; until then it followed its forecast, and read again it still is an alarm."""
+    rows = [f"{step},{loss if step <= 900 else lost}" for step, loss in zip(run.steps, run.loss, strict=True)]
+    log = tmp_path / "run.csv"
+    log.write_text("\n".join(["step,loss", *rows]))
+    with pytest.warns(DataWarning, match="the run diverged"):
+        (observed,) = read_logs(log, schedule=PLAN)
+    found = watch(small_posterior, observed, PLAN, every=10_000, seed=0)
+    assert found.alarm
+    assert found.sentences[0].startswith(f"ALARM: after step {observed.steps[-1]} the log has no loss any more")
+    assert load_watch(found.save(tmp_path / "kept.json")).alarm
+    # one loss that is missing is no divergence
+    log.write_text("\n".join(["step,loss", *rows[:20], f"{run.steps[20]},{lost}"]))
+    with pytest.warns(DataWarning):
+        (observed,) = read_logs(log, schedule=PLAN)
+    assert not watch(small_posterior, observed, PLAN, every=10_000, seed=0).alarm

@@ -10,9 +10,11 @@ import pytest
 import xarray as xr
 
 from bayeslr.curves import CurveSet
+from bayeslr.errors import ScheduleMismatchWarning
 from bayeslr.inference import check, fit, steady_share
 from bayeslr.laws import EffectiveRateLaw
 from bayeslr.laws.annealing import TAU
+from bayeslr.logs import read_logs
 
 
 def doctor(posterior, *, draws=None, stats=None):
@@ -257,3 +259,17 @@ def test_a_stretch_of_noisy_losses_is_no_misfit(small_curves):
     assert status(found, "distance of fit and losses") == "PASS"
     off = [replace(curve, loss=curve.loss + (3.0 if curve.name == "short0" else 0.0)) for curve in found.curves]
     assert status(replace(found, curves=CurveSet(curves=tuple(off))), "distance of fit and losses") == "FAIL"
+
+
+def test_a_schedule_that_the_log_contradicts_is_said_by_the_check_as_well(small_posterior, tmp_path):
+    curve = small_posterior.curves["cosine"]
+    rates = curve.schedule.lr[np.minimum(curve.steps, 1999)]
+    rows = [f"{step},{loss},{rate}" for step, loss, rate in zip(curve.steps, curve.loss, rates, strict=True)]
+    log = tmp_path / "cosine.csv"
+    log.write_text("\n".join(["step,loss,lr", *rows]))
+    with pytest.warns(ScheduleMismatchWarning):
+        (wrong,) = read_logs(log, schedule="constant(peak_lr=1e-3, warmup_steps=100, total_steps=2000)")
+    curves = [replace(one, metadata=wrong.metadata) if one.name == "cosine" else one for one in small_posterior.curves]
+    found = replace(small_posterior, curves=CurveSet(curves=tuple(curves)))
+    assert status(found, "agreement of schedules and logs") == "REVIEW"
+    assert not [item for item in check(small_posterior).checks if item.name == "agreement of schedules and logs"]
