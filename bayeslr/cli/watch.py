@@ -69,7 +69,7 @@ def watch(
     # what was drawn at the last look is drawn again at the next
     writable(plot, "--plot", True, PICTURES)
     kept = state or observed.with_name(f"{observed.name}.watch.json")
-    writable(kept, "--state", True)
+    writable(kept, "--observed" if state is None else "--state", True)
     plan = bl.schedules.parse_schedule(schedule)
     fitted = load(posterior)
     found = bl.load_watch(kept) if kept.exists() else None

@@ -19,6 +19,7 @@ A map has at most one or two parameters. Everything that a law needs of the effe
 Chebyshev nodes of them (:class:`Axis`), so that inferring a map costs a short product.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -300,19 +301,21 @@ class WeightNormRate(RateMap):
 
     def assumed(self, decays: Sequence[float | None], scale: Scale) -> str:
         """Say what runs that do not say their weight decay are taken to have."""
-        unknown = sum(decay is None for decay in decays)
+        unknown, at_zero = sum(decay is None for decay in decays), _of_no_decay(decays)
         if not unknown:
-            return ""
+            return at_zero
         every = unknown == len(decays)
         some = f"{unknown} of {len(decays)} runs do not say their weight decay"
         whose = "No run says its weight decay" if every else some
         if self.weight_decay == "inferred":
-            taken = f"so that {'it' if every else 'one for all of them'} is inferred (weight_decay in the table)"
+            low, high = (math.exp(end) for end in (self.axes[1].low, self.axes[1].high))
+            inferred = "it" if every else "one for all of them"
+            taken = f"so that {inferred} is inferred between {low:.3g} and {high:.3g} (weight_decay in the table)"
         elif every:
             taken = f"so that all are taken to have {scale.weight_decay:.3g}"
         else:
             taken = f"and are taken to have the others' mean, {scale.weight_decay:.3g}"
-        return f"{whose}, {taken}; if you know it, give it in the manifest."
+        return f"{whose}, {taken}; if you know it, give it in the manifest. {at_zero}".strip()
 
     def effective(
         self, lr: Vector, count: Vector, positions: Positions, weight_decay: float | None, scale: Scale
@@ -335,6 +338,16 @@ class WeightNormRate(RateMap):
     def at_peak(self, peak: float, lr: float, effective: Vector, positions: Positions) -> Vector:
         """Return the peak over the norm in mid-run."""
         return peak * effective / lr if lr > 0.0 else np.full_like(effective, peak)
+
+
+def _of_no_decay(decays: Sequence[float | None]) -> str:
+    """Say that some runs have a weight decay of 0, if there are any."""
+    count = sum(decay == 0.0 for decay in decays)
+    said = (
+        f"{count} of {len(decays)} runs have a weight decay of 0: the norms of their weights never come to rest, and this "
+        "part of the law was not tested on such runs."
+    )
+    return said if count else ""
 
 
 def log_norm(lr: Vector, count: Vector, growth: Vector, weight_decay: float) -> NDArray[np.float64]:

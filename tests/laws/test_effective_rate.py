@@ -243,7 +243,9 @@ def test_what_is_assumed_of_runs_that_do_not_say_decay_or_batch_is_told():
         "No run says its weight decay, so that all are taken to have 0.2; if you know it, give it in the manifest.",
     )
     (inferred,) = law.resolved(batches_differ=False, decays_known=False).assumed([unsaid, unsaid], scale)
-    assert inferred.startswith("No run says its weight decay, so that it is inferred")
+    assert inferred.startswith("No run says its weight decay, so that it is inferred between 0.015 and 0.6 (")
+    (of_zero,) = law.assumed([Setup(weight_decay=0.0), Setup(weight_decay=0.1)], scale)
+    assert of_zero.startswith("1 of 2 runs have a weight decay of 0: the norms of their weights never come to rest")
     asked = EffectiveRateLaw(rate=WeightNormRate(weight_decay="inferred"))
     (of_some,) = asked.assumed([said, unsaid], scale)
     assert of_some.startswith("1 of 2 runs do not say their weight decay, so that one for all of them is inferred")
