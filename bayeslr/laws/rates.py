@@ -344,8 +344,8 @@ def _of_no_decay(decays: Sequence[float | None]) -> str:
     """Say that some runs have a weight decay of 0, if there are any."""
     count = sum(decay == 0.0 for decay in decays)
     said = (
-        f"{count} of {len(decays)} runs have a weight decay of 0: the norms of their weights never come to rest, and this "
-        "part of the law was not tested on such runs."
+        f"{count} of {len(decays)} runs have a weight decay of 0: the norms of their weights never come to rest, and "
+        "this part of the law was not tested on such runs."
     )
     return said if count else ""
 
