@@ -115,8 +115,17 @@ def test_prefix_keeps_rates_and_warmup(lr, data):
     n = data.draw(st.integers(first, len(lr)))
     prefix = schedule.prefix(n)
     np.testing.assert_array_equal(prefix.lr, lr[:n])
-    # The rise of the prefix is the rise of the whole, as far as it goes.
-    assert prefix.warmup_steps == Schedule(lr=lr[:n]).warmup_steps
+    assert prefix.warmup_steps == min(schedule.warmup_steps, n - 1)
+    # The rise of the prefix is the rise of the whole, as far as it goes; where rates pause, it may seem to be over.
+    detected = Schedule(lr=lr[:n]).warmup_steps
+    assert detected == prefix.warmup_steps or (np.diff(lr[:n]) == 0.0).any()
+
+
+def test_prefix_that_ends_at_a_pause_of_the_rise_is_inside_it():
+    schedule = Schedule(lr=[0.5, 0.5, 1.0, 1.0, 1.0, 2.0])
+    assert schedule.warmup_steps == 2
+    assert [schedule.prefix(n).warmup_steps for n in (2, 3, 5)] == [1, 2, 2]
+    assert Schedule(lr=[0.5, 0.5]).warmup_steps == 0
 
 
 def test_prefix_of_everything_keeps_the_spec():
