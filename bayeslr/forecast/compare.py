@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 from bayeslr.curves import Setup
 from bayeslr.errors import PosteriorError
 from bayeslr.forecast.forecast import Forecast
-from bayeslr.forecast.questions import ANSWERS, Question, checked_probability, checked_question, final_draws
+from bayeslr.forecast.questions import (
+    ANSWERS,
+    Question,
+    checked_probability,
+    checked_question,
+    expected_curves,
+    final_draws,
+)
 from bayeslr.forecast.shown import comparison_html, comparison_text
 
 __all__ = ["ALL_PAIRS", "Comparison", "compare_schedules"]
@@ -141,11 +148,10 @@ def compare_schedules(forecast: Forecast, *, question: Question | None = None, c
     first, second = np.array(pairs).T
     gaps = final[:, first] - final[:, second]
     lower, median, upper = np.quantile(gaps, [tail, 0.5, 1.0 - tail], axis=0)
-    parts = forecast.parts
-    curves = {
-        name: np.asarray(parts[name].expected if asked == "schedule" else parts[name].smooth + parts[name].run)
-        for name in names
-    }
+    if asked == "schedule":
+        curves = expected_curves(forecast)
+    else:
+        curves = {name: np.asarray(part.smooth + part.run) for name, part in forecast.parts.items()}
     crossings = []
     for a, b in zip(columns["first"], columns["second"], strict=True):
         step = _last_crossing(forecast.steps[a], curves[a], forecast.steps[b], curves[b])

@@ -103,37 +103,39 @@ class Watch:
     @property
     def alarm(self) -> bool:
         """Whether the newest observations left the forecast that they were held against, or there are none any more."""
-        return self.diverged or self._left
+        return self.diverged or (self._held is not None and self._left(self._held))
 
     @property
-    def _left(self) -> bool:
-        held = [look for look in self.looks if look.seen]
-        return bool(held) and held[-1].p_value < self.alarm_below
+    def _held(self) -> Look | None:
+        """The newest forecast that something was held against."""
+        return next((look for look in reversed(self.looks) if look.seen), None)
+
+    def _left(self, look: Look) -> bool:
+        """Whether the run left a forecast."""
+        return look.seen > 0 and look.p_value < self.alarm_below
 
     @property
     def sentences(self) -> tuple[str, ...]:
         """What a look says, in words."""
-        newest, band = self.looks[-1], nominal(self.ci_prob)
         where = f"{self.last_step:,} of {self.plan.total_steps:,} steps"
-        forecast = f"{where}: the run is forecast to end at {estimate(newest.final, self.ci_prob)}"
-        lines = [f"{forecast}{', which counts for little after an alarm' if self.alarm else ''}."]
-        held = [look for look in self.looks if look.seen]
+        final, caution = estimate(self.looks[-1].final, self.ci_prob), ", which counts for little after an alarm"
+        forecast = f"{where}: the run is forecast to end at {final}{caution if self.alarm else ''}."
+        held, alarm, follows = self._held, "", ""
         if self.diverged:
-            lines.insert(0, f"ALARM: after step {self.last_step:,} the log has no loss any more: the run diverged.")
-        elif self._left:
-            side = "higher" if held[-1].high else "lower"
-            lines.insert(
-                0,
-                f"ALARM: since step {held[-1].step:,} the loss is {side} than forecast; a run that follows its "
-                f"forecast would be so far off with probability {chance(held[-1].p_value)}. Look at the run, its data "
-                "and its rate; if they are in order, the forecast is wrong.",
+            alarm = f"ALARM: after step {self.last_step:,} the log has no loss any more: the run diverged."
+        elif held is not None and self._left(held):
+            side = "higher" if held.high else "lower"
+            alarm = (
+                f"ALARM: since step {held.step:,} the loss is {side} than forecast; a run that follows its forecast "
+                f"would be so far off with probability {chance(held.p_value)}. Look at the run, its data and its rate; "
+                "if they are in order, the forecast is wrong."
             )
-        elif held:
-            lines.append(
-                f"The run follows its forecast: of the {held[-1].seen} observations since step {held[-1].step:,}, "
-                f"{share(1.0 - held[-1].outside)} lie in the {band} band."
+        elif held is not None:
+            follows = (
+                f"The run follows its forecast: of the {held.seen} observations since step {held.step:,}, "
+                f"{share(1.0 - held.outside)} lie in the {nominal(self.ci_prob)} band."
             )
-        return (*lines, *filter(None, [self.basis]))
+        return tuple(filter(None, [alarm, forecast, follows, self.basis]))
 
     def to_dataframe(self) -> pd.DataFrame:
         """Return one row per forecast: ``median, lower, upper, width`` of the final loss, and how the run then did."""
@@ -146,7 +148,7 @@ class Watch:
                 "seen": look.seen,
                 "outside": look.outside,
                 "p_value": look.p_value,
-                "alarm": look.seen > 0 and look.p_value < self.alarm_below,
+                "alarm": self._left(look),
             }
             for look in self.looks
         ]

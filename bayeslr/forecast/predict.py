@@ -3,7 +3,7 @@
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import partial
 from zlib import crc32
 
@@ -247,8 +247,8 @@ def _curve(
     residual = np.empty_like(smooth[:, :n])
     residual[:, ~ahead] = residual_process(sd[:, :n][:, ~ahead], places[:n][~ahead], length, rng)
     residual[:, ahead] = residual_process(sd[:, :n][:, ahead], places[:n][ahead], length, rng, start=known)
-    arrays = {part.name: getattr(parts, part.name)[:, :n] for part in fields(parts) if part.name != "left_over"}
-    return CurveParts(**arrays), smooth[:, :n] + residual, noise[:, :n]
+    shown = CurveParts(**{name: array[:, :n] for name, array in parts.arrays.items()}, left_over=None)
+    return shown, smooth[:, :n] + residual, noise[:, :n]
 
 
 def _white(df: float | None, rng: np.random.Generator, shape: tuple[int, ...]) -> Draws:

@@ -1,7 +1,7 @@
 """Forecasts of several models as one: a mixture whose draws come in proportion to the models' weights."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -79,10 +79,9 @@ def _mixed(rows: list[Rows], order: Rows, *parts: ArrayLike) -> Draws:
 
 
 def _mixed_parts(mixed: Callable[..., Draws], curves: list[CurveParts]) -> CurveParts:
-    names = [field.name for field in fields(CurveParts) if field.name != "left_over"]
     left_over = [curve.left_over for curve in curves if curve.left_over is not None]
     return CurveParts(
-        **{name: mixed(*(getattr(curve, name) for curve in curves)) for name in names},
+        **{name: mixed(*(curve.arrays[name] for curve in curves)) for name in curves[0].arrays},
         # members continue a run all of them, or none
         left_over=partial(_mixed_left_over, mixed, left_over) if len(left_over) == len(curves) else None,
     )

@@ -88,7 +88,7 @@ _WIDE = 384
 
 _PRECISION, _PRECISION_OF_WIDE = 1e-8, 1e-6
 """Singular values that are left out, as a share of the largest: an error of the loss of less than 1e-6. Of more columns
-polynomials are exact to a thousandth, and an error of a few 1e-6 is not more than theirs."""
+polynomials are exact to a ten-thousandth or so, and an error of a few 1e-6 is not more than theirs."""
 
 _RANKS, _RANKS_OF_PRODUCTS = 32, 8
 """Ranks are a multiple of this, so that similar data sets share a program."""

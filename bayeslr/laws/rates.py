@@ -19,7 +19,6 @@ A map has at most one or two parameters. Everything that a law needs of the effe
 Chebyshev nodes of them (:class:`Axis`), so that inferring a map costs a short product.
 """
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -308,7 +307,7 @@ class WeightNormRate(RateMap):
         some = f"{unknown} of {len(decays)} runs do not say their weight decay"
         whose = "No run says its weight decay" if every else some
         if self.weight_decay == "inferred":
-            low, high = (math.exp(end) for end in (self.axes[1].low, self.axes[1].high))
+            low, high = np.exp([self.axes[1].low, self.axes[1].high])
             inferred = "it" if every else "one for all of them"
             taken = f"so that {inferred} is inferred between {low:.3g} and {high:.3g} (weight_decay in the table)"
         elif every:

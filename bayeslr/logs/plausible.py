@@ -69,11 +69,11 @@ def judged(steps: NDArray[np.int64], values: NDArray[np.float64], numbers: NDArr
         if blank.any() and others.size and others.min() >= 0 and others.max() > 0:
             keep &= ~blank
             first = int(np.flatnonzero(blank)[0])
-            diverged = diverged or (empty == 0.0 and bool(blank[-2:].all()))
+            over = empty == 0.0 and bool(blank[-2:].all())
+            diverged |= over
             notes.append(
                 f"{counted(int(blank.sum()), 'loss', ARE)} {empty}, {why} (first at step {steps[first]}, {unit} "
-                f"{numbers[first]}): dropped"
-                + ("; so are the last: the run diverged" if empty == 0.0 and diverged else "")
+                f"{numbers[first]}): dropped" + ("; so are the last: the run diverged" if over else "")
             )
     held, measured = _held(values, keep)
     if held > 1:

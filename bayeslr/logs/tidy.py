@@ -234,15 +234,7 @@ def _chosen_loss(counter: Counter, names: list[str], rate: Column | None, planne
         problem = counter.disagrees(found.series, rate, name)
         if not problem:
             notes = (f"{trouble}: {name!r} was taken instead",) if trouble else ()
-            return _Found(
-                name=name,
-                column=found.column,
-                series=found.series,
-                kind=found.kind,
-                notes=(*found.notes, *notes),
-                dropped=found.dropped,
-                diverged=found.diverged,
-            )
+            return replace(found, notes=(*found.notes, *notes))
         trouble = trouble or problem
     raise LogError(
         f"{raw.path}: {trouble}; allowed: a column that counts updates, named by `step` (--step), or another "

@@ -1,7 +1,7 @@
 """Curves that somebody asks for, evaluated for every draw of a posterior: those of a forecast, and those of the fit."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property, partial
 from itertools import chain, pairwise
 
@@ -49,6 +49,11 @@ class CurveParts:
     run: Draws
     residual_sd: Draws
     left_over: Callable[[], Draws] | None = None
+
+    @property
+    def arrays(self) -> dict[str, Draws]:
+        """All parts by name, without what is left over."""
+        return {part.name: getattr(self, part.name) for part in fields(self) if part.name != "left_over"}
 
     @property
     def law(self) -> Draws:
